@@ -1,4 +1,4 @@
-"""Redis lost in the middle of everything: the same end for people, and nothing twice."""
+"""Redis loses all data in the middle of everything: every request ends as it should, and nothing happens twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def test_redis_lost_in_the_middle_of_everything(tmp_path: Path) -> None:
-    """FLUSHALL while requests are in every state: the same end, no comment doubled, nothing evaluated twice."""
+    """After FLUSHALL during an evaluation every request ends as it should, with one status comment and one result."""
     with open_board_processes(tmp_path) as board:
         for name in ("web", "sync", "worker"):
             board.start(name, STEWARD_BEAT_SECONDS="1")

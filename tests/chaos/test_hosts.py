@@ -2,7 +2,7 @@
 
     front: web, sync    queue: Redis    back: sync    gpu, gpu1: a worker each
 
-`make chaos` and `make hosts` play it. It needs root, for network namespaces, and a queue server that speaks TLS.
+`make chaos` and `make hosts` run it. It needs root, for network namespaces, and a queue server that speaks TLS.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TOKENS = {"web": ("WEBHOOK_SECRET", SECRET), "sync": ("BOT_TOKEN", BOT), "worker
 
 @dataclass
 class Queue:
-    """The queue server of the hosts: TLS alone, and a user for each role."""
+    """The Redis server of the hosts, which takes TLS connections only and has a user for each role."""
 
     folder: Path
     host: Host
@@ -61,7 +61,7 @@ class Queue:
         return f"{self.host.address}:{TLS_PORT}/0?ssl_ca_certs={self.folder / 'ca.pem'}"
 
     def start(self) -> None:
-        """Make certificates and users, and start the server; it dies with its host."""
+        """Make certificates and users, and start the server on its host."""
         self.folder.mkdir()
         certificates(self.folder, self.host.address)
         subprocess.run([MAKE_USERS, BOARD["name"], self.folder, f"rediss://{self._tail}"], check=True)
@@ -74,7 +74,7 @@ class Queue:
             "tls-key-file": str(self.folder / "server.key"),
             "tls-ca-cert-file": str(self.folder / "ca.pem"),
             "tls-auth-clients": "no",
-            "protected-mode": "no",  # who has no password may ask for a PING and no more, from anywhere
+            "protected-mode": "no",  # without a password a client may send PING from anywhere, and no more
             "aclfile": str(self.folder / "users.acl"),
             "bind": self.host.address,
             "dir": str(self.folder),
@@ -95,7 +95,7 @@ class Queue:
 
 
 def certificates(folder: Path, address: str) -> None:
-    """An authority, ca.pem, and a certificate of its for the server at `address`."""
+    """Make an authority, ca.pem, and a certificate signed by it for the server at `address`."""
     new = [
         "openssl",
         "req",
@@ -117,7 +117,7 @@ def certificates(folder: Path, address: str) -> None:
 
 @dataclass
 class BoardOnHosts(BoardProcesses):
-    """A board whose processes live on hosts; each finds its secrets in files."""
+    """A board whose processes run on hosts, and read their secrets from files."""
 
     network: Network = field(default_factory=Network)
     homes: dict[str, Host] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class BoardOnHosts(BoardProcesses):
             return False
 
     def runner(self, model: str) -> Host | None:
-        """The host that runs an evaluation of ada's `model`, by the attempt that beat last."""
+        """The host that evaluates ada's `model`, by the attempt with the latest heartbeat."""
         attempts = Attempts(self.redis, KEYS)
         for raw in self.redis.zrevrange(KEYS.attempts, 0, -1):
             state = attempts.read(text(raw))
@@ -159,7 +159,7 @@ class BoardOnHosts(BoardProcesses):
 
 @contextmanager
 def five_hosts(folder: Path) -> Iterator[BoardOnHosts]:
-    """The five of them, all at work."""
+    """Run a board on five hosts, and yield it once the web server and both workers are ready."""
     with Network() as network:
         front, queue, back, gpu, gpu1 = map(network.join, ("front", "queue", "back", "gpu", "gpu1"))
         server = Queue(folder / "users", queue)
@@ -181,7 +181,7 @@ def five_hosts(folder: Path) -> Iterator[BoardOnHosts]:
 
 
 def ends(board: BoardProcesses, *paths: str) -> bool:
-    """Whether these requests came to an end."""
+    """Whether these requests have ended."""
     statuses = board.statuses()
     return all(statuses.get(path) in ENDED for path in paths)
 
@@ -193,7 +193,7 @@ def _namespaces() -> None:
 
 
 def cut_off_the_queue_server(board: BoardOnHosts) -> None:
-    """Without Redis the web server answers that it lives and is not ready; with Redis it is ready again."""
+    """Check that the web server is healthy but not ready without Redis, and ready again with it."""
     board.network.cut(board.network.hosts["queue"])
     wait_until(lambda: not board.web_answers(page="readyz"), describe=board.folder.as_posix, seconds=PATIENCE)
     assert board.web_answers(page="healthz")
@@ -203,7 +203,7 @@ def cut_off_the_queue_server(board: BoardOnHosts) -> None:
 
 
 def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
-    """An evaluation outlives two of its hosts on a third one; a sync's host dies; nothing is lost, nothing twice."""
+    """A worker's host is cut off, two hosts are killed and one joins: every request ends as it should, once."""
     with five_hosts(tmp_path) as board:
         network = board.network
         paths = board.submit("good", "remote", "good-dies")

@@ -1,10 +1,10 @@
-"""Kill a process at each crash point: after a restart people see what they would have seen without it.
+"""Kill a process at each crash point: after a restart people see what they would have seen without the kill.
 
-`make test` runs a sample of the matrix, one death of each of some kinds in one run, and looks whether every request
-came to its right end once; `make chaos` runs all of it, each death alone, compares what people see with what they see
-where nothing was killed, and prints the matrix as a table: a row for each point that the code declares, a column for
-each kind of process. Where a process of a kind cannot die at a point, because it has not
-that code in it or never gets there, the table says so, and that is tested too.
+`make test` runs a sample of the matrix, which kills processes of some kinds in one run, and checks that every request
+ends as it should, once. `make chaos` runs all of it, with one kill in each run, compares what people see with what they
+see after a run without a kill, and prints the matrix as a table: a row for each crash point in the code, a column for
+each kind of process. Where a process of a kind cannot be killed at a point, because its code does not have the point or
+never reaches it, the table says so, and that is tested too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ENTRANCES = {
     "schedule": "bot.processes.sync_process",
     "worker": "workers.jobs.worker, workers.jobs.entry_point",
 }
-"""Kind of process → what it imports before it serves."""
+"""Kind of process → the modules that it imports when it starts."""
 WEB_MODULES = {"bot.intake.inbox", "bot.intake.webhooks", "bot.intake.group_commit", "bot.processes.web_app"}
 ELSEWHERE = {
     "a wrong merge is being reverted, not reported": "in process: test_pulls_races",
@@ -50,19 +50,19 @@ ELSEWHERE = {
     "run of a backend intended, not started": "with a backend: test_backend_troubles",
     "run of a backend started, not recorded": "with a backend: test_backend_troubles",
 }
-"""Points that no process passes in this scenario, and where else one dies there. Those in process die before every call
-to the Hub, thus between any two points: they need a person who pushes between two calls of the bot, or proposals and
-their approvals. The others need a board with a worker backend."""
+"""Crash points that no process passes in this scenario → the tests that cover them. Tests "in process" kill the bot
+before every call to the Hub, thus between any two points: they need a user who pushes between two calls of the bot, or
+proposals and their approvals. The others need a board with a worker backend."""
 PUBLISHING = (
     "pull request on a model counted, not opened",
     "pull request on a model opened, not told",
     "scores in a pull request on a model changed, not opened again",
     "command had its effect, reply not edited",
 )
-"""Points of the sync process that it passes when a model's owner publishes scores, in this order; the last three again
-when she does so a second time."""
+"""The crash points that the sync process passes when a model's owner publishes scores, in this order; it passes the
+last three again when the owner does so a second time."""
 INTERRUPTED = "evaluated, details not published"
-"""A worker that dies here has journalled all answers."""
+"""A worker that is killed here has written all answers to its journal."""
 DECLARES = "crashpoints"
 
 
@@ -76,7 +76,7 @@ def kinds(module: str) -> list[str]:
 
 
 def source(module: pkgutil.ModuleInfo) -> str:
-    """The text of a module, which is not run: some import the harness, and every test process collects this file."""
+    """The source of a module, read without importing it: some modules import the harness, which takes long."""
     spec = importlib.util.find_spec(module.name)
     assert spec and spec.origin
     return Path(spec.origin).read_text("utf-8")
@@ -94,13 +94,13 @@ def matrix() -> list[tuple[str, str]]:
 
 CELLS = matrix()
 DEATHS = [{kind: name} for kind, name in CELLS] if WHOLE else [dict(CELLS[:: max(1, -(-len(CELLS) // 3))])]
-"""Kind of process → the point where one of that kind dies, for each run."""
+"""For each run: kind of process → the crash point at which a process of that kind is killed."""
 TABLE: dict[tuple[str, str], str] = {}
 
 
 @cache
 def known(kind: str) -> frozenset[str]:
-    """The points that a process of this kind has in its code at all."""
+    """The crash points in the code that a process of this kind imports."""
     words = (
         f"import json, {ENTRANCES[kind]}; from redis_state.crashpoints import POINTS; print(json.dumps(list(POINTS)))"
     )
@@ -109,9 +109,9 @@ def known(kind: str) -> frozenset[str]:
 
 
 def play(folder: Path, deaths: Mapping[str, str] = MappingProxyType({})) -> tuple[dict[str, Any], set[str]]:
-    """The scenario, with a process of each kind in `deaths` armed; what people see in the end, and which kinds died.
+    """Run the scenario and kill each kind in `deaths` at its point; return what people see, and which kinds died.
 
-    A form submits models, an outsider another one by pull request, and she asks something in its thread.
+    A form submits models; an outsider submits another one by pull request, and writes a command in its thread.
     """
     notes = {kind: folder / f"{kind}-died" for kind in deaths}
     armed_still = set(deaths)
@@ -134,7 +134,7 @@ def play(folder: Path, deaths: Mapping[str, str] = MappingProxyType({})) -> tupl
 
 
 def act(board: BoardProcesses) -> Callable[[], bool]:
-    """What people do; whether all of it came to its end."""
+    """Submit the models and write the command; return a function that says whether all of it has ended."""
     number = board.propose(PROPOSED)
     board.say(number, "/help")
     board.submit(*MODELS)
@@ -150,7 +150,7 @@ def act(board: BoardProcesses) -> Callable[[], bool]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What people see where nothing was killed."""
+    """What people see after a run in which no process was killed."""
     seen, _ = play(tmp_path_factory.mktemp("undisturbed"))
     return seen
 
@@ -184,7 +184,7 @@ def _cell(kind: str, point: str) -> str:
 def test_a_process_killed_at_any_point_changes_nothing_for_people(
     deaths: dict[str, str], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """The run that was killed and restarted ends in the same files, statuses and comments as the run that was not."""
+    """A run with a kill and a restart ends with the same files, statuses and comments as a run without."""
     TABLE.update(dict.fromkeys(deaths.items(), "FAILED"))
     seen, died = play(tmp_path, deaths)
     assert died == set(deaths) or not WHOLE, f"no process passed {deaths}: the point, or the scenario, is stale"
@@ -193,7 +193,7 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
         assert seen == undisturbed or without_attempts(seen) == without_attempts(undisturbed)
     if "worker" in died and deaths["worker"] == INTERRUPTED:
         resumed = [value for name, value in seen.items() if name.startswith("results/") and value[-1]]
-        assert len(resumed) == 1, "the next attempt computes nothing again"
+        assert len(resumed) == 1, "the next attempt has to reuse the stored answers"
     for kind, point in deaths.items():
         TABLE[kind, point] = "killed, same end" if kind in died else "not passed, same end"
 
@@ -201,7 +201,7 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
 @pytest.mark.skipif(not WHOLE, reason="`make chaos` kills it there; test_model_pages_deaths kills it before each call")
 @pytest.mark.parametrize("point", PUBLISHING)
 def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(point: str, tmp_path: Path) -> None:
-    """The owner publishes scores, takes them back and publishes them again: one pull request, opened once, one file."""
+    """Scores that are published, withdrawn and published again, with a kill each time, lead to one pull request."""
     left = [point]
     with open_board_processes(tmp_path, publishing=True) as board:
         for name in ("web", "worker"):
@@ -235,7 +235,7 @@ def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(point: 
 
 @pytest.mark.skipif(not WHOLE, reason="the empty cells of the matrix: `make chaos` looks at them")
 def test_no_process_passes_a_point_that_is_not_its_own(undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    """Each process is armed at all points that it has in its code and should never pass: it lives to the end."""
+    """No process passes the crash points that its code has, but that belong to another kind of process."""
     spare = {kind: sorted(name for name in known(kind) if kind not in kinds(POINTS[name])) for kind in ENTRANCES}
     with open_board_processes(tmp_path) as board:
         for kind in ("web", "schedule", "sync", "worker"):

@@ -1,9 +1,9 @@
-"""No Hub for long, and thousands of deliveries meanwhile: all acknowledged, all done afterwards, within budget.
+"""The Hub is unreachable while thousands of deliveries arrive: all are acknowledged, and handled later within budget.
 
-All of it is in `make chaos`: an outage of seconds, in which the Hub answers errors, and one of ten minutes by every
-process's own clock (none is simulated, no wait is shortened): connections are refused and swallowed by turns, while
-people go on writing on the Hub and deliveries go on coming, ten thousand of them, most at the end. `make test` has a
-Hub that is away in test_lying_hub and test_bot_state_machine, and floods of deliveries in test_bot_serve.
+`make chaos` runs both tests: an outage of seconds, in which the Hub answers with errors, and one of ten minutes of real
+time, in which connections are refused and stalled by turns, while people go on writing on the Hub and ten thousand
+deliveries arrive, most of them at the end. In `make test`, test_lying_hub and test_bot_state_machine have a Hub that is
+unreachable, and test_bot_serve has floods of deliveries.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.chaos]
 AWAY, DELIVERIES, TRICKLE, THREADS = 600.0, 10_000, 1_000, 100
 WINDOW, CALLS, RESOLVED, COMMITS = 300.0, 1_000, 5_000, 60
-"""What a free account may ask of the Hub in five minutes, and the bot commits to a repo in an hour at most."""
+"""Seconds of a window, the API calls and file downloads that a free account may make in it, and commits an hour."""
 SLOWEST, MEMORY = 10.0, 64.0
 """Seconds in which any delivery is acknowledged, and MiB that the web server may grow by meanwhile."""
 
@@ -45,7 +45,7 @@ class Flood:
     seconds: list[float] = field(default_factory=list)
 
     def send(self, board: BoardProcesses, numbers: Sequence[int], *, pause: float = 0.0) -> None:
-        """One delivery after the other, over one connection, `pause` seconds apart."""
+        """Send deliveries one after the other, over one connection, `pause` seconds apart."""
         headers = {"x-webhook-secret": SECRET, "content-type": "application/json"}
         with httpx2.Client(base_url=f"http://127.0.0.1:{board.ports[0]}", headers=headers, timeout=30) as client:
             for number in numbers:
@@ -78,7 +78,7 @@ def body(number: int) -> bytes:
 
 
 def flood(board: BoardProcesses, numbers: range, senders: int) -> Flood:
-    """Send these deliveries over so many connections at once."""
+    """Send these deliveries over `senders` connections at once."""
     sent = Flood()
     with ThreadPoolExecutor(senders) as pool:
         for part in [pool.submit(sent.send, board, numbers[n::senders]) for n in range(senders)]:
@@ -89,7 +89,7 @@ def flood(board: BoardProcesses, numbers: range, senders: int) -> Flood:
 @left_out("real processes; test_lying_hub has a Hub that is away, test_bot_serve a flood", "chaos")
 @pytest.mark.timeout(900)
 def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
-    """All are acknowledged while the Hub answers errors only; afterwards all is done, in a handful of commits."""
+    """All deliveries are acknowledged while the Hub answers with errors; later the bot handles them in few commits."""
     with open_board_processes(tmp_path) as board:
         for name in ("web", "sync", "worker"):
             board.start(name, STEWARD_BEAT_SECONDS="1")
@@ -99,7 +99,7 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
         board.hub.state.faults.fail("/api/*", status=503, times=None)
         wait_until(lambda: b"failed" in board.redis.hgetall(KEYS.hub_state), describe=board.words, seconds=PATIENCE)
         numbers = range(2_000)
-        assert len(numbers) // 4 > CREDIBLE  # fewer commits of others in a repo leave the bot four of its own an hour
+        assert len(numbers) // 4 > CREDIBLE  # with fewer, the commit budget would count them, and leave the bot 4
         assert flood(board, numbers, 8).answers == {202: len(numbers)}
         board.hub.state.faults.clear()
         check_end_state(board)
@@ -110,7 +110,7 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
 @left_out("ten minutes by the clock", "chaos")
 @pytest.mark.timeout(1_800)
 def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
-    """Nothing that came is lost, people wait no longer than need be afterwards, and no budget is overdrawn."""
+    """After ten minutes no delivery is lost, every request ends as it should, and no rate limit is exceeded."""
     with open_board_processes(tmp_path) as board:
         proxy, to_do = TcpProxy(int(board.hub.url.rpartition(":")[2]), "to the Hub"), Watch(board)
         for name in ("web", "sync", "sync1", "worker"):
@@ -166,7 +166,7 @@ def figures(
 
 
 def outage(board: BoardProcesses, proxy: TcpProxy, seconds: float) -> Flood:
-    """The Hub is gone for so long, refusing and swallowing by turns; people write and deliveries come all the same."""
+    """Refuse and stall connections to the Hub for `seconds`, while ada writes and deliveries arrive."""
     end, sent = time.monotonic() + seconds, Flood()
     with ThreadPoolExecutor(2) as pool:
         trickle = pool.submit(sent.send, board, range(TRICKLE), pause=seconds / TRICKLE)
@@ -187,7 +187,7 @@ def comment(board: BoardProcesses) -> None:
 
 
 def all_read(board: BoardProcesses) -> bool:
-    """Whether the bot has looked at every thread of ada's as it is now."""
+    """Whether the bot has read all comments of ada's threads."""
     reads = {
         name.decode(): int(count)
         for name, count in board.redis.hgetall(KEYS.thread_counts("dataset town/requests")).items()
@@ -199,7 +199,7 @@ def all_read(board: BoardProcesses) -> bool:
 
 
 def most_within(times: Sequence[float], window: float) -> int:
-    """The most of `times`, which are sorted, that lie within any `window` seconds."""
+    """The largest number of the sorted `times` within any `window` seconds."""
     first = most = 0
     for last, at in enumerate(times):
         while at - times[first] > window:
@@ -209,7 +209,7 @@ def most_within(times: Sequence[float], window: float) -> int:
 
 
 class Watch:
-    """Notes the calls of the bot as time goes by, and the memory of the web server."""
+    """Records the times of the bot's calls, and reads the memory of the web server."""
 
     def __init__(self, board: BoardProcesses) -> None:
         self.board = board
@@ -226,7 +226,7 @@ class Watch:
         self._thread.join()
 
     def memory(self) -> float:
-        """MiB that the web server holds at most so far."""
+        """The peak memory of the web server so far, in MiB."""
         status = Path(f"/proc/{self.board.processes['web'].pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

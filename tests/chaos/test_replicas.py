@@ -1,8 +1,8 @@
-"""Two of everything, and the network between one of them and Redis cut for longer than its lease: nothing is doubled.
+"""Several processes of each kind, one of which loses Redis for longer than its lease: nothing happens twice.
 
-The cable is cut by what passes through it: right after a process of the kind has got hold of something. `make chaos`
-cuts off one process of each kind, beside two of everything, and compares what people see then with what they see where
-no network was cut. In `make test`, test_two_syncs cuts off one of two loops of syncs in its own process.
+A TCP proxy cuts the connection when certain bytes pass through it, for example right after a process has claimed a
+request. `make chaos` does so for each kind of process, and compares what people see in the end with what they see after
+a run without a cut. In `make test`, test_two_syncs cuts off one of two sync loops in its own process.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ pytestmark = [
 BEAT = 1.0
 LONGEST_LEASE = 3.5 * BEAT
 CUT = LONGEST_LEASE + 5
-"""Seconds: the lease lapses, and there is time for the others to notice and to act."""
+"""Seconds of a cut: the lease expires, and the other processes have time to notice it and to act."""
 SYNCS = ("sync", "sync1", "sync2")
 WEBS = ("web", "web1")
 PROCESSES = (*WEBS, "schedule", "schedule1", *SYNCS, "worker", "worker1")
 SLOW = attempt_id(BOARD["name"], str(RequestPath("ada", "good-slow", False, "float32", "Original")), "0" * 40, 1)[:12]
-"""How the ids of the attempts begin that evaluate the slow model."""
+"""The beginning of the ids of the attempts that evaluate the slow model."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """When the network of one process of a kind is cut."""
+    """When a process of one kind loses its connection to Redis, and how."""
 
     kind: str
     when: str
@@ -75,7 +75,7 @@ CUTS = (
 
 @contextmanager
 def two_of_everything(folder: Path, kind: str = "", *triggers: CutTrigger) -> Iterator[BoardProcesses]:
-    """A board with replicas of each process; those of `kind` reach Redis by cables with `triggers`."""
+    """Run a board with replicas of each process; those of `kind` reach Redis through proxies with `triggers`."""
     with open_board_processes(folder, webs=len(WEBS)) as board:
         cables = {}
         for name in PROCESSES:
@@ -98,20 +98,20 @@ def two_of_everything(folder: Path, kind: str = "", *triggers: CutTrigger) -> It
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What people see where no network was cut."""
+    """What people see after a run in which no connection was cut."""
     with two_of_everything(tmp_path_factory.mktemp("undisturbed")) as board:
         board.submit(*MODELS)
         return check_end_state(board)
 
 
 def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
-    """Two web servers, two or three sync processes, two schedulers and two workers at once double no effect."""
+    """With two web servers, two schedulers, three sync processes and two workers no effect happens twice."""
     assert len([name for name in undisturbed if name.startswith("requests/")]) == len(MODELS)
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=lambda cut: f"{cut.kind}: {cut.when}")
 def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
+    """One replica loses Redis in the middle of its work and comes back: the end is the same, nothing happens twice."""
     trigger = CutTrigger(re.compile(cut.words), cut.side, cut.keeps)
     with two_of_everything(tmp_path, cut.kind, trigger) as board, ThreadPoolExecutor(1) as hub:
         trigger.set.set()
@@ -130,7 +130,7 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: 
 
 
 def deliver(board: BoardProcesses, count: int) -> Counter[int]:
-    """Send deliveries to both web servers, each again until it is acknowledged, as the Hub does; the answers."""
+    """Send deliveries to both web servers, each until it is acknowledged; return the number of answers by status."""
     body = json.dumps({"event": {"action": "update", "scope": "repo.config"}, "repo": {"type": "model", "name": "a/b"}})
     answers: Counter[int] = Counter()
 
@@ -154,9 +154,9 @@ def deliver(board: BoardProcesses, count: int) -> Counter[int]:
 
 
 def all_are_stored_once(board: BoardProcesses, answers: Counter[int]) -> None:
-    """Each delivery that was acknowledged lies in the inbox once, although some were sent again."""
+    """Check that each acknowledged delivery is in the inbox once, although some were sent again."""
     stored = Counter(fields[b"id"] for _, fields in board.redis.xrange(KEYS.inbox))
     flood = {name: times for name, times in stored.items() if name.startswith(b"flood-")}
     assert len(flood) == answers[202]
     assert set(flood.values()) == {1}
-    assert answers[202] < sum(answers.values()), "the cut was not felt"
+    assert answers[202] < sum(answers.values()), "no delivery was sent again, so the cut had no effect"

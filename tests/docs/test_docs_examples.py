@@ -1,4 +1,4 @@
-"""Code in the documents that is no command."""
+"""Code examples in the documents that are not commands of a shell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def examples(project: Path, name: str, language: str) -> list[str]:
 
 
 def test_the_verb_in_the_how_to_works(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has its place in the registry and its page, its examples are read, and it says what its template says."""
+    """The example verb can be registered and has a page, its examples are parsed, and it renders its template."""
     (code,), (words,) = (examples(project, "writing-a-command.md", language) for language in ("python", "jinja"))
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102  # the document's own code

@@ -1,4 +1,4 @@
-"""The documents are one book: every link leads somewhere, every page has its part, its reader and a next step."""
+"""Every link in the documents leads somewhere; every page is in the index, names its readers and has a next step."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_link_leads_somewhere(project: Path) -> None:
-    """Relative links name files of this project and headings that are there."""
+    """Relative links name files of this project and headings that exist."""
     broken = []
     for page in pages(project):
         for target in targets(page):
@@ -80,7 +80,7 @@ def parts(project: Path) -> dict[str, list[str]]:
 
 
 def test_every_document_has_one_place_in_the_index(project: Path) -> None:
-    """docs/README.md lists each page in one of its six parts, so that none is written and never found."""
+    """docs/README.md lists each page once, in one of its six parts."""
     listed = parts(project)
     assert tuple(listed) == PARTS
     names = sorted(name for part in listed.values() for name in part)
@@ -88,13 +88,13 @@ def test_every_document_has_one_place_in_the_index(project: Path) -> None:
 
 
 def test_every_document_says_first_for_whom_it_is(project: Path) -> None:
-    """The first paragraph under the title begins with the reader."""
+    """The first paragraph of every document begins with "For" and its readers."""
     first = {page.name: page.read_text("utf-8").split("\n\n")[1] for page in project.glob("docs/*.md")}
     assert [name for name, paragraph in first.items() if not paragraph.startswith("For ")] == []
 
 
 def test_every_document_ends_with_a_next_step(project: Path) -> None:
-    """A reader is led on, except on pages of reference and on those that a test records."""
+    """Every document ends with next steps, except pages of reference and those that a test records."""
     listed = parts(project)
     recorded = {"conversations.md", "moderation-cases.md"}
     read = {name for part, names in listed.items() if part != "Refer" for name in names} - recorded
@@ -112,7 +112,7 @@ def test_every_document_ends_with_a_next_step(project: Path) -> None:
     [("Where the Hub says nothing", "where-the-hub-says-nothing"), ("`up`, and *more*: 2", "up-and-more-2")],
 )
 def test_anchors_are_made_as_forges_make_them(tmp_path: Path, heading: str, slug: str) -> None:
-    """Lower case, words joined, signs left out; the second of the same name has a number."""
+    """An anchor is in lower case, with hyphens and without punctuation; a second one of the same name has a number."""
     page = tmp_path / "page.md"
     page.write_text(f"# {heading}\n\n## {heading}\n", "utf-8")
     assert anchors(page) == {slug, f"{slug}-1"}

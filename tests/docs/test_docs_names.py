@@ -1,4 +1,4 @@
-"""What the documents name in passing is there: commands with their options, settings, targets, files."""
+"""Everything that the documents name exists: commands with their options, settings, targets, files and tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOLDERS = (
 )
 
 OF_THE_READER = r"NAME|FAMILY|\b(verb_)?age\.|\.env$|^deploy/data/"
-"""In paths: what a reader is told to make."""
+"""A pattern of paths that a reader is asked to create."""
 
 
 def pages(project: Path) -> list[Path]:
@@ -42,7 +42,7 @@ def pages(project: Path) -> list[Path]:
 
 @cache
 def codes(project: Path) -> tuple[tuple[str, str], ...]:
-    """`found`, read once."""
+    """The code in all pages, as `found` finds it, read once."""
     return tuple(found(project))
 
 
@@ -59,7 +59,7 @@ def found(project: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_every_command_that_is_named_exists_with_its_options(project: Path) -> None:
-    """`steward …` anywhere in a page: the command is one, and takes the options that are shown."""
+    """Every `steward` command in a page exists, and takes the options that are shown."""
     wrong, steward = [], get_command(app)
     for page, code in codes(project):
         for line in re.findall(r"(?:^|[ ;|&])steward ([a-z][^;|&#]*)", code):
@@ -76,7 +76,7 @@ def test_every_command_that_is_named_exists_with_its_options(project: Path) -> N
 
 
 def test_every_setting_that_is_named_exists(project: Path) -> None:
-    """A variable in a page is one of the reference, or of the tests."""
+    """Every variable in a page is in the reference of settings, or is one of the tests."""
     settings = {*re.findall(r"STEWARD_[A-Z_]+", settings_page()), PLAN_VARIABLE, PROGRESS_VARIABLE}
     tests = {"STEWARD_WHOLE_MATRIX", "STEWARD_ALL_DEATHS", "STEWARD_ALL_DOCS", "STEWARD_REWRITE"}
     named = {(page, name) for page, code in codes(project) for name in re.findall(r"\bSTEWARD_[A-Z_]*[A-Z]\b", code)}
@@ -84,7 +84,7 @@ def test_every_setting_that_is_named_exists(project: Path) -> None:
 
 
 def test_every_target_and_every_file_that_is_named_exists(project: Path) -> None:
-    """`make …` and paths of this project."""
+    """Every `make` target and every path of this project in a page exists."""
     targets = set(re.findall(r"^(\w+):", (project / "Makefile").read_text("utf-8"), re.MULTILINE))
     wrong = []
     for page, code in codes(project):
@@ -100,7 +100,7 @@ def test_every_target_and_every_file_that_is_named_exists(project: Path) -> None
 
 
 def test_every_test_that_is_named_exists(project: Path) -> None:
-    """A page that names a test as evidence names one that is there."""
+    """Every test that a page names as evidence exists."""
     source = "".join(file.read_text("utf-8") for file in (project / "tests").rglob("test_*.py"))
     tests = set(re.findall(r"def (test_\w+)", source))
     named = {(page, code) for page, code in codes(project) if re.fullmatch(r"test_\w+", code)}

@@ -1,4 +1,4 @@
-"""Every command in the documents works as it stands there, or says why it is not run.
+"""Every command in the documents works as written, or the page says why it is not run.
 
 `make test` runs the pages of SAMPLE; `make docs` (STEWARD_ALL_DOCS=1) runs all, and prints what is not run.
 """
@@ -29,14 +29,14 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ("docs/api.md",)
 ALL = os.environ.get("STEWARD_ALL_DOCS") == "1"
 TOOLS = ("curl",)
-"""What pages type and a plain system may lack."""
+"""Tools that the pages use, and that may not be installed."""
 NOT_RUN_AT_MOST = 18
-"""Blocks that may say why they are not run, in all pages together."""
+"""The greatest number of blocks, in all pages together, that say why they are not run."""
 ON_THEIR_OWN = (
     "README.md", "docs/evaluation-engine.md", "docs/localhub.md", "docs/quickstart.md", "docs/shipped-evaluators.md",
     "docs/tutorial.md", "docs/writing-an-evaluator.md",
 )  # fmt: skip
-"""Pages that begin with nothing, and make all that they need."""
+"""Pages that need no running board: they create all that they use."""
 
 
 @cache
@@ -58,13 +58,13 @@ RUN = [page for page, there in pages()[0].items() if not all(block.reason for bl
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[ExampleBoard]:
-    """A board that lives."""
+    """A running board without a worker."""
     with living(tmp_path_factory.mktemp("living"), valkey.url) as living_board:
         yield living_board
 
 
 def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox:
-    """A sandbox for `page`: what it has to begin with, and what stands for something of the reader's own."""
+    """Return a sandbox for `page`: its files, its settings, and replacements for the reader's own values."""
     (folder / "home").mkdir()
     settings = {
         "HF_HOME": str(folder / "home"),
@@ -105,7 +105,7 @@ def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox
 
 
 def _environment(folder: Path) -> Path:
-    """What `make setup` would make, and finds made already: our own virtual environment."""
+    """Return a folder that `make setup` takes for its finished virtual environment: it links to our own."""
     environment = folder / "venv"
     environment.mkdir()
     (environment / "bin").symlink_to(Path(sys.executable).parent)
@@ -116,8 +116,8 @@ def _environment(folder: Path) -> Path:
 @pytest.mark.e2e
 @pytest.mark.timeout(2_400)
 @pytest.mark.parametrize("page", RUN)
-def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Block after block, in one folder and one shell; what runs beside them ends by Ctrl-C."""
+def test_the_commands_of_a_page_work(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The blocks of a page run one after the other in one folder and one shell; background processes end by Ctrl-C."""
     there = pages()[0][page]
     if lacking := [tool for tool in TOOLS if not shutil.which(tool) and any(tool in block.text for block in there)]:
         pytest.skip(f"{page} types {', '.join(lacking)}, which is not installed here")
@@ -132,12 +132,12 @@ def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pyt
 
 
 def test_every_page_can_be_read() -> None:
-    """Each comment that speaks of a block stands before one, and each command in a block that is run."""
+    """Each comment about a block is right before one, and all commands are in blocks that can be run."""
     assert pages()[1] == []
 
 
-def test_what_is_not_run_says_why_and_is_little() -> None:
-    """Each block either runs or has a reason; of those with a reason there are few, and they are printed."""
+def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
+    """Every block that is not run has a reason, and there are few of them."""
     by_page, _ = pages()
     excused = [block for there in by_page.values() for block in there if block.reason]
     for block in excused:
@@ -164,7 +164,7 @@ def code_of(path: Path, language: str) -> list[str]:
 
 
 class Anything:
-    """Stands for gradio's widgets: takes what it is given, and is a context."""
+    """A stand-in for gradio's widgets: takes any arguments, and is a context manager."""
 
     made: list[tuple[tuple[Any, ...], dict[str, Any]]] = []  # noqa: RUF012  # of the one test
 
@@ -178,7 +178,7 @@ class Anything:
         return None
 
     def click(self, run: Any, takes: list[Any], gives: Any) -> None:
-        """What is called where it is clicked."""
+        """Check that the handler of a click can be called."""
         assert callable(run)
 
 
@@ -197,7 +197,7 @@ def front_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.e2e
 def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: ExampleBoard) -> None:
-    """A visitor is told to sign in; who is signed in submits, and is told in Markdown; failures are shown with why."""
+    """The front end asks a visitor to sign in, submits for a signed-in user, shows refusals, and lists failures."""
     front_end["BOARD"] = stage.web_url
     token = SimpleNamespace(token="hf_ada")
     submit, failed = front_end["submit"], front_end["failed"]

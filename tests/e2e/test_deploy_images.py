@@ -45,7 +45,7 @@ WORLD = (
     .repo("dataset", "steward-suites/starter", {name: content.decode() for name, content in dataset_files().items()})
 )
 TOO_TINY = ("causal", "half-precision", "licence", "model-card", "category", "size", "honest-precision", "vocabulary")
-"""Rules that a model of 16 numbers a word does not keep."""
+"""Admission rules that are off, because the tiny model breaks them."""
 
 
 def podman(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ class Board:
     port: int
 
     def run(self, image: str, *words: str, name: str = "", **environment: str) -> str:
-        """Run `steward WORDS` in a container with no rights and nothing to write on but /data; what it printed."""
+        """Run `steward WORDS` in a container that has no rights and can write to /data only; return its output."""
         variables = {"HF_ENDPOINT": self.hub.url, "STEWARD_PORT": str(self.port), **environment}
         settings = [f"--env={key}={value}" for key, value in variables.items()]
         walls = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=host"]
@@ -85,7 +85,7 @@ class Board:
             return 0
 
     def submit(self, model: str) -> str:
-        """The form commits a request; its path."""
+        """Commit a request as the form does, and return its path."""
         path = f"{model}_eval_request_False_float32_Original.json"
         fields = {"model": model, "status": "PENDING", "revision": "main", "precision": "float32"}
         HfApi(self.hub.url, token="hf_form").create_commit(
@@ -134,7 +134,7 @@ def front_end(hub: LocalHub) -> str:
 
 @pytest.fixture(scope="module")
 def containers(board: Board) -> Iterator[dict[str, str]]:
-    """A Space's container and a worker's: image → name."""
+    """The names of the containers of a Space and of a worker, by image."""
     names = {image: f"steward-test-{image}-{board.port}" for image in IMAGES}
     try:
         yield names
@@ -145,7 +145,7 @@ def containers(board: Board) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_runs_without_root_and_holds_no_compiler(image: str) -> None:
-    """User 1000, a `/data` of its own, and nothing to build programs with."""
+    """An image runs as user 1000, who owns `/data`, and has no compiler or build tool."""
     script = f"id -u; stat -c %u /data; for name in {' '.join(COMPILERS)}; do command -v $name; done; exit 0"
     ids = podman(
         "run", "--rm", "--network=none", "--ulimit=host", "--entrypoint", "sh", IMAGES[image], "-c", script
@@ -154,7 +154,7 @@ def test_an_image_runs_without_root_and_holds_no_compiler(image: str) -> None:
 
 
 def test_the_bots_image_is_small() -> None:
-    """All its layers, unpacked; and without the library that writes tables."""
+    """The unpacked image of the bot is smaller than its limits, with and without pyarrow."""
     sizes = {image: int(inspected("image", name, ".Size")) for image, name in IMAGES.items()}
     script = f"du --summarize --bytes {TABLES}"
     of_tables = podman(
@@ -165,8 +165,8 @@ def test_the_bots_image_is_small() -> None:
     assert sizes["bot"] - int(of_tables) < WITHOUT_TABLES
 
 
-def test_a_space_answers_judges_and_tells(board: Board, containers: dict[str, str]) -> None:
-    """`steward up --no-worker`, the image's own command: healthy, ready, deaf to a wrong secret, and at work."""
+def test_the_bots_container_is_ready_and_judges_a_request(board: Board, containers: dict[str, str]) -> None:
+    """`steward up --no-worker` becomes healthy and ready, refuses a wrong webhook secret, and fails a bad request."""
     secrets = {"STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET_FILE": "/data/webhook-secret"}
     board.run("bot", name=containers["bot"], **secrets)
     wait_until(lambda: board.page("/healthz") == 200, seconds=60)
@@ -180,8 +180,8 @@ def test_a_space_answers_judges_and_tells(board: Board, containers: dict[str, st
     assert sum(inbox.values()) > 0  # it came by webhook
 
 
-def test_a_workers_container_evaluates_for_it(board: Board, containers: dict[str, str]) -> None:
-    """A tiny model, on the CPU, with the real harness: queued in the Space's container, and published."""
+def test_the_workers_container_evaluates_a_request(board: Board, containers: dict[str, str]) -> None:
+    """The worker's container evaluates a tiny model on the CPU with the real harness, and the bot publishes results."""
     redis_url = (board.data / "steward" / "redis-url").read_text("utf-8")
     board.run(
         "worker", name=containers["worker"], REDIS_URL=redis_url, STEWARD_WORKER_TOKEN="hf_gpu", STEWARD_DEVICE="cpu"
@@ -194,8 +194,8 @@ def test_a_workers_container_evaluates_for_it(board: Board, containers: dict[str
     assert len([name for name in files if name.startswith("maya/tiny/")]) == 1
 
 
-def test_they_stop_in_order_within_ten_seconds(containers: dict[str, str]) -> None:
-    """Told by SIGTERM, and not killed: they end with status 0."""
+def test_the_containers_stop_within_ten_seconds(containers: dict[str, str]) -> None:
+    """`podman stop` ends both containers with status 0."""
     for name in containers.values():
         podman("stop", "--time", "10", name)
         assert inspected("container", name, ".State.ExitCode") == "0", name

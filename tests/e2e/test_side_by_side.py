@@ -48,7 +48,7 @@ ALL = (*GOOD, BROKEN)
 
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SideBySide]:
-    """All boards, once everything that was submitted has ended, and stands in their tables."""
+    """All boards, once every submission has ended and the good ones are in the tables."""
     with side_by_side(tmp_path_factory.mktemp("boards")) as started:
         started.discussions = submit_all(started)
         started.wait(lambda: all(board.ended(*ALL) for board in started.running))
@@ -81,12 +81,12 @@ def results_of(board: RunningBoard, model: str) -> dict[str, Any]:
 
 
 def test_every_submission_ends_as_it_should(board: RunningBoard) -> None:
-    """Those by form, command and pull request have scores; the broken one failed."""
+    """Submissions by form, command and pull request are finished; the broken one has failed."""
     assert {model: board.status(model) for model in ALL} == {**dict.fromkeys(GOOD, "FINISHED"), BROKEN: "FAILED"}
 
 
 def test_each_submitter_is_the_person_who_submitted(board: RunningBoard) -> None:
-    """The form's user, the author of the command and the author of the pull request, in file and thread."""
+    """File and thread name the form's user, or the author of the command or of the pull request, as submitter."""
     for model in ALL:
         request = board.request(model)
         assert request is not None and request["steward"]["submitter"] == owner(model), model
@@ -95,7 +95,7 @@ def test_each_submitter_is_the_person_who_submitted(board: RunningBoard) -> None
 
 
 def test_the_command_was_answered_once(boards: SideBySide, board: RunningBoard) -> None:
-    """In the discussion in which it was written; a board of predictions says how to submit them."""
+    """The bot answers a command once, in its discussion; a board of predictions says how to submit them."""
     bob = boards.person(owner(BY_COMMAND))
     (answer,) = answers_in(board, bob, boards.discussions[board.kind.name])
     if board.kind.takes_predictions:
@@ -124,7 +124,7 @@ def test_results_and_answers_are_on_the_hub(board: RunningBoard, model: str) -> 
 
 
 def test_the_table_has_a_row_for_each(board: RunningBoard) -> None:
-    """On the Hub, on the page and in the API: the same evaluations with the same scores, and their standard errors."""
+    """The table on the Hub, the page and the API have the same evaluations, scores and standard errors."""
     rows = {row["fullname"]: row for row in rows_on_the_hub(board)}
     shown = {row["model"]: row for row in board.api("/leaderboard")["rows"]}
     page = board.page("/")
@@ -141,7 +141,7 @@ def test_the_table_has_a_row_for_each(board: RunningBoard) -> None:
 
 
 def test_its_thread_and_its_pages_show_the_scores(board: RunningBoard) -> None:
-    """The status comment, the page of the request, that of the model, and the queue."""
+    """The status comment and the pages of request and model show the average; the queue links the request."""
     for model in GOOD:
         average = f"{results_of(board, model)['steward']['average']:.2f}"
         words = board.words(board.thread(model))
@@ -163,7 +163,7 @@ def test_an_evaluation_says_how_it_is_repeated(boards: SideBySide, board: Runnin
 
 
 def reply(board: RunningBoard, model: str, words: str) -> str:
-    """The comment of the bot in a request's thread that has these words; "" without one."""
+    """Return the bot's comment in a request's thread that contains `words`, or an empty text."""
     comments = board.thread(model).comments
     texts = [comment.text.replace("\\", "") for comment in comments if comment.author_name == BOT_NAME]
     return next((text for text in texts if words in text), "")
@@ -231,7 +231,7 @@ def test_the_repos_of_each_board_agree(board: RunningBoard) -> None:
 
 
 def test_a_failure_says_its_true_cause_and_what_to_do(board: RunningBoard) -> None:
-    """In the file, in the thread, on the page of the request and on that of the queue: cause, fault, and what next."""
+    """File, thread and pages say why the submission failed, whose fault that is, and what to do next."""
     request = board.request(BROKEN)
     assert request is not None
     failure = request["steward"]["failure"]
@@ -251,7 +251,7 @@ def test_a_failure_says_its_true_cause_and_what_to_do(board: RunningBoard) -> No
 
 
 def test_every_board_sees_its_own_things_alone(boards: SideBySide, board: RunningBoard) -> None:
-    """No request, result, log, details repo, thread, job, worker or key of a board is another's."""
+    """The requests, results, worker, Redis keys and comments of a board belong to no other board."""
     name = board.kind.name
     keys = [key.decode() for key in board.redis.scan_iter(count=1000)]
     foreign = [key for key in keys if not re.match(rf"steward:1:{name}:|rq:", key)]
@@ -272,7 +272,7 @@ def test_every_board_sees_its_own_things_alone(boards: SideBySide, board: Runnin
 
 
 def test_the_private_part_decides_at_the_end_of_the_season(boards: SideBySide) -> None:
-    """The public table ranks otherwise; after the end the table is frozen, and no answer was ever to be read.
+    """After the end of a season the private scores decide the ranks; the hidden answers are readable nowhere.
 
     The season's dates change instead of the time: its end is moved to before its grace period.
     """
@@ -292,7 +292,7 @@ def test_the_private_part_decides_at_the_end_of_the_season(boards: SideBySide) -
 
 
 def leaked(boards: SideBySide, board: RunningBoard) -> list[str]:
-    """The answers that no submission knows and that stand on a page, in the API, on the Hub, in Redis or in a log."""
+    """The answers that no submission contains, found on a page, in the API, on the Hub, in Redis or in a log."""
     public = [*range(max(right["public"] for right in PREDICTED.values()))]
     public += range(PUBLIC_COUNT, PUBLIC_COUNT + max(right["private"] for right in PREDICTED.values()))
     texts = [in_redis(each.redis) for each in boards.running]
@@ -306,7 +306,7 @@ def leaked(boards: SideBySide, board: RunningBoard) -> list[str]:
         texts += [f"{entry.title} {entry.message}" for entry in board.reader.commits(board.repo(name))]
     texts += everything_said(board)
     everything = "\n".join(texts)
-    assert "autumn" in everything, "it looks where the season is named"
+    assert "autumn" in everything, "the searched texts have to name the season"
     return [answer_of(n) for n in range(PUBLIC_COUNT + PRIVATE_COUNT) if n not in public and answer_of(n) in everything]
 
 

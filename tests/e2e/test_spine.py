@@ -1,6 +1,6 @@
-"""The main job, end to end: the demo as people run it, looked at from outside. The last test ends it.
+"""The demo, end to end, started as people start it and checked from outside. The last test ends it.
 
-In `make test` its model that works is a tiny one and is asked two of the suite's tasks; `make chaos` runs the whole.
+In `make test` the model that works is a tiny one, evaluated on two of the suite's tasks; `make chaos` runs the whole.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ def suite_name(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def suite(suite_name: str) -> Suite:
-    """What the demo evaluates."""
+    """The suite that the demo evaluates."""
     return find_suite(suite_name)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, suite_name: str) -> Iterator[Demo]:
-    """A demo that has played its story and goes on serving."""
+    """A demo whose submissions have ended, and which goes on serving."""
     cache = None if WHOLE else cache_tiny_model(tmp_path_factory.mktemp("cache"))
     yield from play(tmp_path_factory.mktemp("demo"), suite_name, cache)
 
@@ -100,7 +100,7 @@ def statuses(anybody: HfApi, path: str, folder: Path) -> list[str]:
 
 
 def test_every_submission_ends_as_it_should(demo: Demo, suite: Suite) -> None:
-    """One model has scores; three are FAILED with their true causes; each has a thread."""
+    """One model of the demo has scores, three are FAILED with their causes, and each has a thread."""
     ends = {
         request["model"]: (request["status"], (request["failure"] or {}).get("cause"))
         for request in demo.result["requests"]
@@ -125,7 +125,7 @@ def test_a_request_takes_three_commits_and_has_one_status_comment(demo: Demo, an
 
 
 def test_an_outsiders_request_is_followed_in_its_pull_request(demo: Demo, anybody: HfApi) -> None:
-    """The request that came by pull request has that pull request for its thread."""
+    """The thread of a request that came by pull request is that pull request, which is merged."""
     model = next(submission.model for submission in SUBMISSIONS if submission.by_pull_request)
     request = next(request for request in demo.result["requests"] if request["model"] == model)
     thread = thread_of(anybody, request)
@@ -179,7 +179,7 @@ def deliveries(connection: redis.Redis) -> list[tuple[str, bytes]]:
 
 
 def test_the_same_delivery_five_times_changes_nothing(demo: Demo, anybody: HfApi) -> None:
-    """Every delivery once more, five times each, under its own id and without one: no commit, no comment."""
+    """Stored deliveries, sent again five times with and without their ids, cause no commit and no comment."""
     url = demo.world()["webhooks"][0]["url"]
     secret = demo.world()["webhooks"][0]["secret"]
     redis_port = (demo.folder / "valkey-port").read_text()
@@ -187,7 +187,7 @@ def test_the_same_delivery_five_times_changes_nothing(demo: Demo, anybody: HfApi
     before = state(demo, anybody)
     stored = deliveries(connection)
     assert stored
-    with httpx2.Client(timeout=60) as sender:  # one for all: each new one reads the certificates of a system
+    with httpx2.Client(timeout=60) as sender:  # one client for all: a new one reads the system's certificates
         for delivery, body in stored[:5]:
             for headers in [{"webhook-id": delivery}] * 5 + [{}] * 5:
                 answer = sender.post(url, content=body, headers={"x-webhook-secret": secret, **headers})
@@ -211,7 +211,7 @@ def state(demo: Demo, anybody: HfApi) -> tuple[object, ...]:
     [(REQUESTS, "dataset"), (RESULTS, "dataset"), (LOGS, "dataset"), (QUESTIONS, "dataset"), (SPACE, "space")],
 )
 def test_the_workers_token_can_write_details_and_nothing_else(demo: Demo, repo: str, kind: str) -> None:
-    """With the worker's token every repo of the board answers a commit with 403, and the details repo takes it."""
+    """With the worker's token a commit to a repo of the board is 403; one to a details repo is accepted."""
     worker = HfApi(demo.hub, token=demo.tokens()[WORKER])
     add = [CommitOperationAdd("x.txt", b"x")]
     with pytest.raises(HfHubHTTPError) as error:
@@ -223,7 +223,7 @@ def test_the_workers_token_can_write_details_and_nothing_else(demo: Demo, repo: 
 
 
 def test_a_maintainer_signs_in_on_the_pages(demo: Demo) -> None:
-    """With the demo's Hub, and sees what is for maintainers; Ada is told who may."""
+    """A maintainer signs in with the demo's Hub and sees the maintainers' page; for ada it is 403."""
     (board,) = demo.world()["oauthApps"][0]["redirects"]
     for who, status in ((MAINTAINER, 200), ("ada", 403)):
         with httpx2.Client(base_url=board, timeout=60) as browser:
@@ -236,7 +236,7 @@ def test_a_maintainer_signs_in_on_the_pages(demo: Demo) -> None:
 
 
 def test_every_address_on_the_last_screen_leads_to_its_page(demo: Demo) -> None:
-    """The leaderboard with the scored model, the queue, and a failed model's thread, signed in as the maintainer."""
+    """The last screen links the leaderboard with the scored model, the queue, and the thread of a failed model."""
     wait_until(lambda: "Ctrl-C stops the demo" in demo.screen())
     screen = demo.screen().partition("Open the leaderboard")[2]
     leaderboard, queue, thread = re.findall(r"http://\S+", screen)

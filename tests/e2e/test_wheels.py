@@ -29,7 +29,7 @@ pytestmark = [
 ]
 PASSED_ON = ("PATH", "LANG", "TMPDIR")
 PREVIOUS = "c423d37"
-"""The commit of the version before, whose distribution is called `steward`; tests/integration/bot/recorded is of it."""
+"""The commit of the previous version, the distribution `steward`; tests/integration/bot/recorded has its data."""
 
 
 @dataclass
@@ -49,12 +49,12 @@ class Environment:
         )
 
     def variables(self) -> dict[str, str]:
-        """The variables of its processes: none of this checkout, but pip's own settings."""
+        """The environment variables of its processes: pip's settings, and none of this checkout."""
         passed_on = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("PIP_")}
         return passed_on | {"HOME": str(self.folder / "home")}
 
     def pip(self, *words: str) -> None:
-        """Run pip; fail with its words."""
+        """Run pip; fail with its output."""
         process = self.run("python", "-m", "pip", *words)
         assert process.returncode == 0, process.stdout + process.stderr
 
@@ -70,7 +70,7 @@ class Environment:
 
 
 def fresh(folder: Path) -> Environment:
-    """Make an environment."""
+    """Make a virtual environment, with an empty home and an empty working folder."""
     for name in ("home", "empty"):
         (folder / name).mkdir()
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
@@ -94,7 +94,7 @@ def installed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Enviro
 
 
 def test_an_installation_from_wheels_passes_the_self_check(installed: Environment) -> None:
-    """Everything is of the wheels; the extras of the demo are complete."""
+    """`steward self-check` finds the installed wheels and all extras of the demo, and no error."""
     status, checks = installed.self_check()
     assert status == 0, checks
     assert {check["state"] for check in checks} == {"ok"}
@@ -105,7 +105,7 @@ def test_an_installation_from_wheels_passes_the_self_check(installed: Environmen
 
 
 def test_the_demo_works_without_a_checkout(installed: Environment) -> None:
-    """It fetches its model, evaluates it, and fails the three others for their reasons."""
+    """The demo fetches its model and evaluates it, and its three other submissions fail as intended."""
     process = installed.run("steward", "demo", "--headless", "--json")
     print(process.stderr)
     assert process.returncode == 0, process.stdout + process.stderr
@@ -116,7 +116,7 @@ def test_the_demo_works_without_a_checkout(installed: Environment) -> None:
 
 
 def test_localhub_works_alone(project: Path, tmp_path: Path) -> None:
-    """Its wheel brings all that it imports; the Hub answers."""
+    """The wheel of localhub installs all that it imports, and the server answers."""
     environment = fresh(tmp_path)
     environment.pip("install", "--no-compile", str(wheel(project, "localhub")))
     port = free_port()
@@ -137,7 +137,7 @@ def test_localhub_works_alone(project: Path, tmp_path: Path) -> None:
 
 
 def test_an_upgrade_from_the_former_name(project: Path, tmp_path: Path) -> None:
-    """Installed over the version before, both own the same files: `self-check` says so, and its advice mends it."""
+    """`self-check` reports an installation over the previous version, and its advice repairs it."""
     archive = subprocess.run(["git", "archive", PREVIOUS], cwd=project, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(tmp_path / "before", filter="data")

@@ -52,7 +52,7 @@ def test_log_likelihoods_are_the_harness_ones(device: str, dtype: str, tolerance
 @one_device
 @pytest.mark.parametrize(("dtype", "others"), [("float32", 0), ("bfloat16", 4)])
 def test_texts_are_the_harness_ones(device: str, dtype: str, others: int) -> None:
-    """The engine gives the harness's texts; in half precision some differ from a near tie on."""
+    """The engine writes the harness's texts; in half precision a few may differ from a near tie on."""
     import torch
 
     model = random_model("llama").to(device, getattr(torch, dtype))
@@ -73,14 +73,14 @@ def test_texts_are_the_harness_ones(device: str, dtype: str, others: int) -> Non
 def test_a_device_without_memory_gives_the_same_answers(
     device: str, room: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The device has memory for steps of `room` tokens: the engine computes less at once, or the harness one by one."""
+    """With little memory the engine takes smaller steps, with none the harness goes on; the answers are the same."""
     import torch
 
     model, requests = random_model("llama").to(device), instances()
     expected = harness_model(model, max_length=LONGEST, logits_cache=False).loglikelihood(requests, disable_tqdm=True)
 
     def fill(_: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        if "logits_to_keep" in options and arguments[0].numel() > max(room, 60):  # the engine's steps have it
+        if "logits_to_keep" in options and arguments[0].numel() > max(room, 60):  # only the engine passes it
             torch.empty(1 << 62, dtype=torch.uint8, device=device)
 
     model.register_forward_pre_hook(fill, with_kwargs=True)
@@ -100,7 +100,7 @@ def test_a_device_without_memory_gives_the_same_answers(
 )
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_layers_on_two_devices_give_the_harness_answers(places: tuple[str, str], dtype: str, tmp_path: Path) -> None:
-    """Layers that accelerate distributes over two devices: the cache of each layer stays where the layer is."""
+    """The engine gives the harness's answers for a model whose layers accelerate distributes over two devices."""
     import torch
     from accelerate import dispatch_model
 
@@ -122,7 +122,7 @@ def test_layers_on_two_devices_give_the_harness_answers(places: tuple[str, str],
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=NO_TWO), pytest.param("cpu", marks=ON_CPU)])
 @pytest.mark.parametrize("spread", ["copies", pytest.param("parts", marks=NO_TWO)])
 def test_two_devices_find_what_one_finds(device: str, spread: str, tmp_path: Path) -> None:
-    """Children with the whole harness: two copies, or one by parts, give one device's results by shared prefix."""
+    """Two copies of a model, or one with its layers on two devices, give the results of one device, by the engine."""
     together: dict[str, Any] = {"device": device, "spread": spread, "copies": 2 if spread == "copies" else 1}
     alone = {"device": "cpu" if device == "cpu" else "cuda:0"}
     spools = evaluate_by_prefix(tmp_path, (evaluation_script.__file__,), alone=alone, together=together)

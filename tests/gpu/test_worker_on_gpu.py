@@ -96,7 +96,7 @@ def test_a_lost_child_frees_the_memory(bot: AttemptQueue, start_worker: Start) -
 
 
 def test_a_killed_worker_frees_the_memory(bot: AttemptQueue, start_worker: Start) -> None:
-    """After kill -9 of the worker none of its processes holds the device."""
+    """After kill -9 of the worker none of its processes is left, and the GPU memory is free."""
     before = used_mib()
     worker, asked = start_worker(STEWARD_DEVICE="cuda:0"), job("holding")
     bot.enqueue(asked)

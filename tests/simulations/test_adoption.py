@@ -1,4 +1,4 @@
-"""The board from before that the adoption simulation makes, and what its audit counts as of the past."""
+"""The existing board that the adoption simulation creates, and the writes that its audit reports."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DEEDS = [
 
 
 @pytest.mark.parametrize(("deed", "touches"), DEEDS)
-def test_the_witness_knows_what_is_of_the_past(deed: BotWrite, touches: bool) -> None:
-    """The witness reports changes of files from before the adoption, and comments in old threads without a question."""
+def test_the_audit_reports_writes_to_old_files_and_threads(deed: BotWrite, touches: bool) -> None:
+    """The audit reports edits of files from before the adoption, and writes in old threads without a question."""
     assert bool(ADOPTED.touched([deed], asked={(REQUESTS, 3)}, paths=set())) is touches
 
 
-def test_the_past_has_both_generations_and_files_that_nobody_can_read() -> None:
-    """Every path is a request's, no two are the same, and the kinds are mixed."""
+def test_the_existing_board_has_mixed_requests_and_unreadable_files() -> None:
+    """The old requests have valid paths, each its own, are of three kinds, and include an empty file."""
     past = list(old_requests(2_000))
     assert len({request.path for request in past}) == len(past)
     assert all(is_request_path(request.path) for request in past)

@@ -1,4 +1,4 @@
-"""A living board is taken over: the stage of `simulations.adoption` at its smallest, in one process."""
+"""An existing board is adopted: `simulations.adoption` in its smallest size, in one process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
 def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
     """Runs operators' commands in this process: a new process for each would take longer than the commands."""
     monkeypatch.setattr("simulations.adoption.bot_driver.Probe", lambda: probe)
-    monkeypatch.setattr(probe, "close", lambda: None)  # it is that of other tests too
+    monkeypatch.setattr(probe, "close", lambda: None)  # other tests use it too
     monkeypatch.setattr("simulations.adoption.bot_driver.STEP", 21_600.0)
 
     class InProcess(Operator):
@@ -45,8 +45,8 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
     return InProcess
 
 
-def test_nobody_hears_of_the_past_who_did_not_ask(tmp_path: Path, operator: type[Operator]) -> None:
-    """Adoption, shadow, effects switched on and imported flags touch nothing old; only questions are answered."""
+def test_adoption_changes_nothing_old_and_answers_questions_alone(tmp_path: Path, operator: type[Operator]) -> None:
+    """Adoption, shadow mode, effects switched on and imported flags change nothing old; only questions are answered."""
     report = simulate(tmp_path, SMALL, operator)
     assert report["wrong"] == []
     assert {kind for kind, *_ in report["done"]} == {"comment", "edit", "merged", "new-thread"}

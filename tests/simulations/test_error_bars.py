@@ -10,7 +10,7 @@ from simulations.simulated_boards import simulate
 
 @pytest.mark.timeout(600)
 def test_intervals_and_rank_ranges_hold_the_truth() -> None:
-    """Of 95 percent intervals 93 to 97 percent hold the true score, and 95 percent of ranges the rank; copies tie."""
+    """Of 95 % intervals 93 to 97 % hold the true score, of rank ranges 95 % the rank; identical weights tie."""
     report = figures(simulate(30, seed=1))
     intervals = report["intervals that hold the true score, percent"]
     assert 93 <= intervals["all"] <= 97

@@ -1,4 +1,4 @@
-"""The pure parts of the month in the life: its script, its figures, and what it calls wrong."""
+"""Parts of the simulated month: its script, its figures, and the checks that find errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPACE = Repo("space", "month/leaderboard")
 
 
 def test_a_whole_month_has_what_was_asked_for() -> None:
-    """As many people, submissions and deeds as the benchmark says, a third bad, every way to be bad among them."""
+    """A whole month has 3,000 submissions and the other actions; a third of the models are bad, of every bad kind."""
     script = write(1, WHOLE)
     counted = Counter(act.what for act in script.acts)
     assert (len(script.submissions), counted["submit"]) == (3_000, 3_000)
@@ -43,8 +43,8 @@ def test_a_whole_month_has_what_was_asked_for() -> None:
     assert sum(counted[what] for what in {what for _, _, what in FAULTS}) == len(FAULTS)
 
 
-def test_a_seed_tells_the_same_script_again() -> None:
-    """And another seed another one; acts lie in their day, in order."""
+def test_a_seed_gives_the_same_script_again() -> None:
+    """The same seed gives the same script, another seed another one; actions are in order, within their day."""
     assert write(7, WHOLE) == write(7, WHOLE)
     assert write(7, WHOLE) != write(8, WHOLE)
     script = write(7, WHOLE)
@@ -56,7 +56,7 @@ def test_a_seed_tells_the_same_script_again() -> None:
 
 @pytest.mark.parametrize("days", [1, 2, 5, 20])
 def test_a_short_month_has_one_trouble_a_day_at_most(days: int) -> None:
-    """And none on its first day, on which nothing is there yet to be troubled."""
+    """A short month has at most one fault a day, and none on its first day."""
     whats = {what for _, _, what in FAULTS}
     troubles = [act for act in write(1, Scale(0.05, days, 0.2, (10, 80))).acts if act.what in whats]
     assert len(troubles) == min(days - 1, len(FAULTS))
@@ -65,7 +65,7 @@ def test_a_short_month_has_one_trouble_a_day_at_most(days: int) -> None:
 
 
 def test_the_harness_reads_a_model_s_fate_from_its_name() -> None:
-    """A renamed model keeps it; a name that says nothing goes well at once."""
+    """The name of a model says how its evaluation ends, also after a rename; other names succeed at once."""
     model = write(1, WHOLE).submissions[0].model
     owner, name = model.split("/")
     assert fate_of(model) == fate_of(f"{owner}/new-{name}")
@@ -73,8 +73,8 @@ def test_the_harness_reads_a_model_s_fate_from_its_name() -> None:
     assert fate_of("steward/canary") == ("ok", 0.1)
 
 
-def test_figures_are_told_in_a_table() -> None:
-    """What belongs together stands in one line, findings one below the other."""
+def test_figures_are_printed_as_a_table() -> None:
+    """The table has the figures of one kind in one line, and each finding in a line of its own."""
     assert spread([]) == {"p50": 0, "p95": 0, "most": 0}
     assert spread(range(100)) == {"p50": 50, "p95": 95, "most": 99}
     lines = table({"waits": {"p50": 1.5, "p95": 2}, "findings": {"grows": ["web"]}})
@@ -82,14 +82,14 @@ def test_figures_are_told_in_a_table() -> None:
 
 
 def test_the_busiest_five_minutes_are_found() -> None:
-    """Of a count that only rises, wherever the window begins; only what the bot asked counts."""
+    """The most calls in any five minutes are found in rising counts, from the bot's calls alone."""
     assert most_within([(0, 0), (100, 50), (200, 60), (350, 260), (900, 300)], 300) == 210
     calls = [{"account": "bot", "route": route, "count": 3} for route in ("/api/x", "/{ns}/resolve/{path}")]
     assert bot_calls([*calls, {"account": "ada", "route": "/api/x", "count": 9}]) == (3, 3)
 
 
 def test_only_a_process_that_lived_long_enough_can_grow() -> None:
-    """A young one still fills its caches; of several processes of a part the longest counts."""
+    """A process that ran briefly is not reported as growing; of several processes the longest counts."""
 
     def grows(*lives: list[float]) -> list[str]:
         resources = PartResources(dict(enumerate(lives)))
@@ -105,7 +105,7 @@ def test_only_a_process_that_lived_long_enough_can_grow() -> None:
 
 
 def thread(*posts: tuple[str, str], author: str = "ada", status: str = "open") -> inspection.BoardThread:
-    """A thread in which each (who, what) was said a minute after the one before."""
+    """Return a thread with a comment for each (author, text), a minute apart."""
     comments = tuple(
         Comment(f"{n:024x}", None, who, NOON + timedelta(minutes=n), text, False, False)
         for n, (who, text) in enumerate(posts)
@@ -115,7 +115,7 @@ def thread(*posts: tuple[str, str], author: str = "ada", status: str = "open") -
 
 
 def test_silence_and_repetition_are_found_in_threads() -> None:
-    """A thread without a word of the bot that is on no list; a command without a reply; a marker on two comments."""
+    """The checks find unanswered threads on no list, commands without a reply, and markers on two comments."""
     mark = "<!-- steward:1 month answer {} -->\n"
     asked = thread(("ada", "Hello?"))
     assert list(inspection.unanswered([asked], set()))
@@ -129,23 +129,23 @@ def test_silence_and_repetition_are_found_in_threads() -> None:
 
 
 def settled(path: str, status: str, cause: str = "", *, oid: str = "") -> IndexEntry:
-    """A request that has come to its end."""
+    """Return the index entry of a request that has ended."""
     failure = Failure(cause=cause, fault="submission", message="No.") if cause else None
     return IndexEntry(
         path=path, state="settled", file_oid=oid, standing=RequestSnapshot(status=status, failure=failure)
     )
 
 
-def test_files_that_the_index_did_not_hear_of_are_found() -> None:
-    """One that it lacks, one that it saw otherwise last, one that is gone; what waits is looked at again anyway."""
+def test_files_that_the_index_misses_or_has_outdated_are_found() -> None:
+    """The check finds new, changed and deleted files; a waiting request is read again anyway."""
     entries = [settled("same", "FINISHED", oid="1"), settled("changed", "FAILED", oid="1"), settled("gone", "FAILED")]
     indexed = {entry.path: entry for entry in [*entries, IndexEntry(path="waits", state="waiting", file_oid="1")]}
     wrong = list(inspection.not_indexed({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, indexed))
     assert [line.partition(" ")[0] for line in wrong] == ["missed", "changed", "gone"]
 
 
-def test_threads_that_tell_another_end_are_found() -> None:
-    """A status comment is headed by how its request ended; of what goes on, or has another name now, it may lag."""
+def test_status_comments_with_another_end_are_found() -> None:
+    """A status comment has to show how its request ended; that of an unfinished or renamed request may be outdated."""
     entries = {entry.path: entry for entry in [settled("good", "FINISHED"), settled("bad", "FAILED", "copy")]}
     entries |= {"off": settled("off", "CANCELLED"), "kept": settled("kept", "FINISHED", "gpu-lost")}
     entries |= {"waits": IndexEntry(path="waits", state="waiting")}
@@ -164,8 +164,8 @@ def test_threads_that_tell_another_end_are_found() -> None:
     assert not wrong("old-name", "running")
 
 
-def test_an_attempt_that_was_published_twice_and_an_error_that_passed_are_found() -> None:
-    """However well everything ended."""
+def test_attempts_published_twice_and_unexpected_errors_are_found() -> None:
+    """The checks find an attempt that was published twice, and an unexpected error in a log."""
     assert list(inspection.published_twice(["a-1", "b-1", "a-1", "a-2"])) == ["a-1 2 times"]
     failed = "2026-01-01 [error    ] sync failed  trace='Traceback (most recent call last):\\n  KeyError: 1\\n'"
     (finding,) = inspection.unexpected_errors({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
@@ -185,8 +185,8 @@ def test_a_score_that_a_resumed_attempt_changed_is_found() -> None:
     assert findings == ["wrong-1: [0.25, 0.5] instead of 0.5"]
 
 
-def test_ends_that_nobody_deserved_are_found() -> None:
-    """A wrong refusal, a good model that failed and an endless wait are findings; a used quota excuses each."""
+def test_unexpected_ends_are_found() -> None:
+    """A wrong refusal, a good model that failed and an endless wait are findings; a used-up quota is not."""
 
     def entry(path: str, status: str, cause: str = "", state: str = "settled") -> IndexEntry:
         failure = Failure(cause=cause, fault="submission", message="No.") if cause else None
@@ -210,7 +210,7 @@ def test_ends_that_nobody_deserved_are_found() -> None:
 
 
 def test_results_that_no_other_worker_confirmed_are_findings() -> None:
-    """Those of other accounts alone: the operator's own say nothing of a comparison."""
+    """An unconfirmed result of another account's worker is a finding; the operator's own results are not."""
     again = {"worker": "lender-1", "status": "not-compared", "reason": "no other worker"}
     blocks = [{"attempt": "a", "checked": {"again": again}}, {"attempt": "b", "checked": {}}, {"attempt": "c"}]
     blocks.append({"attempt": "d", "checked": {"again": {**again, "status": "agrees"}}})
@@ -219,12 +219,12 @@ def test_results_that_no_other_worker_confirmed_are_findings() -> None:
 
 
 def test_a_model_with_two_open_pull_requests_of_the_bot_is_a_finding() -> None:
-    """One each is right."""
+    """The check finds a model with two open pull requests of the bot; one for each model is right."""
     assert list(inspection.several_pages({"ada/one": [1], "ada/two": [3, 2]})) == ["ada/two: [2, 3]"]
 
 
 def test_the_scripted_evaluator_follows_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files are read as a worker reads them, and have the score that the script expects."""
+    """The scripted evaluator writes files that a worker can read, with the score that the script expects."""
     (tmp_path / "samples").mkdir()
     monkeypatch.chdir(tmp_path)
     revision = "0" * 40

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_played_day_ends_without_a_finding() -> None:
-    """People submit, report and ask; in the end nothing waits, contradicts itself, or was asked in vain."""
+    """After a day of submissions, reports and questions the checks of the simulation find nothing wrong."""
     try:
         find_library()
     except NoLibrary as error:

@@ -63,7 +63,7 @@ class SignedInVisitors(PageVisitors):
 
 
 def test_a_form_that_redis_lost_is_sent_again_after_a_new_sign_in() -> None:
-    """The person waits on, and reads the answer in the end."""
+    """If the server loses sessions and forms, the user signs in, sends the form again and reads the answer."""
     server = WebServer()
     form = SentForm(SignedInVisitors(server), "ada", "/act", {"verb": "hold"})
     assert form.is_sent()
@@ -76,7 +76,7 @@ def test_a_form_that_redis_lost_is_sent_again_after_a_new_sign_in() -> None:
 
 
 def test_a_person_whose_session_ended_signs_in_again_before_the_next_form() -> None:
-    """A board without the session takes no form."""
+    """A user whose session has ended signs in again before the next form is sent."""
     server = WebServer()
     visitors = SignedInVisitors(server)
     assert SentForm(visitors, "ada", "/act", {}).is_sent()
@@ -86,7 +86,7 @@ def test_a_person_whose_session_ended_signs_in_again_before_the_next_form() -> N
 
 
 def test_pages_say_who_is_signed_in(project: Path) -> None:
-    """The board's own pages have the part by which the simulation recognises them."""
+    """The base template contains the text by which the simulation recognises that a user is signed in."""
     assert SIGNED_IN in (project / "bot" / "web" / "templates" / "base.html").read_text("utf-8")
 
 
@@ -102,7 +102,7 @@ class AskingOwners(People):
         return [IndexEntry(path="ada/one_eval_request_False_float32_Original.json", model="ada/one")]
 
     def has_present_scores(self, entry: IndexEntry) -> bool:
-        """Return the answer of the test."""
+        """Return whether the model has scores of the current suite, as the test chose."""
         return self.is_present
 
     def press(self, person: str, verb: str, **fields: str) -> Flow:
@@ -123,13 +123,13 @@ class AskingOwners(People):
 
 
 def ends(flow: Iterator[Any]) -> bool:
-    """Whether the flow ends; it stops at the first wait without success."""
+    """Whether the flow ends; the first wait that does not succeed at once stops it."""
     return all(step() for step in flow)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_owners_wait_only_for_scores_of_the_present_suite(seed: int) -> None:
-    """The bot's answer ends the wait for scores of an earlier suite; without a pull request others wait in vain."""
+    """An owner waits for a pull request if the scores are of the current suite; else the bot's answer is enough."""
     assert ends(AskingOwners(is_present=False).publish_scores(seed))
     assert not ends(AskingOwners(is_present=True).publish_scores(seed))
     people = AskingOwners(is_present=True)

@@ -1,4 +1,4 @@
-"""What the comparison of peers counts: its seeded day, its timetable, and the words for what went wrong."""
+"""The comparison of leaderboard systems in `simulations.peers`: its seeded day, its timetable and its figures."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ UNLUCKY = Submission(2, "org/unlucky", "float16", 120.0, 600.0, "unlucky")
 
 
 def day(*submissions: Submission, deaths: tuple[int, ...] = ()) -> Scenario:
-    """A day on which just this happens."""
+    """Return a day with these submissions, and with these deaths of machines."""
     return Scenario(machines=1, hours=1.0, submissions=submissions, outage=(0.0, 0.0), deaths=deaths)
 
 
 def test_a_seed_decides_everything_and_the_load_is_kept() -> None:
-    """The same seed gives the same day, another one another, and the machines have about as much to do as was asked."""
+    """The same seed gives the same day, another seed another one, with about the requested load."""
     first, again, other = (scenario(seed=seed, machines=4, hours=24, load=0.6) for seed in (1, 1, 2))
     assert first == again != other
     needed = sum(submission.seconds for submission in first.submissions)
@@ -33,8 +33,8 @@ def test_a_seed_decides_everything_and_the_load_is_kept() -> None:
     assert {submission.fate for submission in first.submissions} == {"good", "broken", "unlucky"}
 
 
-def test_everybody_goes_on_when_their_time_has_come() -> None:
-    """Two simulated lives take turns in the order of the times that they wait for."""
+def test_activities_continue_in_the_order_of_their_times() -> None:
+    """Two simulated activities continue in the order of the times for which they wait."""
     order = list[str]()
 
     def activity(name: str, wait: float) -> Activity:
@@ -71,7 +71,7 @@ class Slow:
         """Nothing is open."""
 
 
-def test_who_takes_longer_than_the_day_is_waited_for() -> None:
+def test_a_peer_that_takes_longer_than_the_day_is_waited_for() -> None:
     """A peer is done at the end of the hours at the earliest, or later, when its last request ends."""
     faults = SimpleNamespace(fail=lambda *_, **__: SimpleNamespace(id="x"), remove=lambda _: True)
     stats = SimpleNamespace(read=lambda: {"calls": [{"account": "late", "count": 7}]})
@@ -97,7 +97,7 @@ def test_machines_end_evaluations_as_the_day_says() -> None:
     ids=["on the same machine", "on another one, minutes later", "without journals"],
 )
 def test_an_evaluation_goes_on_where_its_machine_was_killed(machine: str | None, seconds: float) -> None:
-    """On the machine that has the answers a little more than the other half is computed, elsewhere everything."""
+    """After a kill the same machine computes little more than the missing half, another machine everything."""
     machines = Machines(day(GOOD, deaths=(GOOD.number,)))
     assert machines.begin(GOOD, EPOCH, None if machine is None else "a").seconds == 300.0
     assert machines.begin(GOOD, EPOCH + 900.0, machine).seconds == pytest.approx(seconds)
@@ -106,7 +106,7 @@ def test_an_evaluation_goes_on_where_its_machine_was_killed(machine: str | None,
 
 
 def test_uploaded_answers_are_used_on_any_machine() -> None:
-    """Of an hour's evaluation, killed half-way, the answers of the last upload are left to other machines."""
+    """After a kill half-way through a long evaluation another machine reuses the answers that were uploaded."""
     long = replace(GOOD, seconds=4_000.0)
     machines = Machines(day(long, deaths=(long.number,)))
     assert machines.begin(long, EPOCH, "a").seconds == 2_000.0
@@ -114,7 +114,7 @@ def test_uploaded_answers_are_used_on_any_machine() -> None:
 
 
 def test_without_faults_the_same_submissions_all_succeed() -> None:
-    """Times, models and durations are those of the day with faults."""
+    """A day without faults has the same submissions, which all succeed, and no outage or deaths."""
     usual, calm = (scenario(seed=1, machines=1, hours=24, load=0.6, faults=faults) for faults in (True, False))
     assert calm.submissions == tuple(replace(submission, fate="good") for submission in usual.submissions)
     assert (calm.outage, calm.deaths) == (None, ())
@@ -122,7 +122,7 @@ def test_without_faults_the_same_submissions_all_succeed() -> None:
 
 
 def test_what_went_wrong_is_counted_by_what_people_can_see() -> None:
-    """A good request that failed without a word is wrong and silent; a broken one that says why is neither."""
+    """A good request that failed without a reason is wrong and silent; a broken one with a reason is neither."""
     machines, observed = Machines(day(GOOD, BROKEN, UNLUCKY)), BoardObservations()
     machines.tries += [EvaluationTry(GOOD, EPOCH, 600.0, "well"), EvaluationTry(GOOD, EPOCH + 60, 600.0, "well")]
     for request, ends in ((GOOD, ["FAILED"]), (BROKEN, ["FAILED"]), (UNLUCKY, ["FAILED", "RERUN", "FINISHED"])):
@@ -132,7 +132,7 @@ def test_what_went_wrong_is_counted_by_what_people_can_see() -> None:
     report = figures(observed, machines, ["A thread about something else"])
     assert {name: report[name] for name in ("wrongly_failed", "wrongly_finished", "silent_ends")} == {
         "wrongly_failed": 1,
-        "wrongly_finished": 1,  # of no evaluation of it were there scores
+        "wrongly_finished": 1,  # no evaluation of it gave scores
         "silent_ends": 1,
     }
     assert (report["evaluated_twice"], report["changed_its_mind"], report["without_end"]) == (1, 1, 0)

@@ -15,7 +15,7 @@ OPTIONS = Namespace(seed=1, hours=0.1, load=0.6, no_faults=False)
 
 
 def test_peers_play_the_same_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has its figures; Steward reports the broken model and scores the others, also one that failed at first."""
+    """Each system has its figures; Steward fails the broken model and scores the others, one after a first failure."""
     three = tuple(Submission(n, f"org/model-{n}", "float16", 60.0 * n, 60.0, fate) for n, fate in enumerate(FATES))
     day = Scenario(machines=2, hours=0.1, submissions=three, outage=(90.0, 100.0), deaths=())
     monkeypatch.setattr("simulations.peers.scenario.scenario", lambda **_: day)

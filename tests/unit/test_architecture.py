@@ -1,4 +1,4 @@
-"""The structure of the code: no import cycle, one meaning for each class name, no name from an earlier vocabulary."""
+"""The structure of the code: no import cycles, unique class names, and no names of an earlier vocabulary."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHARED_CLASS_NAMES = {
     "Thread": "localhub may not import hub; both name a discussion or pull request of the Hub",
     "Webhook": "localhub may not import hub; both name a webhook of the Hub",
 }
-"""Class name that two packages define → why."""
+"""Class name that two packages define → the reason."""
 EARLIER_NAMES = frozenset(
     (
         *("Ahead", "Alike", "Bench", "Box", "Decided", "Desk", "Echoes", "Errand", "Gate", "Kept", "Later", "Line"),
@@ -35,18 +35,18 @@ EARLIER_NAMES = frozenset(
         *("taking", "turn", "wire"),
     )
 )
-"""Names that the vocabulary of the code no longer has (module, class, function or parameter)."""
+"""Names of modules, classes, functions or parameters that were replaced and must not return."""
 
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
-    """Every import between the product's modules, those for type checkers included."""
+    """All imports between the product's modules, including those for type checkers only."""
     return grimp.build_graph(*PACKAGES)
 
 
 @pytest.fixture(scope="module")
 def trees(project: Path) -> Mapping[str, ast.Module]:
-    """Module path → syntax tree."""
+    """Module path → its syntax tree."""
     files = (file for package in PACKAGES for file in (project / package).rglob("*.py"))
     return {str(file.relative_to(project)): ast.parse(file.read_text("utf-8")) for file in files}
 
@@ -63,13 +63,13 @@ def test_no_package_imports_itself_by_way_of_others(graph: grimp.ImportGraph) ->
 
 
 def test_a_cycle_would_be_found() -> None:
-    """Three modules that import one another in a circle are refused."""
+    """The check refuses three modules that import each other in a cycle."""
     with pytest.raises(CycleError):
         _assert_acyclic({"a": {"b"}, "b": {"c"}, "c": {"a"}})
 
 
 def test_the_engine_of_shared_prefixes_needs_no_other_part_of_the_project(graph: grimp.ImportGraph) -> None:
-    """It imports its own modules and libraries alone, so that it works without a board, a queue and a Hub."""
+    """The engine of shared prefixes imports no other module of the project, so that it can be used alone."""
     engine = "workers.evaluation.shared_prefix"
     modules = graph.find_descendants(engine)
     imported = {name for module in modules for name in graph.find_modules_directly_imported_by(module)}
@@ -78,7 +78,7 @@ def test_the_engine_of_shared_prefixes_needs_no_other_part_of_the_project(graph:
 
 
 def test_a_class_name_means_one_thing(trees: Mapping[str, ast.Module]) -> None:
-    """No two classes of the product share a name, but for those with a reason."""
+    """No two classes share a name, except those listed with a reason, one of which is in localhub."""
     places = defaultdict(list)
     for path, tree in trees.items():
         for node in ast.walk(tree):
@@ -98,7 +98,7 @@ def test_no_earlier_name_is_left(trees: Mapping[str, ast.Module]) -> None:
 
 
 def test_a_change_of_a_record_names_its_fields(trees: Mapping[str, ast.Module]) -> None:
-    """A method that returns a changed record names only fields of it, which no type checker sees in `model_copy`."""
+    """`self.model_copy` with changes names only fields of its record, which no type checker verifies."""
     records = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     changed = [(record, field) for record in records for field in _changed_fields(record)]
     wrong = [f"{record.name} has no field {field}" for record, field in changed if field not in _fields(record)]
@@ -106,7 +106,7 @@ def test_a_change_of_a_record_names_its_fields(trees: Mapping[str, ast.Module]) 
 
 
 def test_an_index_entry_and_its_changes_have_the_same_types() -> None:
-    """`EntryChanges` has every field of `IndexEntry` but its path, with the same type."""
+    """`EntryChanges` has every field of `IndexEntry` but its path, with the same types."""
     fields = {**IndexEntry.__annotations__}
     assert fields.pop("path") == "str"
     changes = {name: ref.__forward_arg__ for name, ref in EntryChanges.__annotations__.items()}

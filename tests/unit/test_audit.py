@@ -1,4 +1,4 @@
-"""`make audit`: the list of packages, and an answer about advisories that never looks like one where there is none."""
+"""`make audit`: the list of packages (SBOM), and the check for advisories, which never takes a failure for success."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOUND = [{"name": "urllib3", "version": "1.24.1", "vulns": [{"id": "CVE-1", "fix
 
 @pytest.fixture(scope="module")
 def audit(project: Path) -> ModuleType:
-    """The script."""
+    """The module of the script."""
     spec = importlib.util.spec_from_file_location("audit_packages", project / ".ci" / "audit_packages.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,7 +28,7 @@ def audit(project: Path) -> ModuleType:
 
 
 def packages(audit: ModuleType) -> list[Any]:
-    """Two packages of the index, one of them a local build, and Steward itself."""
+    """Two packages, one of them a local build, and Steward itself."""
     make = audit.InstalledPackage
     return [
         make("numpy", "2.3.0", "BSD-3-Clause", (), False),
@@ -38,7 +38,7 @@ def packages(audit: ModuleType) -> list[Any]:
 
 
 def test_the_list_names_each_package_once_and_what_it_needs(audit: ModuleType) -> None:
-    """Steward is what the list is of; a local build has the address of its release; equal packages give equal lists."""
+    """The SBOM has each package once with its dependencies, and the release's address for a local build."""
     listed = audit.sbom(packages(audit))
     assert (listed["bomFormat"], listed["specVersion"]) == ("CycloneDX", "1.6")
     assert listed["metadata"]["component"]["purl"] == "pkg:pypi/steward-leaderboard@1.0.0"
@@ -52,7 +52,7 @@ def test_the_list_names_each_package_once_and_what_it_needs(audit: ModuleType) -
 
 
 def test_this_environment_is_listed(audit: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every reference of the file is to a package in it, without the network."""
+    """The SBOM of this environment is complete: each reference is to a package in it."""
     assert audit.main(["sbom", str(tmp_path / "new" / "sbom.json")]) == 0
     listed = json.loads((tmp_path / "new" / "sbom.json").read_text())
     names = [component["bom-ref"] for component in (listed["metadata"]["component"], *listed["components"])]
@@ -83,7 +83,7 @@ def test_advisories_that_cannot_be_had_are_no_success(
     status: int,
     words: str,
 ) -> None:
-    """A release that is known to be vulnerable shows whether there are any; Steward itself is not asked about."""
+    """The check first asks about a known vulnerable release: if that has no advisories, nothing counts as checked."""
     asked, messages = list[Sequence[str]](), list[str]()
 
     def ask(names: Sequence[str]) -> Answer:

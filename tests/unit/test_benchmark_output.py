@@ -25,7 +25,7 @@ FIGURES = {
 def test_json_is_printed_where_it_is_asked_for(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without the option no line is JSON."""
+    """With `--json`, a benchmark prints its figures as JSON in the last line; without it, no line is JSON."""
     monkeypatch.setattr(benchmark, "measure", lambda _options: FIGURES)
     monkeypatch.setattr(sys, "argv", ["benchmark", "--json"])
     benchmark.main()

@@ -1,4 +1,4 @@
-"""The Makefile has a target for every test that `make test` leaves out, and says which Python it needs."""
+"""The Makefile has a target for every test that `make test` leaves out, and reports which Python it needs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ TARGET = re.compile(r"^(\w+): setup\n((?:\t.*\n)+)", re.MULTILINE)
 
 
 def whole_runs(project: Path) -> dict[str, list[str]]:
-    """The targets that run tests in full → the files and folders that they name."""
+    """Targets that run tests in full → the files and folders that they name."""
     text = (project / "Makefile").read_text("utf-8")
     recipes = {name: recipe for name, recipe in TARGET.findall(text) if "STEWARD_WHOLE_MATRIX=1" in recipe}
     return {name: re.findall(r"tests/[\w./]+", recipe) for name, recipe in recipes.items()}
 
 
 def is_among(path: str, places: list[str]) -> bool:
-    """Whether one of these files and folders is the file, or holds it."""
+    """Whether `path` is one of these files, or in one of these folders."""
     return any(f"{path}/".startswith(f"{place}/") for place in places)
 
 
 def test_a_target_runs_the_whole_of_every_file_with_a_sample(project: Path) -> None:
-    """Each file whose size depends on STEWARD_WHOLE_MATRIX is run in full by one of the targets that it names."""
+    """Each file whose size depends on `STEWARD_WHOLE_MATRIX` is run in full by a target, and names it correctly."""
     targets = whole_runs(project)
     assert {"chaos", "matrices", "engine"} <= set(targets)
     sampled = [file for file in (project / "tests").rglob("test_*.py") if SIZES.search(file.read_text("utf-8"))]
@@ -46,7 +46,7 @@ def test_a_target_runs_the_whole_of_every_file_with_a_sample(project: Path) -> N
 
 
 def test_of_a_marked_file_every_second_or_third_test_runs() -> None:
-    """`one_in` counts within each file, from its first test, and a file without it runs whole."""
+    """`one_in(n)` keeps every nth test of a file, from its first one; a file without the mark runs completely."""
 
     def tests(name: str, mark: pytest.MarkDecorator | None) -> list[Any]:
         marker = mark and mark.mark
@@ -57,7 +57,7 @@ def test_of_a_marked_file_every_second_or_third_test_runs() -> None:
 
 
 def test_a_python_that_is_too_old_is_refused_before_anything_is_installed(project: Path, tmp_path: Path) -> None:
-    """The sentence names both versions and the next command; no environment of that Python stays."""
+    """With a Python that is too old, `make` names both versions and the next command, and creates no environment."""
     old = tmp_path / "old-python"
     old.write_text(
         f"#!/bin/sh\nexec {sys.executable} -c 'import sys; sys.version_info = (3, 10); exec(sys.argv[1])' \"$2\"\n"

@@ -1,4 +1,4 @@
-"""docs/security.md claims nothing without a test."""
+"""Every claim in docs/security.md has a test."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LINK = re.compile(r"\[`(test_\w+)`\]\((\S+?)\)")
 
 @pytest.fixture(scope="module")
 def page(project: Path) -> str:
-    """The page."""
+    """The text of docs/security.md."""
     return (project / "docs" / "security.md").read_text("utf-8")
 
 
 def test_every_test_that_is_named_exists(page: str, project: Path) -> None:
-    """In the file that its link leads to."""
+    """Every test that the page links exists in the linked file."""
     links = LINK.findall(page)
     assert len(links) > 100
     missing = [
@@ -29,7 +29,7 @@ def test_every_test_that_is_named_exists(page: str, project: Path) -> None:
 
 
 def test_every_danger_is_held_by_a_test(page: str) -> None:
-    """Each row of each boundary's table has one."""
+    """Each row in the tables of dangers links a test."""
     between = page.partition("## Boundaries")[2].partition("## What is trusted")[0]
     rows = [line for line in between.splitlines() if line.startswith("| ") and not line.startswith("| danger")]
     assert len(rows) > 40

@@ -1,4 +1,4 @@
-"""What docs/stability.md promises is still there: names may come, and go only after their removal was announced."""
+"""The names that docs/stability.md promises still exist, or their removal was announced."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.stable_interface import FLAT, PAGES, missing, names_of_pages,
 
 
 def test_every_promised_name_of_the_pages_is_one() -> None:
-    """Commands, options, settings, fields, paths on the Hub, causes, reasons: docs/stability.md says how one goes."""
+    """Every recorded command, option, setting, field, path, cause and reason still exists."""
     assert missing(names_of_pages(), server=False) == []
 
 
 def test_every_page_has_promised_names() -> None:
-    """A page that is written otherwise, so that no name is found there, is noticed."""
+    """Every reference page gives promised names; a changed format in which none is found would be noticed."""
     names = names_of_pages()
     for page in PAGES:
         assert sum(len(promised) for chapter, promised in names.items() if chapter.startswith(page)) > 15, page
@@ -29,7 +29,7 @@ def test_every_page_has_promised_names() -> None:
 
 
 def test_the_supported_versions_are_those_of_the_packages(project: Path) -> None:
-    """docs/stability.md names the bounds that pyproject.toml has."""
+    """docs/stability.md lists the same version bounds as pyproject.toml."""
     page, packages = (
         (project / "docs/stability.md").read_text("utf-8"),
         tomllib.loads((project / "pyproject.toml").read_text()),
@@ -43,7 +43,7 @@ def test_the_supported_versions_are_those_of_the_packages(project: Path) -> None
 
 
 def test_a_removed_name_is_found_unless_it_was_announced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A field, and a whole command; both pass once `deprecated` names them."""
+    """A removed field or command is reported, unless `deprecated` announces it."""
     names = names_of_pages()
     names["reference-files.md: The suite file"] = [
         name for name in names["reference-files.md: The suite file"] if name != "engine"

@@ -1,6 +1,6 @@
 """People check and submit models in headless Chromium: with a script and without, with axe, in light and dark.
 
-axe-core looks at each step in both looks with `make matrices`, and in one of them, by turns, with `make test`.
+`make matrices` has axe-core check each step light on a desktop and dark on a phone, `make test` one of them by turns.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TURNS = cycle([LOOKS] if WHOLE else [LOOKS[:1], LOOKS[1:]])
 
 @pytest.fixture(scope="module")
 def lasting_site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """A board that runs."""
+    """A running board, for all tests of this file."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
         signing(tmp_path_factory.mktemp("forms"), connection, valkey.url, probe) as made,
@@ -42,7 +42,7 @@ def lasting_site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe
 
 @pytest.fixture
 def site(lasting_site: SignInSite) -> SignInSite:
-    """The board, with its whole limit of checks left."""
+    """The board, with the limit of checks reset."""
     context = lasting_site.stand.context
     context.redis.delete(context.keys.asked(client_name("127.0.0.1")), context.keys.asked("all"))
     return lasting_site
@@ -50,7 +50,7 @@ def site(lasting_site: SignInSite) -> SignInSite:
 
 @pytest.fixture
 def tab(browser: Browser, site: SignInSite) -> Iterator[Page]:
-    """A tab in which nothing is blocked or fails."""
+    """A tab; afterwards no script may have failed, and the content security policy may have blocked nothing."""
     context = browser.new_context(base_url=site.url, viewport=DESK)
     page, complaints = context.new_page(), list[str]()
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -71,8 +71,10 @@ def sign_in(page: Page, who: str, start: str) -> None:
 
 
 def look(page: Page, name: str) -> None:
-    """At a desk by day or on a phone by night, axe-core finds nothing serious on the page; STEWARD_SCREENSHOTS is the
-    folder for pictures of it, if any are wanted."""
+    """Check with axe-core that the page has no serious fault, light on a desktop or dark on a phone.
+
+    If STEWARD_SCREENSHOTS names a folder, pictures of the page are saved there.
+    """
     pictures = os.environ.get("STEWARD_SCREENSHOTS")
     for size, colours in next(TURNS):
         page.set_viewport_size(size)
@@ -92,7 +94,7 @@ def look(page: Page, name: str) -> None:
 
 
 def test_a_check_follows_the_form(tab: Page) -> None:
-    """The page shows the outcome once a person names a model, fills in its guesses, and has an address to share."""
+    """When a user names a model, the page shows the outcome of its check, fills in guesses, and can be shared."""
     tab.goto("/check")
     tab.get_by_label("Model", exact=True).press_sequentially("ada/pick")
     expect(tab.locator("#models option")).to_have_attribute("value", "ada/pickled")
@@ -114,8 +116,8 @@ def test_a_check_follows_the_form(tab: Page) -> None:
     expect(outcome).to_contain_text("ada/good would be accepted")
 
 
-def test_a_model_that_was_typed_before_the_script_came_is_checked(tab: Page) -> None:
-    """On a slow line a person fills in the form while its script is on the way."""
+def test_a_model_that_was_typed_before_the_script_loaded_is_checked(tab: Page) -> None:
+    """A model that a user typed before the form's script was loaded is checked once it is."""
 
     def late(route: Route) -> None:
         tab.get_by_label("Model", exact=True).fill("ada/good")
@@ -127,7 +129,7 @@ def test_a_model_that_was_typed_before_the_script_came_is_checked(tab: Page) -> 
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(tab: Page) -> None:
-    """While a person fills in a form, and while they wait for its outcome: they are not told that they signed out."""
+    """If the server fails for a moment, during a check or after sending, the page says so and tries again."""
     outcome, away = tab.locator("#outcome"), "The server does not answer at the moment. This page tries again"
 
     def refused(route: Route) -> None:  # as a proxy does while the server restarts
@@ -154,7 +156,7 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(tab: Page) -> None:
 
 
 def test_a_person_submits_a_good_and_a_bad_model(tab: Page) -> None:
-    """The bad one is told why, and the form comes back; the good one is followed to the page of its request."""
+    """A bad model is refused with the reason and the form is kept; a good one leads to the page of its request."""
     tab.goto("/submit")
     look(tab, "submit-signed-out")
     sign_in(tab, "ada", "/submit")
@@ -178,7 +180,7 @@ def test_a_person_submits_a_good_and_a_bad_model(tab: Page) -> None:
 
 
 def test_a_keyboard_without_a_script_is_enough(browser: Browser, site: SignInSite) -> None:
-    """Enter looks at the model first: nothing is submitted that a person has not seen; then a button submits it."""
+    """Without a script Enter shows the check of the model first; only the button submits it."""
     context = browser.new_context(base_url=site.url, viewport=DESK, java_script_enabled=False)
     page = context.new_page()
     sign_in(page, "bob", "/submit")
@@ -194,7 +196,7 @@ def test_a_keyboard_without_a_script_is_enough(browser: Browser, site: SignInSit
 
 
 def test_a_maintainer_decides_by_buttons(tab: Page, site: SignInSite) -> None:
-    """Hold and cancel a request on its page; a stranger who signs in there sees no button."""
+    """A maintainer holds and cancels a request on its page; another user who signs in sees no buttons there."""
     path = "ada/good_eval_request_False_8bit_Original.json"
     site.stand.submit("ada/good", path=path, precision="8bit")
     site.stand.context.mark("requests")

@@ -1,6 +1,6 @@
 """A maintainer signs in with the Hub and wakes a parked sync, in headless Chromium.
 
-axe-core looks at two of the maintainers' pages with `make test`, and at all of them with `make matrices`.
+axe-core checks two of the maintainers' pages in `make test`, and all of them in `make matrices`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PARKED = ParkedSync(
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """A board that runs, with a sync that is parked."""
+    """A running board with a parked sync."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
         signing(tmp_path_factory.mktemp("maintaining"), connection, valkey.url, probe) as made,
@@ -58,7 +58,7 @@ def shoot(page: Page, name: str) -> None:
 
 
 def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: SignInSite) -> None:
-    """From the link on the first page, over the Hub's page, to the button; it is on record; then they sign out."""
+    """A maintainer signs in with the Hub, wakes a parked sync, finds this in the record of decisions, and signs out."""
     blocked: list[str] = []
     page.on(
         "console", lambda message: blocked.append(message.text) if "Content Security Policy" in message.text else None
@@ -87,7 +87,7 @@ def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: SignInS
 
 @pytest.mark.parametrize("who", first(1, ["mia", "bob"]))
 def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, who: str) -> None:
-    """On what maintainers see and on what strangers are told, by day at a desk and by night on a phone."""
+    """axe-core finds no serious fault for maintainers and others, light on a desktop and dark on a phone."""
     site.stand.context.parking.park(PARKED)
     body = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"name": "somebody/" + "long-name-" * 9}}
     httpx2.post(f"{site.url}/webhooks/hub", json=body, headers={"x-webhook-secret": SECRET, "webhook-id": "one"})
@@ -104,7 +104,7 @@ def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, who: str
         shoot(tab, f"maintain-{name.replace('/', '-')}-{who}-light")
         tab.set_viewport_size({"width": 360, "height": 740})
         tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
-        assert faults(tab) == [], f"{name}, by night on a phone"
+        assert faults(tab) == [], f"{name}, dark, on a phone"
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360, name
         shoot(tab, f"maintain-{name.replace('/', '-')}-{who}-phone")
     browser_context.close()
@@ -120,8 +120,8 @@ def faults(tab: Page) -> list[str]:
     ]
 
 
-def test_a_stranger_who_follows_a_link_comes_back_and_is_told_who_may(page: Page) -> None:
-    """By way of the Hub's page, to the very page that they wanted; saying no leads to a page that says so."""
+def test_signing_in_leads_back_to_a_page_that_is_for_maintainers(page: Page) -> None:
+    """A user who signs in comes back to the page they opened, which is for maintainers; a denial leads to a note."""
     page.goto("/maintain/inbox")
     page.get_by_role("link", name="Sign in with the Hub").click()
     page.get_by_role("button", name="Authorize as bob").click()

@@ -61,12 +61,12 @@ def write(page: Page, who: str, text: str) -> None:
     """Write a comment in the box below the thread."""
     page.get_by_label("Write a comment").fill(text)
     page.locator("#reply").get_by_label("Account to act as").select_option(who)
-    with page.expect_navigation():  # a reload before it has arrived would take its place, or fail
+    with page.expect_navigation():  # otherwise a reload could interrupt it, or fail
         page.get_by_role("button", name="Comment").click()
 
 
 def answered(page: Page, text: str, *, seconds: float = SECONDS) -> None:
-    """Look at the page again and again until the bot has said `text` there."""
+    """Reload the page until it shows `text`."""
 
     def appears() -> bool:
         page.reload()
@@ -77,7 +77,7 @@ def answered(page: Page, text: str, *, seconds: float = SECONDS) -> None:
 
 
 def test_a_person_asks_for_the_status_and_relaunches(page: Page, board: BoardDriver) -> None:
-    """The status with its reason; a stranger's relaunch refused; the submitter's done, and the request waits again."""
+    """`/status` shows the reason of a failure; `/relaunch` is refused to others, and queues the submitter's request."""
     expect(page.get_by_role("heading", name="Failed")).to_be_visible()
     write(page, "bob", "/status")
     answered(page, "failed: The model's weights contain NaN or infinite values.")

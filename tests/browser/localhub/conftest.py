@@ -82,7 +82,7 @@ def fill_board(hub: LocalHub) -> None:
 
 @pytest.fixture
 def page(browser: Browser, hub: LocalHub) -> Iterator[Page]:
-    """A page of its own, with the errors of its console kept in `page.problems`."""
+    """A new page, whose console must have no errors in the end."""
     context = browser.new_context(base_url=hub.url, viewport={"width": 1200, "height": 900})
     tab = context.new_page()
     problems: list[str] = []

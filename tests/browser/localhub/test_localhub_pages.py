@@ -31,7 +31,7 @@ def test_home_lists_repos_and_threads(page: Page, pictures: Path | None) -> None
 
 
 def test_a_repo_shows_its_files_and_its_card(page: Page, pictures: Path | None) -> None:
-    """Folders and files, the newest commit, and README.md rendered."""
+    """The page of a repo shows its folders, its newest commit and the rendered README.md."""
     page.goto(REPO)
     expect(page.get_by_role("link", name="tiny-lab")).to_be_visible()
     expect(page.get_by_text("Add three requests")).to_be_visible()
@@ -41,7 +41,7 @@ def test_a_repo_shows_its_files_and_its_card(page: Page, pictures: Path | None) 
 
 @left_out("test_a_repo_shows_its_files_and_its_card lists the files")
 def test_from_the_repo_to_a_file(page: Page, pictures: Path | None) -> None:
-    """Two clicks lead to a request file's content."""
+    """From the page of a repo two clicks lead to the content of a request file."""
     page.goto(REPO)
     page.get_by_role("link", name="tiny-lab").click()
     page.get_by_role("link", name="tiny-1_eval_request").click()
@@ -63,7 +63,7 @@ def test_commits_and_one_commit(page: Page, pictures: Path | None) -> None:
 
 @left_out("test_home_lists_repos_and_threads lists threads")
 def test_the_community_tab(page: Page, pictures: Path | None) -> None:
-    """Open threads first; the closed one is behind its own button."""
+    """The community tab lists open threads first; a link shows the closed ones."""
     page.goto(REPO)
     page.get_by_role("link", name="Community").click()
     expect(page.get_by_role("link", name="Add bob/mine")).to_be_visible()
@@ -73,7 +73,7 @@ def test_the_community_tab(page: Page, pictures: Path | None) -> None:
 
 
 def test_a_thread_is_rendered_and_harmless(page: Page, pictures: Path | None) -> None:
-    """Tables and code are rendered, a stranger's script is shown as text, edits and the status change are shown."""
+    """A thread shows tables and code rendered, a script in a comment as text, edits and the status."""
     page.goto(f"{REPO}/discussions/1")
     expect(page.get_by_role("cell", name="boolean expressions")).to_be_visible()
     expect(page.get_by_text("lm_eval --model hf")).to_be_visible()
@@ -121,7 +121,7 @@ def test_starting_a_discussion(page: Page, pictures: Path | None) -> None:
 
 
 def test_merging_a_pull_request(page: Page, hub: LocalHub, pictures: Path | None) -> None:
-    """One click as a maintainer merges, and the file is on main."""
+    """A maintainer merges a pull request by one click, and its file is on main."""
     bob = HfApi(endpoint=hub.url, token="hf_bob")
     info = bob.upload_file(
         path_or_fileobj=b"n", path_in_repo="new.txt", repo_id="board/requests", repo_type="dataset", create_pr=True
@@ -136,7 +136,7 @@ def test_merging_a_pull_request(page: Page, hub: LocalHub, pictures: Path | None
 
 @left_out("tests/integration/localhub has the conflicts")
 def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path | None) -> None:
-    """No merge button; the files that conflict are named."""
+    """A pull request with conflicts names the conflicting files and has no merge button."""
     ada = HfApi(endpoint=hub.url, token="hf_ada")
     options = {"path_in_repo": "README.md", "repo_id": "board/requests", "repo_type": "dataset"}
     info = ada.upload_file(path_or_fileobj=b"# One\n", create_pr=True, **options)
@@ -164,14 +164,14 @@ def test_webhook_activity(page: Page, pictures: Path | None) -> None:
     "path", first(1, [f"{REPO}/discussions/1", "/", REPO, f"{REPO}/discussions", f"{REPO}/discussions/2/files"])
 )
 def test_pages_fit_a_phone(page: Page, pictures: Path | None, path: str) -> None:
-    """At 390 pixels nothing runs out of the window."""
+    """No page is wider than a window of 390 pixels."""
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(path)
     shoot(page, pictures, "phone" + path.replace("/", "-"))
 
 
-def test_a_page_that_is_not_there(hub: LocalHub) -> None:
-    """People get a page and a link back, programs get JSON."""
+def test_a_missing_page_is_html_for_people_and_json_for_programs(hub: LocalHub) -> None:
+    """A missing page is 404 with HTML in a browser, and JSON from the API."""
     html = httpx.get(f"{hub.url}/datasets/board/none", headers={"Accept": "text/html"})
     assert html.status_code == 404 and "text/html" in html.headers["content-type"]
     assert httpx.get(f"{hub.url}/api/datasets/board/none").headers["content-type"] == "application/json"

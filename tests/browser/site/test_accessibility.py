@@ -1,6 +1,6 @@
-"""axe-core finds nothing serious on any page: by day, by night, on a phone.
+"""axe-core finds nothing serious on any page, light on a desktop and dark on a phone.
 
-`make test` looks at every second page by day, at half of those by night on a phone; `make matrices` at all.
+`make test` checks every third page in light, and every second of those in dark; `make matrices` checks all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.sizes import WHOLE
 pytestmark = pytest.mark.browser
 ALL = {"resultTypes": ["violations"]}
 OF_LOOKS = {**ALL, "runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]}
-"""What may be right in one look and wrong in another; names, roles and order are the same in all."""
+"""The rules whose outcome depends on colours and width; names, roles and order are the same in all."""
 SEEN = [name for name in PAGES if name not in LIKE_ANOTHER][:: 1 if WHOLE else 3]
 SEEN_BY_NIGHT = set(SEEN if WHOLE else SEEN[::2])
 DESK, PHONE = ViewportSize(width=1200, height=800), ViewportSize(width=360, height=740)
@@ -35,17 +35,17 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
 
 @pytest.mark.parametrize("name", SEEN)
 def test_axe_finds_no_serious_fault(tab: Page, name: str) -> None:
-    """Everything by day at a desk; what depends on colour and width also by night on a phone."""
+    """axe-core finds no serious fault in light on a desktop, nor one of colour or width in dark on a phone."""
     look(tab, DESK, "light")
     tab.goto(PAGES[name])
     assert faults(tab, ALL) == []
     if name in SEEN_BY_NIGHT:
         look(tab, PHONE, "dark")
-        assert faults(tab, OF_LOOKS) == [], "by night, on a phone"
+        assert faults(tab, OF_LOOKS) == [], "dark, on a phone"
 
 
 def test_axe_finds_what_is_wrong(tab: Page) -> None:
-    """A picture without words and grey words on grey: the looks above are no looks away."""
+    """axe-core finds a picture without text and text of low contrast, so that the tests above can fail."""
     look(tab, DESK, "light")
     tab.goto("/flags")
     tab.evaluate("document.querySelector('.brand img').removeAttribute('alt')")
@@ -54,7 +54,7 @@ def test_axe_finds_what_is_wrong(tab: Page) -> None:
 
 
 def look(tab: Page, size: ViewportSize, colours: Literal["light", "dark"]) -> None:
-    """Have the tab be of this size and in these colours."""
+    """Set the size and the colour scheme of the tab."""
     tab.set_viewport_size(size)
     tab.emulate_media(color_scheme=colours, reduced_motion="reduce")
 

@@ -45,7 +45,7 @@ def both(question: QuestionView) -> QuestionView:
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
-    """A tab; the answers that a sync has read are stored."""
+    """A tab on a board whose Redis holds the answers that a sync would have read."""
     paths = [path_of(FIRST), path_of(SECOND)]
     for model in (FIRST, SECOND):
         Index(rich.redis, rich.keys).put(entry(model, "settled", "FINISHED", results="r"))
@@ -68,7 +68,7 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
     [f"/details/{path_of(FIRST)}", f"/compare/questions?pin={path_of(FIRST)}&pin={path_of(SECOND)}&task={TASK}"],
 )
 def test_axe_finds_no_serious_fault(tab: Page, address: str) -> None:
-    """Both pages by day at a desk, and by night on a phone, without scrolling sideways."""
+    """axe-core finds nothing serious on either page, light on a desktop and dark on a phone, whose width both fit."""
     look(tab, DESK, "light")
     tab.goto(address)
     expect(tab.locator(".questions > li")).to_have_count(2)
@@ -79,7 +79,7 @@ def test_axe_finds_no_serious_fault(tab: Page, address: str) -> None:
 
 
 def test_the_prompt_opens_by_keyboard_and_the_form_keeps_the_task(tab: Page) -> None:
-    """A summary opens the prompt; the form asks for wrong answers to the same task."""
+    """A summary opens the prompt by keyboard; the form and the link to the next page keep the task."""
     look(tab, DESK, "light")
     tab.goto(f"/details/{path_of(FIRST)}?task={TASK}")
     summary = tab.get_by_text("The prompt, with its examples")

@@ -1,4 +1,4 @@
-"""The leaderboard in headless Chromium: search, filters, columns, pins, scrolling, shared addresses; also bare.
+"""The leaderboard in headless Chromium: search, filters, columns, pins, shared addresses; also without a script.
 
 `make matrices` runs all, `make test` leaves out what test_space_browser tests with the same script.
 """
@@ -60,7 +60,7 @@ def shown(page: Page) -> int:
 
 
 def test_filters_change_the_table_in_place_and_its_address(tab: Page, browser: Browser) -> None:
-    """The page is not loaded again; another reader who opens the address sees the same rows, and Back undoes it."""
+    """Filters change the table without a reload; the new address shows others the same rows; Back undoes a change."""
     tab.evaluate("window.same = true")
     every = shown(tab)
     tab.get_by_text("Filters", exact=True).click()
@@ -90,7 +90,7 @@ def test_filters_change_the_table_in_place_and_its_address(tab: Page, browser: B
 
 
 def test_a_quick_filter_changes_nothing_else_and_can_be_switched_off(tab: Page) -> None:
-    """The search, the pins and another quick filter stay; a second click ends the filter."""
+    """A quick filter keeps the search, the pins and other quick filters; a second click removes it."""
     tab.locator("#rows [name=pin]").first.check()
     tab.locator("#q").fill("qwen3; llama")
     expect(tab).to_have_url(re.compile("q=qwen3"))
@@ -109,7 +109,7 @@ def test_a_quick_filter_changes_nothing_else_and_can_be_switched_off(tab: Page) 
 
 
 def test_columns_are_chosen_and_the_average_is_of_those_that_are_shown(tab: Page) -> None:
-    """A hidden benchmark leaves the table and the average; the ranks follow."""
+    """Hiding a benchmark removes its column and leaves it out of the average and the ranks."""
     first = models(tab)[0]
     tab.get_by_text("Columns", exact=True).click()
     for name in ("Navigation", "Web of Lies", "Hub ❤️"):
@@ -125,7 +125,7 @@ def test_columns_are_chosen_and_the_average_is_of_those_that_are_shown(tab: Page
 
 @left_out("test_space_browser sorts with the same script")
 def test_any_column_sorts_and_its_head_says_so(tab: Page) -> None:
-    """A click sorts, the best first; another one turns it round. The ranks stay those of the average."""
+    """A click on the head of a column sorts by it, best first; a second click reverses the order."""
     head = tab.get_by_role("columnheader", name="Word Sorting")
     head.get_by_role("link").click()
     expect(head).to_have_attribute("aria-sort", "descending")
@@ -156,7 +156,7 @@ def test_a_reader_scrolls_through_all_rows(tab: Page) -> None:
 
 @left_out("test_space_browser pins with the same script, and test_models_browser compares")
 def test_three_models_are_pinned_and_compared(tab: Page) -> None:
-    """Pinned rows stay on top of every filter, up to the page that compares them."""
+    """Pinned rows stay on top whatever the filter, and are compared on a page to which models can be added."""
     names = models(tab)[:3]
     for name in names:
         tab.locator("#rows").get_by_label(f"Pin {name} to compare").check()
@@ -178,7 +178,7 @@ def test_three_models_are_pinned_and_compared(tab: Page) -> None:
 
 @pytest.mark.parametrize("width", [1200, 360])
 def test_an_address_of_a_page_leads_to_its_place_in_the_table(tab: Page, width: int) -> None:
-    """As people share addresses that they have without a script: the rows are there, scroll and can be pinned."""
+    """The address of a later page, as used without a script, opens the table at its rows, which can be pinned."""
     tab.set_viewport_size({"width": width, "height": 740})
     tab.goto("/?page=3&sort=model&rising=1")
     expect(tab).to_have_url(re.compile(r"/\?sort=model&rising=1$"))
@@ -193,7 +193,7 @@ def test_an_address_of_a_page_leads_to_its_place_in_the_table(tab: Page, width: 
 
 
 def test_a_server_that_is_away_leaves_the_rows_of_the_page(browser: Browser, large: ServedSite) -> None:
-    """A reader scrolls through the rows that came with the page."""
+    """If the table cannot be loaded, the page says so and keeps the rows that came with it."""
     with browser.new_context(base_url=large.address) as context:
         page = context.new_page()
         page.route("**/api/leaderboard?*", lambda route: route.abort())
@@ -205,7 +205,7 @@ def test_a_server_that_is_away_leaves_the_rows_of_the_page(browser: Browser, lar
 
 
 def test_pins_stay_while_a_reader_sorts(tab: Page) -> None:
-    """Also those that were ticked since the table was sorted; one that was unpinned does not come back."""
+    """Sorting keeps the pinned rows in table and address; a row that was unpinned does not come back."""
     first, second = models(tab)[:2]
     for name in (first, second):
         tab.locator("#rows").get_by_label(f"Pin {name} to compare").check()
@@ -224,7 +224,7 @@ def test_pins_stay_while_a_reader_sorts(tab: Page) -> None:
 
 
 def test_a_pin_leaves_the_reader_at_the_same_rows(tab: Page) -> None:
-    """The table does not jump to its beginning."""
+    """Pinning a row does not scroll the table back to its beginning."""
     scroll = "document.querySelector('.board').scrollTop"
     tab.evaluate(f"{scroll} = 2000")
     tab.locator("#rows tr[aria-rowindex='60'] input").check()
@@ -278,7 +278,7 @@ def test_a_phone_shows_cards_of_one_height(tab: Page) -> None:
 
 @left_out("test_site_browser uses pages without a script")
 def test_without_a_script_the_table_has_pages(browser: Browser, large: ServedSite) -> None:
-    """The form filters, links sort and turn pages."""
+    """Without a script the form filters the table, and links sort it and turn its pages."""
     with browser.new_context(base_url=large.address, java_script_enabled=False) as context:
         page = context.new_page()
         page.goto("/")

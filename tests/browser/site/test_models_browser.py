@@ -33,7 +33,7 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
 
 
 def test_the_way_from_a_plot_to_a_model_and_on_to_a_comparison(tab: Page) -> None:
-    """By keyboard alone: choose a type, open the best model, compare it."""
+    """By keyboard alone a reader filters a plot by type, opens its first model and compares that."""
     tab.goto("/")
     tab.get_by_text("More", exact=True).press("Enter")
     tab.get_by_role("link", name="Plots").press("Enter")
@@ -54,7 +54,7 @@ def test_the_way_from_a_plot_to_a_model_and_on_to_a_comparison(tab: Page) -> Non
 def test_nothing_is_wider_than_the_window_and_every_picture_loads(
     browser: Browser, rich: ServedSite, path: str, width: int
 ) -> None:
-    """Wide tables scroll by themselves; in `make test` each page on a phone, and one at a desk and zoomed."""
+    """Pages fit windows of three widths, and their pictures load; `make test` runs a sample of pages and widths."""
     context = browser.new_context(base_url=rich.address, viewport={"width": width, "height": 700})
     page = context.new_page()
     page.goto(path)

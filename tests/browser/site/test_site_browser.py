@@ -1,4 +1,4 @@
-"""The pages in headless Chromium: people follow the queue, search, learn why, with a keyboard, on a phone, or bare.
+"""The pages in headless Chromium: live queue, search, failures; with a keyboard, on a phone, without a script.
 
 `make test` opens every second page on a phone, searches in two of the five ways, and leaves out two races of the live
 pages; `make matrices` runs all.
@@ -46,7 +46,7 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
 
 
 def test_the_queue_moves_by_itself(tab: Page, rich: ServedSite) -> None:
-    """Progress, lists and relative times change on an open page."""
+    """An open page of the queue updates its progress, lists and relative times."""
     tab.goto("/queue")
     expect(tab.locator("#live-state")).to_contain_text("Live")
     attempts, progress = Attempts(rich.redis, rich.keys), AttemptProgress("evaluate", 30_001, 35_210, 12_000)
@@ -61,7 +61,7 @@ def test_the_queue_moves_by_itself(tab: Page, rich: ServedSite) -> None:
 
 
 def test_the_page_of_a_request_follows_it_to_its_end(tab: Page, rich: ServedSite) -> None:
-    """Its state at the top and what happened below it change together."""
+    """When a request ends, its open page updates both the state at the top and the history below."""
     index = Index(rich.redis, rich.keys)
     index.put(entry("follow/me", "waiting", "PENDING", attempt="z", number=900))
     tab.goto(f"/requests/{path_of('follow/me')}")
@@ -74,7 +74,7 @@ def test_the_page_of_a_request_follows_it_to_its_end(tab: Page, rich: ServedSite
 
 @left_out("test_the_queue_moves_by_itself has the changes that are fetched at once")
 def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: ServedSite) -> None:
-    """The server tells of it once; the page that shows it may not be to be had at that moment."""
+    """If fetching a change fails, the page tries again, although the server reports a change only once."""
     tab.goto("/queue")
     expect(tab.locator("#live-state")).to_contain_text("Live")
     tab.route(f"{rich.address}/queue", lambda route: route.fulfill(status=404), times=1)
@@ -84,8 +84,8 @@ def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: Se
     Index(rich.redis, rich.keys).drop(path_of("missed/once"))
 
 
-def test_what_changed_before_the_first_look_is_shown(tab: Page, rich: ServedSite) -> None:
-    """Between the making of a page and the opening of its stream of events nothing is lost."""
+def test_a_change_before_the_event_stream_opens_is_shown(tab: Page, rich: ServedSite) -> None:
+    """A change between the rendering of a page and the opening of its event stream is shown."""
 
     def late(route: Route) -> None:
         Index(rich.redis, rich.keys).put(entry("early/bird", "waiting", "PENDING", attempt="z", number=900))
@@ -98,8 +98,8 @@ def test_what_changed_before_the_first_look_is_shown(tab: Page, rich: ServedSite
 
 
 @left_out("test_the_queue_moves_by_itself has the lists that change")
-def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: ServedSite) -> None:
-    """A list whose link has the focus stays as it is, and catches up once the focus is elsewhere."""
+def test_a_list_with_the_focus_is_updated_later(tab: Page, rich: ServedSite) -> None:
+    """A list is not updated while a link in it has the focus, but once the focus is elsewhere."""
     tab.goto("/queue")
     expect(tab.locator("#live-state")).to_contain_text("Live")
     link = tab.locator("#waiting-list a").first
@@ -136,8 +136,8 @@ def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: ServedSite, words
     expect(tab.get_by_role("searchbox")).to_have_value(words)
 
 
-def test_what_finds_nothing_leads_to_what_is_near(tab: Page) -> None:
-    """A misspelt name is answered with names that are, one of which is a click away; a wrong column with the right."""
+def test_a_search_without_a_match_suggests_similar_names(tab: Page) -> None:
+    """A misspelt model is answered with a link to a similar name, a misspelt column with the right one."""
     near = RUNNING.replace("OLMo", "OLMO-")
     tab.goto("/requests")
     tab.get_by_role("searchbox").fill(near)
@@ -151,7 +151,7 @@ def test_what_finds_nothing_leads_to_what_is_near(tab: Page) -> None:
 
 
 def test_a_failed_request_shows_why(tab: Page) -> None:
-    """From the queue to its page: reason, advice, whose fault, each attempt before, and the log."""
+    """The page of a failed request, linked by the queue, shows reason, advice, whose fault it was, history and log."""
     tab.goto("/queue")
     row = tab.locator("#failed-list tr", has_text=FAILED)
     expect(row).to_contain_text("The evaluation ran out of memory")
@@ -165,7 +165,7 @@ def test_a_failed_request_shows_why(tab: Page) -> None:
 
 
 def test_a_keyboard_is_enough(tab: Page) -> None:
-    """The first key skips the navigation; then come name, pages and search, in this order, each with a ring."""
+    """With a keyboard a reader can skip the navigation; the controls follow in order, each with a visible focus."""
     tab.goto("/")
     tab.keyboard.press("Tab")
     expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -188,7 +188,7 @@ def test_a_keyboard_is_enough(tab: Page) -> None:
 
 
 def test_pages_fit_a_phone(tab: Page) -> None:
-    """Nothing but a table that scrolls by itself is wider than the screen."""
+    """No page is wider than the screen of a phone; wide tables scroll by themselves."""
     tab.set_viewport_size({"width": 360, "height": 740})
     for path in [*PAGES.values()][:: 1 if WHOLE else 2]:
         tab.goto(path)
@@ -196,7 +196,7 @@ def test_pages_fit_a_phone(tab: Page) -> None:
 
 
 def test_pictures_are_drawn_at_the_size_of_the_window(tab: Page) -> None:
-    """Under the policy of the page, and that of a picture on its own; the same figures are a click away."""
+    """Charts load under the page's policy, in the size that fits the window; their figures can be shown as a table."""
     seen = """[...document.querySelectorAll('figure img')].map(
         (one) => [one.naturalWidth > 0, one.currentSrc.split('=').pop()])"""
     tab.goto("/times")
@@ -206,14 +206,14 @@ def test_pictures_are_drawn_at_the_size_of_the_window(tab: Page) -> None:
     tab.get_by_text("The figures as a table").last.click()
     expect(table).to_be_visible()
     tab.goto("/charts/waiting.svg")
-    assert tab.evaluate("getComputedStyle(document.querySelector('text')).fontSize") == "14px", "its style counts"
+    assert tab.evaluate("getComputedStyle(document.querySelector('text')).fontSize") == "14px", "its style is ignored"
     tab.set_viewport_size({"width": 360, "height": 740})
     tab.goto("/times")
     assert tab.evaluate(seen) == [[True, "360"]] * 4
 
 
 def test_pages_can_be_used_without_a_script(browser: Browser, rich: ServedSite) -> None:
-    """The queue with turns and progress, a search, and the way on, all from the server."""
+    """Without a script the server renders the queue with its pages and progress, and the search."""
     context = browser.new_context(base_url=rich.address, java_script_enabled=False)
     page = context.new_page()
     page.goto("/queue")
@@ -227,10 +227,10 @@ def test_pages_can_be_used_without_a_script(browser: Browser, rich: ServedSite) 
     context.close()
 
 
-def test_strangers_words_are_text_and_nothing_happens(
+def test_untrusted_text_is_shown_as_text_and_runs_nothing(
     browser: Browser, server: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Names, reasons, causes, titles and commands that are attacks: shown as written, also as a page renews itself."""
+    """Names, reasons, causes, titles and commands with attacks are shown as text, also when a page updates itself."""
     with serving(server, tmp_path_factory.mktemp("attacked"), "attacked", fill_with_attacks) as site:
         context = browser.new_context(base_url=site.address)
         page = context.new_page()
@@ -252,8 +252,8 @@ def test_strangers_words_are_text_and_nothing_happens(
         context.close()
 
 
-def test_in_a_frame_the_hub_opens_a_tab_of_its_own(browser: Browser, server: Valkey, tmp_path: Path) -> None:
-    """As a Space is shown: what leads elsewhere does not load inside the frame, what leads on here does."""
+def test_in_a_frame_links_to_the_hub_open_a_new_tab(browser: Browser, server: Valkey, tmp_path: Path) -> None:
+    """In the frame of a Space links to the Hub open a new tab, and links to the board load inside the frame."""
     hub, ours = "https://hub.example", "https://board.example"
     with serving(server, tmp_path, "framed", framed_by=hub) as site, browser.new_context() as context:
         frame = f"<iframe src={ours}/flags width=900 height=700></iframe>"

@@ -46,11 +46,11 @@ repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, comm
 """
 BOARD = parse_board(FIELDS)
 NAMES = ("IFEval", "BBH", "GPQA")
-"""The benchmarks of the drawn rows: the columns come from the snapshot."""
+"""The benchmarks of the random rows; the page takes its columns from the snapshot."""
 
 
 def with_organisation(row: RequestRow) -> RequestRow:
-    """The row with the value that a request's path gives."""
+    """Return the row with its organisation, which the bot reads from the path of a request."""
     return replace(row, values={**row.values, "organisation": row.model.partition("/")[0]})
 
 
@@ -126,7 +126,7 @@ TEXTS = [
 
 
 def snapshot(hub: str) -> dict[str, Any]:
-    """The snapshot of the drawn rows."""
+    """Return the snapshot of the random rows."""
     return {
         "version": VERSION,
         "title": BOARD.title,
@@ -232,7 +232,7 @@ def test_the_script_selects_as_the_server_does(tab: Page, address: str) -> None:
 
 
 def test_the_script_folds_as_the_server_does(tab: Page, address: str) -> None:
-    """Case, accents, width, dashes, spaces and invisible characters."""
+    """The script normalises case, accents, width, dashes, spaces and invisible characters as the server does."""
     folded_texts = tab.evaluate(
         "async ([module, texts]) => { const { fold } = await import(module); return texts.map(fold); }",
         [f"{address}/space/snapshot.js", TEXTS],
@@ -244,7 +244,7 @@ def test_the_script_folds_as_the_server_does(tab: Page, address: str) -> None:
 
 
 def test_a_reader_finds_filters_sorts_and_pins(tab: Page, browser: Browser) -> None:
-    """In place and at an address that another reader opens to the same view; columns come from the snapshot."""
+    """A reader searches, filters, sorts and pins without a reload; the new address shows others the same view."""
     tab.locator("#q").fill("model-1; Hub License: mit")
     expect(tab).to_have_url(re.compile(r"/space/index\.html\?q=model-1"))
     expect(tab.locator("#count")).not_to_contain_text("300 of 300")
@@ -278,7 +278,7 @@ def test_a_reader_finds_filters_sorts_and_pins(tab: Page, browser: Browser) -> N
 
 
 def test_what_is_hidden_is_not_said_to_be_missing(tab: Page, address: str) -> None:
-    """Filtered rows are one click away; a pasted address of a model that is not here leads on by its name."""
+    """A link shows the rows that a filter hides; the pasted address of an unknown model leads to its submission."""
     tab.goto(f"{address}/linked/index.html?q=org-1/model-1&smallest=1000")
     outcome = tab.locator("#outcome")
     expect(outcome).to_contain_text(re.compile(r"\d+ evaluations match, but are hidden by a filter"))
@@ -293,7 +293,7 @@ def test_what_is_hidden_is_not_said_to_be_missing(tab: Page, address: str) -> No
 
 
 def test_pins_stay_while_a_reader_sorts_and_includes_flagged_rows(tab: Page) -> None:
-    """Headings and the link of hidden rows change one thing, also right after a row was ticked."""
+    """Sorting and including flagged rows keep all pins, also that of a row pinned just before."""
     boxes = tab.locator("#rows [name=pin]")
     ids = [boxes.nth(at).get_attribute("value") for at in (0, 1)]
     for at in (0, 1):
@@ -310,7 +310,7 @@ def test_pins_stay_while_a_reader_sorts_and_includes_flagged_rows(tab: Page) -> 
 
 
 def test_ranges_of_ranks_are_explained_where_they_are_shown(tab: Page) -> None:
-    """The snapshot brings the column, which the page did not know."""
+    """The page explains the column of rank ranges, which the snapshot brings, while that is shown."""
     explanation = tab.get_by_text("A range of ranks has every rank that this choice allows among all evaluations")
     expect(explanation).to_be_visible()
     head = tab.get_by_role("columnheader", name="Range of ranks")
@@ -322,7 +322,7 @@ def test_ranges_of_ranks_are_explained_where_they_are_shown(tab: Page) -> None:
 
 
 def test_it_links_the_bots_pages_where_there_are_any(tab: Page, address: str) -> None:
-    """Submit, queue, model pages and the comparison; without the bot's address the models' own pages."""
+    """The Space links the pages of the bot if it has their address, and else the pages of the models on the Hub."""
     own = tab.locator("#rows th.model a").first
     expect(own).to_have_attribute("target", "_blank")
     expect(own).to_have_attribute("href", re.compile(rf"^{re.escape(address)}/org-"))
@@ -337,7 +337,7 @@ def test_it_links_the_bots_pages_where_there_are_any(tab: Page, address: str) ->
 
 
 def test_a_board_without_evaluations_says_so(browser: Browser, address: str) -> None:
-    """There is no snapshot yet."""
+    """Without a snapshot the page says that no model was evaluated yet."""
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(f"{address}/empty/index.html")
@@ -345,7 +345,7 @@ def test_a_board_without_evaluations_says_so(browser: Browser, address: str) -> 
 
 
 def test_a_board_of_predictions_speaks_of_no_models(browser: Browser, address: str) -> None:
-    """Where nothing is found, and where there is nothing yet."""
+    """A board of predictions says that it has no predictions yet, or that nothing was found, without naming models."""
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(f"{address}/no-predictions/index.html")
@@ -360,7 +360,7 @@ def test_a_board_of_predictions_speaks_of_no_models(browser: Browser, address: s
 
 @pytest.mark.parametrize(("look", "width"), LOOKS if WHOLE else LOOKS[1:2])
 def test_axe_finds_no_serious_fault_in_the_space(tab: Page, look: Literal["light", "dark"], width: int) -> None:
-    """In both colour schemes, at a desk and on a phone with `make matrices`; with `make test` dark on a phone."""
+    """axe-core finds nothing serious in two colour schemes and two widths; in `make test` dark on a phone."""
     # Without motion, so that no colour is seen on its way from one scheme to the other.
     tab.emulate_media(color_scheme=look, reduced_motion="reduce")
     tab.set_viewport_size({"width": width, "height": 800})

@@ -1,4 +1,4 @@
-"""The bot's web server, over HTTP, on a real queue server."""
+"""Fixtures: the bot's web server over HTTP and a board, on a real queue server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.board.running_board import client_of
 from tests.support.board.worlds import board_world, open_board
 
 ROOM = 2 * 1024**3
-"""Bytes that have to be free in memory before tests put their files there."""
+"""Bytes that must be free in `/dev/shm` before tests put their files into it."""
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def web(settings: BotSettings) -> Iterator[httpx2.Client]:
 
 @pytest.fixture(scope="module")
 def lasting_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """A queue server for all tests of a file: they change nothing that another one looks at."""
+    """A queue server for all tests of a file: no test changes what another one reads."""
     with Valkey(tmp_path_factory.mktemp("lasting-valkey")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def lasting_redis(lasting_valkey: Valkey) -> Iterator[redis.Redis]:
-    """A client of it."""
+    """A client of that queue server."""
     with redis.Redis.from_url(lasting_valkey.url) as client:
         yield client
 
@@ -67,7 +67,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Boa
 
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is room: these tests make a thousand Hubs, of many small files each."""
+    """A folder in memory if enough is free, because these tests create a thousand Hubs of many small files each."""
     memory = Path("/dev/shm")
     if not memory.is_dir() or shutil.disk_usage(memory).free < ROOM:
         yield tmp_path

@@ -1,4 +1,4 @@
-"""Redis with a password, and with a user who may do no more than docs/deploying.md asks for."""
+"""Redis with a password, and with a user who has only the rights that docs/deploying.md lists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class QuietWorker(SimpleWorker):
 
 @pytest.fixture
 def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
-    """The URL of the queue server for the user that the documentation describes."""
+    """The URL of the queue server for the user that docs/deploying.md describes."""
     text = (project / "docs" / "deploying.md").read_text("utf-8")
     match = re.search(r"^user (steward) on (.*)$", text, re.MULTILINE)
     assert match is not None
@@ -43,7 +43,7 @@ def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
 
 
 def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_path: Path, probe: Probe) -> None:
-    """From submission to publication, with what the doctor looks at and what RQ does; and nothing beside that."""
+    """The documented Redis user can run an evaluation, the doctor's checks and an RQ worker, but no other commands."""
     with connect(restricted) as connection, open_board(board_world(), tmp_path, connection, probe) as stand:
         job = stand.started()
         stand.end(job)
@@ -58,7 +58,7 @@ def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_p
 
 
 def test_a_wrong_password_and_an_unknown_certificate_are_told_apart_from_a_redis_that_is_away(restricted: str) -> None:
-    """Each sentence says what to mend, and none of them tells the password."""
+    """The errors for a wrong password (not shown), an untrusted certificate and no Redis each say what to fix."""
     with pytest.raises(RedisMissing, match="refuses the user or the password") as refused:
         connect(restricted.replace(PASSWORD, "guessed-wrong"))
     assert "guessed-wrong" not in str(refused.value)
@@ -68,7 +68,7 @@ def test_a_wrong_password_and_an_unknown_certificate_are_told_apart_from_a_redis
 
 
 def test_secrets_may_come_from_files(tmp_path: Path) -> None:
-    """The URL of Redis and the old secret too; a file that is missing or empty is named, with its setting."""
+    """Settings that end in `_FILE` are read from files; an error about a missing or empty file names its setting."""
     for name, words in (("url", "rediss://u:p@h/0\n"), ("secret", "new\n"), ("old", "old\n"), ("empty", " \n")):
         (tmp_path / name).write_text(words)
     settings = BotSettings(

@@ -1,6 +1,6 @@
-"""Submissions of real models through the real path: committed by the form, judged by the sync, told in the file.
+"""Submissions of real models end to end: a form commits them, the sync judges them, the request file holds the verdict.
 
-`make matrices` submits all models, `make test` those that are not among LEFT_OUT.
+`make matrices` submits all models, `make test` those that are not in LEFT_OUT.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Case:
-    """A model, how it is asked for, and what comes of it: the code of the reason, or that it waits for its turn."""
+    """A model, how it is requested, and the expected code of the refusal, which is empty if the request waits."""
 
     name: str
     code: str
@@ -125,7 +125,7 @@ LEFT_OUT = {
     "circle-one", "circle-two", "terabyte", "lost-shard", "many-words", "garbled-words", "endless", "snake", "terse",
     "wide",
 }  # fmt: skip
-"""Each is refused by the same rule as another model, or by one whose table stands in the unit tests."""
+"""Each is refused by the same rule as another case, or by a rule whose table is in the unit tests."""
 if not WHOLE:
     CASES = [case for case in CASES if case.name not in LEFT_OUT]
 PLAIN = Case("", WAITS, _fine())
@@ -139,7 +139,7 @@ def _named(name: str) -> Case:
 
 
 def _stamped(files: Files, number: int) -> list[WriteFile]:
-    """No two cases have the same weights: the last value of each file is another one."""
+    """Return the files with `number` as the last weight of each, so that no two cases have the same weights."""
     writes = []
     for name, content in files.items():
         stamped = name.endswith(".safetensors") and len(content) > 200
@@ -159,7 +159,7 @@ class Path:
             self.owner.commit(Repo("model", f"ada/{case.name}"), _stamped(case.files(), number), "Upload")
 
     def submit(self, *submissions: tuple[str, str, Case]) -> list[str]:
-        """The form commits requests for models (name, submitter, how), and they are judged; their paths."""
+        """Have the form commit a request for each (model, submitter, case) and the sync judge it; return the paths."""
         written = [_request(*submission) for submission in submissions]
         operations = [CommitOperationAdd(path, content) for path, content in written]
         self.stand.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
@@ -175,7 +175,7 @@ class Path:
             self.stand.work()
 
     def relaunch(self, path: str) -> str:
-        """The submitter relaunches the request, which is judged again; why it was refused."""
+        """Relaunch the request, have it judged again, and return why it was refused."""
         context = self.stand.context
         assert relaunch(context, context.index.get(path), cause="relaunch:1:c").how == "done"
         self.write([path])
@@ -185,14 +185,14 @@ class Path:
         return self.cause(path)
 
     def cause(self, path: str) -> str:
-        """Why the request was refused; empty where it waits."""
+        """Return the cause of the refusal, empty if the request waits."""
         file = self.stand.file(path)
         assert file["status"] == ("FAILED" if "failure" in file.get("steward", {}) else "PENDING")
         return str(file["steward"]["failure"]["cause"]) if file["status"] == "FAILED" else WAITS
 
 
 def _request(name: str, sender: str, case: Case) -> tuple[str, bytes]:
-    """The file that the form writes."""
+    """Return the path and the content of the file that the form writes."""
     org, _, short = name.partition("/")
     path = RequestPath(org, short, False, case.precision, case.weight_type)
     fields = {"model": name, "status": "PENDING", "revision": "main", "sender": sender, "precision": case.precision}
@@ -202,7 +202,7 @@ def _request(name: str, sender: str, case: Case) -> tuple[str, bytes]:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Path]:
-    """The board of all tests in this file; every case is submitted in one commit, each by another person."""
+    """The board of all tests in this file; one commit submits every case, each for a different person."""
     people = board_world().org("ada__twin", {"ada": "admin"}).repo("model", "ada__twin/c").repo("model", "ada/twin__c")
     people.repo("model", "ada/sized")
     for case in (*CASES, *map(_named, OTHERS)):
@@ -219,7 +219,7 @@ def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[P
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_submission_ends_in_its_verdict(path: Path, case: Case) -> None:
-    """It waits for its turn, or its file says why not, in one reason with what to do about it."""
+    """A valid model's request waits in the queue; a refused one's file holds the cause, a message and advice."""
     where, _ = _request(f"ada/{case.name}", "", case)
     assert path.cause(where) == case.code
     if case.code:
@@ -234,7 +234,7 @@ def test_a_submission_ends_in_its_verdict(path: Path, case: Case) -> None:
 
 
 def test_a_worker_is_told_which_commit_of_the_base_model_was_accepted(path: Path) -> None:
-    """An adapter is evaluated on what admission saw, not on what its base model has become."""
+    """The job of an adapter names its base model and the base model's commit at the time of admission."""
     where, _ = _request("ada/fine-adapter", "", _named("fine-adapter"))
     waiting = path.stand.context.index.get(where.replace("_Original", "_Adapter"))
     assert waiting.job is not None
@@ -243,7 +243,7 @@ def test_a_worker_is_told_which_commit_of_the_base_model_was_accepted(path: Path
 
 
 def _judged(path: Path, name: str, **asks: Any) -> tuple[list[str], list[tuple[str, str]]]:
-    """The codes of the reasons against a submission that is only looked at, and the calls that this took."""
+    """Judge a submission without storing it; return the codes of the refusal and the calls of the Hub."""
     where, raw = _request(name, "", replace(PLAIN, **asks))
     request = parse_request(where, raw)
     assert isinstance(request, Request)
@@ -254,7 +254,7 @@ def _judged(path: Path, name: str, **asks: Any) -> tuple[list[str], list[tuple[s
 
 @pytest.mark.parametrize("model", ["ada/fine-llama", "ada/fine-shards"])
 def test_admission_costs_few_calls_and_no_weights(path: Path, model: str) -> None:
-    """Eleven at most, redirects to the store of large files among them."""
+    """Judging a model takes at most eleven calls of the Hub, redirects to the store of large files included."""
     reasons, calls = _judged(path, model)
     assert reasons == []
     assert 6 <= len(calls) <= MOST_CALLS
@@ -262,7 +262,7 @@ def test_admission_costs_few_calls_and_no_weights(path: Path, model: str) -> Non
 
 
 def test_the_same_weights_under_another_name_are_a_copy(path: Path) -> None:
-    """Also after a relaunch; the model that was first is named, and may be judged again itself."""
+    """The bot refuses a model with the weights of another one, also after a relaunch, and names the original."""
     number = [case.name for case in CASES].index("fine-mistral")
     path.owner.commit(Repo("model", "ada/copied"), _stamped(whole("mistral"), number), "Upload")
     (where,) = path.submit(("ada/copied", "copycat", PLAIN))
@@ -272,7 +272,7 @@ def test_the_same_weights_under_another_name_are_a_copy(path: Path) -> None:
 
 
 def test_a_submission_by_the_bot_keeps_the_size_for_a_lost_redis(path: Path) -> None:
-    """The request file that the bot writes holds the billions of parameters, as that of a front end does."""
+    """The request file that the bot writes holds the number of parameters in billions, as a front end's file does."""
     path.owner.commit(Repo("model", "ada/sized"), _stamped(whole("llama"), 3_000), "Upload")
     command = SubmitCommand("ada/sized", "main", "bfloat16", "Original", "", False, "Sizer", "id-of-sizer")
     submission = submit(path.stand.context, command, cause="test", may_resubmit=lambda _: False)
@@ -287,7 +287,7 @@ def test_a_submission_by_the_bot_keeps_the_size_for_a_lost_redis(path: Path) -> 
 
 
 def test_a_model_whose_details_another_models_dataset_holds_is_refused(path: Path) -> None:
-    """`ada/twin__c` and `ada__twin/c` have the same details dataset: the one that comes first keeps it."""
+    """`ada/twin__c` and `ada__twin/c` have the same details dataset: the bot accepts the first, refuses the second."""
     first, second = "ada/twin__c", "ada__twin/c"
     for number, name in enumerate((first, second)):
         path.owner.commit(Repo("model", name), _stamped(whole("qwen2"), 2_000 + number), "Upload")
@@ -297,7 +297,7 @@ def test_a_model_whose_details_another_models_dataset_holds_is_refused(path: Pat
 
 
 def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None:
-    """Of four by one person one was refused for itself, two wait, and one is too many, also when relaunched."""
+    """With a quota of two, one refusal uses up none of it: two more requests wait, and the next is refused."""
     for number, name in enumerate(OTHERS[1:]):
         path.owner.commit(Repo("model", f"ada/{name}"), _stamped(whole("qwen2"), 1000 + number), "Upload")
     asks = [replace(PLAIN, asks={"use_chat_template": True, "model_type": "merge"}), PLAIN, PLAIN, PLAIN]
@@ -311,7 +311,7 @@ def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None
 
 
 def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
-    """A waiting request waits, a refused one stays refused, and a copy still counts as a copy."""
+    """After Redis is lost, waiting requests still wait, refused ones stay refused, and a copy still counts as one."""
     before = {entry.path: entry.state for entry in _entries(path)}
     path.stand.context.redis.flushall()
     path.stand.tick()

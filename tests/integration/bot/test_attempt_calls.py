@@ -1,4 +1,4 @@
-"""A worker without Redis, over HTTP: it reaches its own attempt with the attempt's token, and nothing else."""
+"""The HTTP API for workers without Redis: an attempt's token gives access to that attempt and to nothing else."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ def web(settings: BotSettings) -> Iterator[httpx2.Client]:
 
 @pytest.fixture
 def connection(lasting_redis: redis.Redis) -> redis.Redis:
-    """Its queue server, emptied."""
+    """A client of that server's Redis, emptied."""
     lasting_redis.flushall()
     return lasting_redis
 
 
 @pytest.fixture
 def link(web: httpx2.Client) -> HttpsLink:
-    """The link of a worker."""
+    """A worker's HTTP client for its attempt."""
     return HttpsLink(str(web.base_url), ATTEMPT, token(), worker=WORKER)
 
 
 @pytest.fixture
 def attempts(connection: redis.Redis) -> Attempts:
-    """The bot's view of attempts."""
+    """The bot's own access to attempts, through Redis."""
     return Attempts(connection, KEYS)
 
 
@@ -97,7 +97,7 @@ def outcome(attempt: str = ATTEMPT) -> Outcome:
 
 
 def test_a_board_without_backends_accepts_no_attempts_token(settings: BotSettings, tmp_path: Path) -> None:
-    """A thief of the webhooks' secret can sign tokens; there they are of no use."""
+    """A board without worker backends answers 404 even to a token that is signed with the webhooks' secret."""
     board = tmp_path / "board.yaml"
     board.write_text(BOARD_FILE)
     with client_of(settings.model_copy(update={"board": board})) as client:
@@ -108,7 +108,7 @@ def test_a_board_without_backends_accepts_no_attempts_token(settings: BotSetting
 def test_an_attempt_goes_from_its_job_to_its_outcome(
     link: HttpsLink, attempts: Attempts, connection: redis.Redis, settings: BotSettings
 ) -> None:
-    """Each call has the effect that it has through Redis, by the bot's clock, and marks the request where that does."""
+    """From the job to the outcome, each call over HTTP has the same effect as through Redis, at the bot's time."""
     jobs.enqueue(connection, KEYS.queue("large"), job(), timeout=60)
     jobs.enqueue(connection, KEYS.queue("large"), job(OTHER), timeout=60)
     taken = link.take_job()
@@ -145,7 +145,7 @@ def test_an_attempt_goes_from_its_job_to_its_outcome(
 def test_a_refused_claim_ends_the_attempt_and_a_stopped_worker_hands_it_back(
     link: HttpsLink, attempts: Attempts, connection: redis.Redis
 ) -> None:
-    """A void claim is heard; handing back frees the attempt; dropping it ends the watch for heartbeats."""
+    """A worker learns over HTTP that its claim was refused; it can drop an attempt, and hand one back."""
     calls = link.attempts()
     calls.take(ATTEMPT, PATH, WORKER, now=0.0)
     attempts.answer_claim(ATTEMPT, granted=False)
@@ -160,10 +160,10 @@ def test_a_refused_claim_ends_the_attempt_and_a_stopped_worker_hands_it_back(
     assert _marked(connection) == {f"request:{PATH}"}
 
 
-def test_another_worker_that_beats_keeps_the_attempt(
+def test_a_second_worker_cannot_change_an_attempt_that_another_one_holds(
     web: httpx2.Client, link: HttpsLink, attempts: Attempts, connection: redis.Redis
 ) -> None:
-    """Two runs of one attempt: the second one is refused, can neither end nor hand it back, and hears no claim."""
+    """A second worker can neither take nor claim, keep alive, end or hand back an attempt that another worker holds."""
     second = HttpsLink(str(web.base_url), ATTEMPT, token(), worker="second").attempts()
     assert link.attempts().take(ATTEMPT, PATH, WORKER, now=0.0)
     attempts.answer_claim(ATTEMPT, granted=True)
@@ -178,7 +178,7 @@ def test_another_worker_that_beats_keeps_the_attempt(
 
 
 def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: redis.Redis) -> None:
-    """What the suite's workers share goes over the same link; a verdict wakes the bot."""
+    """Over the HTTP API a worker reports tasks that it refused, and takes, releases and reports canary runs."""
     assert link.accepted_digests("any").read().fingerprints == frozenset()
     refused = RefusedTasks(worker=WORKER, fingerprint="0" * 16 + "-" + "1" * 16, differences=("x",), at=1.0)
     link.accepted_digests("any").refuse(refused)
@@ -198,10 +198,10 @@ def test_tasks_that_differ_and_canaries_are_told(link: HttpsLink, connection: re
     assert _marked(connection) == {canaries.key}
 
 
-def test_an_attempt_speaks_about_no_canary_but_its_own(
+def test_a_token_gives_no_access_to_another_workers_canary_run(
     web: httpx2.Client, link: HttpsLink, connection: redis.Redis
 ) -> None:
-    """The canary is the suite's. Another worker's name opens nothing: names of workers are on a public page."""
+    """A caller that uses another worker's name cannot report or release its canary run: the names are public."""
     canaries = Canaries(connection, KEYS, "starter")
     canaries.ask("load-failed")
     assert canaries.take(WORKER) == "load-failed"
@@ -232,7 +232,7 @@ def test_an_attempt_speaks_about_no_canary_but_its_own(
     ],
 )
 def test_only_the_token_of_the_attempt_opens_it(web: httpx2.Client, connection: redis.Redis, wrong: str) -> None:
-    """Forged, expired, another attempt's, another board's: all are refused alike, and change nothing."""
+    """The API answers 401 to a forged or expired token, or one of another attempt or board, and stores nothing."""
     headers = {"authorization": f"Bearer {wrong}".rstrip().encode()}
     for call in ("job", "take", "beat", "end", "no-such"):
         answer = web.post(f"/api/attempts/{ATTEMPT}/{call}", headers=headers, json={"worker": "w"})
@@ -241,21 +241,21 @@ def test_only_the_token_of_the_attempt_opens_it(web: httpx2.Client, connection: 
 
 
 def test_a_token_holds_while_secrets_are_rotated(web: httpx2.Client) -> None:
-    """A token that was issued with the secret before still opens its attempt."""
+    """The API accepts a token that was signed with the previous secret."""
     link = HttpsLink(str(web.base_url), ATTEMPT, token(secret=OLD_SECRET), worker=WORKER)
     assert link.attempts().read(ATTEMPT) is None
 
 
 def test_a_worker_whose_token_ended_knows_it(web: httpx2.Client) -> None:
-    """It stops: without the token it can end nothing any more. All its connections share that."""
+    """After one connection was refused for an expired token, the worker's link reports itself as refused."""
     link = HttpsLink(str(web.base_url), ATTEMPT, token(seconds=-1), worker=WORKER)
     with pytest.raises(AttemptTokenRefused):
         link.with_own_connection().attempts().take(ATTEMPT, PATH, WORKER, now=0.0)
     assert link.is_refused
 
 
-def test_a_beat_needs_no_word_about_what_was_replayed(web: httpx2.Client, attempts: Attempts) -> None:
-    """Then nothing was."""
+def test_a_heartbeat_may_leave_out_the_count_of_replayed_answers(web: httpx2.Client, attempts: Attempts) -> None:
+    """The API accepts a heartbeat without a count of replayed answers, and stores zero for it."""
     body = {"worker": WORKER, "phase": "evaluate", "done": 1, "total": 2}
     headers = {"authorization": f"Bearer {token()}"}
     answer = web.post(f"/api/attempts/{ATTEMPT}/beat", headers=headers, json=body)
@@ -286,7 +286,7 @@ def test_a_beat_needs_no_word_about_what_was_replayed(web: httpx2.Client, attemp
 def test_a_malformed_call_is_refused_with_the_reason(
     web: httpx2.Client, connection: redis.Redis, call: str, body: str, status: int
 ) -> None:
-    """Nothing of it is stored, and the answer repeats no value of it."""
+    """The API refuses a malformed call with an error code in a short answer, and stores nothing."""
     headers = {"authorization": f"Bearer {token()}"}
     answer = web.post(f"/api/attempts/{ATTEMPT}/{call}", headers=headers, content=body)
     assert answer.status_code == status, answer.text
@@ -340,7 +340,7 @@ def _response(status: str, body: bytes, *headers: str) -> bytes:
     ],
 )
 def test_an_answer_that_is_not_the_bots_means_that_it_is_away(answer: bytes) -> None:
-    """The worker goes on and asks again; a redirect is not followed, so that the token goes nowhere else."""
+    """A worker treats a proxy's page, a malformed answer, an error or a redirect as an unreachable bot."""
     proxy = _Proxy(answer)
     try:
         with pytest.raises(BoardUnreachable):

@@ -1,6 +1,7 @@
-"""Limits of a worker backend: costs, a platform that stays away, tasks that differ, requests before trials.
+"""Limits of a worker backend: costs, a platform that does not answer, tasks that differ, requests before trials.
 
-`make matrices` runs all tests, `make test` some."""
+`make matrices` runs all tests, `make test` some.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +49,8 @@ def platform(stand: BoardDriver) -> ScriptedPlatform:
     return scripted_backend(stand)
 
 
-def test_an_error_of_a_moment_is_not_told_after_another_trouble(stand: BoardDriver) -> None:
-    """The platform fails for the first time a day after a limit was used up: each kind of trouble has its own time."""
+def test_a_short_error_is_not_reported_because_of_an_older_trouble(stand: BoardDriver) -> None:
+    """A platform's error is reported only after it has lasted, even if another trouble began long before it."""
     runs = stand.context.backend_runs
     runs.put_trouble(BackendTrouble(TIER, 0.0, blocked="by_day"))
     runs.put_trouble(BackendTrouble(TIER, DAY, error="503"))
@@ -61,7 +62,7 @@ def test_an_error_of_a_moment_is_not_told_after_another_trouble(stand: BoardDriv
 
 
 def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: ScriptedPlatform, tmp_path: Path) -> None:
-    """With an hour at 8 and a limit of 10 a day, one attempt of at most an hour runs; the other one waits."""
+    """At a cost of 8 per hour and a limit of 10 per day, one attempt of at most an hour runs and the other waits."""
     costs = {"hourly": 8.0, "by_day": 10.0}
     backend = JobsBackend.model_validate({**BACKEND.model_dump(), "costs": costs})
     board = stand.context.board.model_copy(update={"backends": {TIER: backend}, "attempt_seconds": 3600})
@@ -99,7 +100,7 @@ def test_a_cost_limit_keeps_attempts_waiting(stand: BoardDriver, platform: Scrip
 
 @ALL
 def test_a_platform_that_stays_away_is_told_to_maintainers(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """After ten minutes, and until it answers: on the public list without its words, by the doctor with them."""
+    """After ten minutes without an answer the platform is on the maintainers' list, and the doctor shows its error."""
     platform.is_away = True
     submit(stand, "a1")
     pass_time(stand, platform)
@@ -115,7 +116,7 @@ def test_a_platform_that_stays_away_is_told_to_maintainers(stand: BoardDriver, p
 
 @ALL
 def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """No run is started for nothing; `steward tasks --accept`, or a run that ends well, lets all go on."""
+    """After a worker refused its tasks, no run starts until an operator accepts them or another attempt ends."""
     submit(stand, "a1", "a2", "a3")
     pass_time(stand, platform)
     job, digests = take(stand, platform, "run-1"), stand.context.accepted_digests
@@ -144,7 +145,7 @@ def test_workers_whose_tasks_differ_wait_for_an_operator(stand: BoardDriver, pla
 
 @ALL
 def test_a_request_takes_the_run_of_a_trial(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """A trial gets a run of its own while no request needs the place, limited to a trial's time; then it stops."""
+    """A trial gets a run that is limited to a trial's time, and must stop when a request needs the run."""
     allow_one_run(stand)
     Discussion(stand, "Try", "/try ada/good precision=float32")
     stand.settle()

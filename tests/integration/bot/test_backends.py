@@ -1,4 +1,4 @@
-"""Runs of a worker backend beside the queue: one for each attempt that waits, none without one.
+"""Runs of a worker backend: the bot starts one for each attempt whose turn it is, and none without an attempt.
 
 `make matrices` runs all tests, `make test` some.
 """
@@ -44,14 +44,14 @@ def platform(stand: BoardDriver) -> ScriptedPlatform:
     [("https://board.example", False), ("http://localhost:7860", False), ("http://board.example", True)],
 )
 def test_the_doctor_warns_of_tokens_that_are_sent_unencrypted(stand: BoardDriver, url: str, warns: bool) -> None:
-    """Workers of backends show their token to the address of the pages."""
+    """The doctor warns if workers of backends would send their token to a remote address over plain HTTP."""
     assert stand.context.platforms is not None
     stand.context.platforms = replace(stand.context.platforms, board_url=url)
     assert ("warning Workers of backends send tokens" in doctor_words(stand)) is warns
 
 
 def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """No more than `parallel` at a time; the next attempt gets a run when one has ended; costs count all runs."""
+    """The bot starts one run per attempt, at most `parallel` at a time, and the next one when a run has ended."""
     paths = submit(stand, "a1", "a2", "a3")
     pass_time(stand, platform)
     assert [order.attempt for order in platform.orders] == [job.attempt for job in stand.queued()]
@@ -85,7 +85,7 @@ def test_each_attempt_has_one_run_from_its_turn_to_its_end(stand: BoardDriver, p
 def test_a_start_that_fails_halfway_is_not_repeated_while_it_may_have_happened(
     stand: BoardDriver, platform: ScriptedPlatform, fails: str
 ) -> None:
-    """As after kill -9 between start and record: the platform's own list decides whether there is a run."""
+    """After a start with an unknown result the bot waits until the platform's list shows whether there is a run."""
     platform.fails = fails
     submit(stand, "a1")
     pass_time(stand, platform)
@@ -98,7 +98,7 @@ def test_a_start_that_fails_halfway_is_not_repeated_while_it_may_have_happened(
 
 @ALL
 def test_a_platform_whose_list_is_late_gets_no_second_order(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """A run that was just started and is not listed yet counts as one."""
+    """The bot starts no second run while the first one, just started, is missing from the platform's list."""
     platform.hidden.add("run-1")
     submit(stand, "a1")
     for _ in range(2):
@@ -110,7 +110,7 @@ def test_a_platform_whose_list_is_late_gets_no_second_order(stand: BoardDriver, 
 def test_a_run_that_dies_before_it_takes_its_job_is_started_again_later_and_later(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
-    """The attempt keeps its place; an image that cannot start is not started every few seconds."""
+    """If runs fail before they take their job, the bot doubles the delay before each next start."""
     submit(stand, "a1")
     pass_time(stand, platform)
     for number in range(1, 4):
@@ -125,7 +125,7 @@ def test_a_run_that_dies_before_it_takes_its_job_is_started_again_later_and_late
 def test_a_run_that_outlives_its_attempt_is_cancelled_until_it_is_gone(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
-    """Its worker has some time to end by itself; the bot repeats a cancel that the platform lost."""
+    """The bot cancels a run some time after its attempt's end, and again until the platform shows it as ended."""
     submit(stand, "a1")
     pass_time(stand, platform)
     stand.end(take(stand, platform, "run-1"), failure=THEIRS)
@@ -143,7 +143,7 @@ def test_a_run_that_outlives_its_attempt_is_cancelled_until_it_is_gone(
 def test_after_a_loss_of_redis_runs_are_found_and_nothing_runs_twice(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
-    """The platform lists the runs by their attempts; one that works is not cancelled, and a waiting one not doubled."""
+    """After Redis is lost, the bot finds its runs in the platform's list, and cancels or starts none."""
     submit(stand, "a1", "a2")
     pass_time(stand, platform)
     job = take(stand, platform, "run-1")
@@ -160,7 +160,7 @@ def test_after_a_loss_of_redis_runs_are_found_and_nothing_runs_twice(
 def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
-    """Its heartbeats end, the bot relaunches the request, and the next attempt gets a run of its own."""
+    """When a run disappears and its heartbeats end, the bot starts a run for the next attempt of the request."""
     submit(stand, "a1")
     pass_time(stand, platform)
     take(stand, platform, "run-1")
@@ -175,7 +175,7 @@ def test_a_run_that_its_platform_lost_leaves_an_attempt_that_is_evaluated_again(
 
 @ALL
 def test_a_worker_that_takes_long_to_start_keeps_its_job(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """It has taken the job and loads its libraries for minutes; if it dies then, the job is queued again."""
+    """A worker may load libraries for minutes after it took its job; if its run fails then, the job is queued again."""
     submit(stand, "a1")
     pass_time(stand, platform)
     (job,) = stand.queued()
@@ -195,7 +195,7 @@ def test_a_worker_that_takes_long_to_start_keeps_its_job(stand: BoardDriver, pla
 
 @ALL
 def test_a_run_whose_worker_hangs_is_cancelled(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """The platform says that it runs, but its heartbeats end: its attempt is over, and it is not paid to its limit."""
+    """The bot cancels a run without heartbeats that the platform shows as running, and starts the next attempt."""
     submit(stand, "a1")
     pass_time(stand, platform)
     take(stand, platform, "run-1")
@@ -208,7 +208,7 @@ def test_a_run_whose_worker_hangs_is_cancelled(stand: BoardDriver, platform: Scr
 
 @ALL
 def test_a_platform_that_is_away_delays_and_parks_nothing(stand: BoardDriver, platform: ScriptedPlatform) -> None:
-    """The bot asks again, and the queue stays as it is."""
+    """The bot parks no request while the platform does not answer, and starts the run when it answers again."""
     platform.is_away = True
     submit(stand, "a1")
     pass_time(stand, platform, 30)
@@ -222,7 +222,7 @@ def test_a_platform_that_is_away_delays_and_parks_nothing(stand: BoardDriver, pl
 def test_a_run_is_overtaken_by_no_request_and_a_cancelled_one_loses_it(
     stand: BoardDriver, platform: ScriptedPlatform
 ) -> None:
-    """A run that waits for a machine keeps its attempt's turn, however urgent the next request is."""
+    """A run that waits for a machine keeps its attempt's turn against urgent requests, until it is cancelled."""
     allow_one_run(stand)
     (early,) = submit(stand, "a1")
     pass_time(stand, platform)

@@ -1,4 +1,4 @@
-"""What the board knows around a submission, from the index of its requests in a real Redis."""
+"""The facts about the board against which a submission is judged, from the index of its requests in a real Redis."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def context(connection: redis.Redis) -> Iterator[BoardContext]:
 
 
 def place(model: str, precision: str = "float16", *, private: bool = False) -> str:
-    """Where the request for `model` lies."""
+    """Return the path of the request for `model`."""
     org, _, name = model.rpartition("/")
     return str(RequestPath(org, name, private, precision, "Original"))
 
@@ -56,7 +56,7 @@ def place(model: str, precision: str = "float16", *, private: bool = False) -> s
 def entry(
     model: str, *, path: str = "", days: float = 1.0, by: str = "", status: str = "FINISHED", **more: Any
 ) -> IndexEntry:
-    """A request that ended well `days` ago."""
+    """Return the index entry of a request that by default finished well `days` ago."""
     facts = {"revision": SHA, "failure": more.pop("failure", None), "access": more.pop("access", "public")}
     standing = RequestSnapshot(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **facts)
     fields = {"state": "settled", "sha": SHA, "used": 1, "submitter": by, "standing": standing, **more}
@@ -64,7 +64,7 @@ def entry(
 
 
 def request(model: str = "ada/tiger", **fields: Any) -> Request:
-    """A submission."""
+    """Return a submission of `model`."""
     fields_of_file = {"model": model, "status": "PENDING", "precision": "float16", "weight_type": "Original", **fields}
     parsed = parse_request(place(model), json.dumps(fields_of_file).encode())
     assert isinstance(parsed, Request)
@@ -74,7 +74,7 @@ def request(model: str = "ada/tiger", **fields: Any) -> Request:
 def around(
     context: BoardContext, *entries: IndexEntry, asked: Request | None = None, by: str = "grace", **facts: Any
 ) -> BoardFacts:
-    """What is known around a submission by `by`, where these requests are on the board."""
+    """Return the board's facts about a submission by `by`, with `entries` as the requests on the board."""
     context.index.put(*entries)
     return gather_board_facts(context, asked or request(), replace(FACTS, **facts), by)
 
@@ -85,7 +85,7 @@ def test_an_empty_board_knows_nothing(context: BoardContext) -> None:
 
 
 def test_the_same_evaluation_at_another_path_is_told_with_its_address(context: BoardContext) -> None:
-    """In any case of letters, and under the name that the model has now."""
+    """The bot finds the same evaluation at another path, in any letter case and under an earlier name, with its URL."""
     other = entry("Ada/Tiger")
     (same,) = around(context, other).same
     assert (same.path, same.model, same.status) == (other.path, "Ada/Tiger", "FINISHED")
@@ -107,31 +107,31 @@ def test_the_same_evaluation_at_another_path_is_told_with_its_address(context: B
     ids=["own path", "precision", "chat template", "name", "not judged yet", "refused", "commit"],
 )
 def test_another_evaluation_is_no_repetition(context: BoardContext, other: IndexEntry) -> None:
-    """The same path, or one that differs in anything that makes a row of the table."""
+    """No repetition is the request itself, another precision, template, name or commit, or a refused request."""
     assert around(context, other).same == ()
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "FINISHED", "FAILED", "CANCELLED", "PENDING_NEW_EVAL"])
 def test_a_repetition_is_one_whatever_became_of_it(context: BoardContext, status: str) -> None:
-    """A request with any status counts as a repetition."""
+    """A request for the same evaluation counts as a repetition with any status."""
     assert [earlier.status for earlier in around(context, entry("Ada/Tiger", status=status)).same] == [status]
 
 
 def test_another_spelling_of_the_precision_is_a_repetition(context: BoardContext) -> None:
-    """Forms and people spell it in their own ways."""
+    """A request with `FP16` in its path counts as the same evaluation as one with `float16`."""
     spelled = "ada/tiger_eval_request_False_FP16_Original.json"
     assert [same.path for same in around(context, entry("ada/tiger", path=spelled)).same] == [spelled]
 
 
 def test_a_file_from_before_adoption_counts(context: BoardContext) -> None:
-    """It has none of our facts; its revision tells."""
+    """A request file from before the adoption counts as the same evaluation if its revision is the same commit."""
     old = entry("Ada/Tiger", sha=None, used=None, state="foreign")
     old = old.model_copy(update={"standing": old.standing.model_copy(update={"old": True})})
     assert around(context, old).same != ()
 
 
 def test_the_same_weights_under_another_name_are_told(context: BoardContext) -> None:
-    """Unless they are of the same model, were refused, are private, or it is only a part of them that is alike."""
+    """A request with the same weights is a copy, unless it is private, refused, of the same model or has no digests."""
     weights = weights_digest(FACTS)
     assert len(weights) == 64
     assert [earlier.model for earlier in around(context, entry("eve/lion", weights=weights)).copies] == ["eve/lion"]
@@ -155,17 +155,17 @@ COUNTS: list[tuple[Callable[[], IndexEntry], bool]] = [
 
 
 @pytest.mark.parametrize(("make_entry", "counts"), COUNTS)
-def test_a_quota_counts_what_came_to_something(
+def test_a_quota_counts_neither_old_nor_refused_nor_lost_requests(
     context: BoardContext, make_entry: Callable[[], IndexEntry], counts: bool
 ) -> None:
-    """Within the window, and neither refused nor lost; by submitter and by organisation, in any case of letters."""
+    """Quotas count by submitter and by organisation in any letter case, but not what failed by the board's fault."""
     facts = around(context, make_entry())
     assert (facts.by_submitter, facts.by_organisation) == (int(counts), int(counts))
     assert around(context, asked=request("eve/lion"), by="heidi").by_submitter == 0
 
 
 def test_what_was_accepted_once_is_not_counted_again(context: BoardContext) -> None:
-    """A request that is judged again is compared with earlier requests only."""
+    """A request that was accepted before is not checked against quotas and repetitions when it is judged again."""
     others = [entry(f"ada/m{number}", by="grace") for number in range(9)]
     again = request(steward={"attempt": 1, "spent": 1, "revision": SHA})
     facts = around(context, *others, entry("Ada/Tiger"), asked=again)
@@ -194,7 +194,7 @@ def test_a_relaunch_lifts_no_refusal(
 
 
 def test_a_relaunch_of_a_failure_from_before_adoption_is_not_counted(context: BoardContext) -> None:
-    """Its file holds no attempt; the index knows that it is from before, and a new file over it counts."""
+    """A relaunch of a failure from before the adoption is not checked against the quota; a new file over it is."""
     own = entry("ada/tiger", status="FAILED", used=None, sha=None)
     own = own.changed(standing=own.standing.as_old())
     other = entry("ada/m", by="grace")
@@ -203,7 +203,7 @@ def test_a_relaunch_of_a_failure_from_before_adoption_is_not_counted(context: Bo
 
 
 def test_a_relaunch_at_another_commit_is_compared(context: BoardContext) -> None:
-    """A branch that moved since the accepted evaluation may hold a copy, but it uses the quota no second time."""
+    """A relaunch at another commit is compared with other models' weights again, but not checked against the quota."""
     copy = entry("ada/m", by="grace", weights=weights_digest(FACTS))
     again = request(status="RERUN", steward={"attempt": 2, "spent": 1})
     assert len(around(context, copy, entry("ada/tiger", sha="b" * 40), asked=again).copies) == 1
@@ -220,7 +220,7 @@ def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(context: Boar
 
 
 def test_flags_are_asked_for_by_every_name(context: BoardContext) -> None:
-    """The name that was asked for, the one the Hub has now, and those of copies; with the digest of the weights."""
+    """The bot looks up flags by the requested name, the current name, the names of copies, and the weights' digest."""
     asked: list[tuple[list[str], str]] = []
     flag = EarlierRequest("", "eve/lion", "contaminated", "http://flag")
 
@@ -234,16 +234,16 @@ def test_flags_are_asked_for_by_every_name(context: BoardContext) -> None:
     assert asked == [(["ada/old-name", "ada/tiger", "eve/lion"], weights)]
 
 
-def test_authors_who_opted_out_have_under_every_name(context: BoardContext) -> None:
-    """The name that the Hub has now counts as well."""
+def test_an_authors_opt_out_holds_under_every_name_of_the_model(context: BoardContext) -> None:
+    """An opt-out of the name that the model has now also holds for a submission under an earlier name."""
     policy = context.board.admission.model_copy(update={"do_not_submit": ("ada/Tiger",)})
     context.board = context.board.model_copy(update={"admission": policy})
     assert around(context, asked=request("ada/old-name")).opted_out
     assert not around(context, id="ada/lion", asked=request("ada/lion")).opted_out
 
 
-def test_authors_of_a_base_model_who_opted_out_have_under_every_name(context: BoardContext) -> None:
-    """By the board file, or by a record in the flags repo: the name that was asked for, and the one the Hub has now."""
+def test_a_base_models_opt_out_holds_under_every_name_of_the_model(context: BoardContext) -> None:
+    """An opt-out in the board file or the flags repo also holds for a base model under an earlier name."""
     base = replace(FACTS, id="eve/root")
     policy = context.board.admission.model_copy(update={"do_not_submit": ("Eve/Root",)})
     board, context.board = context.board, context.board.model_copy(update={"admission": policy})
@@ -257,8 +257,8 @@ def test_authors_of_a_base_model_who_opted_out_have_under_every_name(context: Bo
 
 
 class OptedOut(FlagBook):
-    """Flags in which the authors of eve/root asked that it be not here."""
+    """A flag book in which the authors of `eve/root` have opted out."""
 
     def has_opted_out(self, models: Sequence[str]) -> bool:
-        """Whether that is one of `models`."""
+        """Return whether `eve/root` is one of `models`."""
         return "eve/root" in models

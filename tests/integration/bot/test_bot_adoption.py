@@ -1,4 +1,4 @@
-"""A board with old requests is adopted by one record; the files that it had before stay as they are."""
+"""The operator adopts a board with old requests by one record; the bot leaves the files from before as they are."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fill(stand: BoardDriver, files: list[tuple[str, bytes]]) -> None:
 
 
 def live(stand: BoardDriver, rounds: int = 3) -> None:
-    """Let the timer go round a few times with a worker at hand, and do all that is to do."""
+    """Run the periodic poll `rounds` times with a worker present, and do all the work that follows."""
     for _ in range(rounds):
         stand.time += PERIOD + 1
         stand.worker()
@@ -46,7 +46,7 @@ def live(stand: BoardDriver, rounds: int = 3) -> None:
 
 
 def written(stand: BoardDriver) -> dict[str, Any]:
-    """All that could have been written: commits of each repo, threads, evaluations."""
+    """Return counts of all that the bot could have written: commits of each repo, threads, evaluations."""
     repos = [f"board/{name}" for name in ("requests", "results", "logs")]
     return {
         **{name: len(stand.form.list_repo_commits(name, repo_type="dataset")) for name in repos},
@@ -58,12 +58,12 @@ def written(stand: BoardDriver) -> dict[str, Any]:
 
 
 def entries(stand: BoardDriver) -> list[IndexEntry | None]:
-    """The whole index, by path."""
+    """Return the whole index, sorted by path."""
     return stand.context.index.find(sorted(stand.context.index.paths()))
 
 
 def adopted(stand: BoardDriver) -> AdoptionResult:
-    """Adopt the board as it is."""
+    """Adopt the board in its present state."""
     return adopt(stand.context)
 
 
@@ -106,7 +106,7 @@ def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -
 
 
 def change_an_old_file(stand: BoardDriver, files: dict[str, bytes]) -> None:
-    """An old file that a person changes is judged as a new request: status, thread and one more commit."""
+    """Change an old file as a person does, and check that the bot judges it as a new request."""
     commits = written(stand)[REQUESTS]
     path = next(path for path in files if b'"PENDING"' in files[path] and readable(path, files[path]))
     model = json.loads(files[path])["model"]
@@ -129,7 +129,7 @@ def ended(path: str, data: bytes) -> bool:
 
 
 def test_the_record_says_when_who_and_as_of_what(stand: BoardDriver) -> None:
-    """The record is readable, and a second adoption writes nothing unless the operator forces it."""
+    """The adoption record is readable, and a second adoption writes nothing unless the operator forces it."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     first = adopted(stand)
     file = stand.context.hub.read_file(stand.context.requests, RECORD)
@@ -145,8 +145,8 @@ def test_the_record_says_when_who_and_as_of_what(stand: BoardDriver) -> None:
     assert stand.commits() == 4
 
 
-def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: BoardDriver) -> None:
-    """Requests that wait or lie in RQ before the adoption are dropped, and the worker's claim is refused."""
+def test_requests_that_were_queued_before_the_adoption_are_dropped(stand: BoardDriver) -> None:
+    """The adoption drops requests that wait or are queued in RQ, and the bot then refuses a worker's claim of one."""
     stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     stand.worker()
     stand.submit("ada/good")
@@ -176,7 +176,7 @@ def test_what_steward_itself_had_in_hand_is_not_old(stand: BoardDriver) -> None:
 
 
 def test_a_resubmission_of_an_old_request_is_new(stand: BoardDriver) -> None:
-    """The path of a request has no revision, so people submit again by writing over the old file."""
+    """The bot queues a submission that overwrites an old file, because the path of a request has no revision."""
     fill(stand, [(OLD, json.dumps({**FIELDS, "status": "FAILED"}).encode())])
     adopted(stand)
     stand.worker()
@@ -188,7 +188,7 @@ def test_a_resubmission_of_an_old_request_is_new(stand: BoardDriver) -> None:
 
 
 def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looked_at(stand: BoardDriver) -> None:
-    """After a loss of Redis old threads and files are left alone, even if they are synced before the repo."""
+    """After Redis is lost, the bot leaves old threads and files alone even before it read the requests repo."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     post = "How long does an evaluation take?\n\n/help"
     number = stand.ada.create_discussion(REQUESTS, "How long?", description=post, repo_type="dataset").num
@@ -212,7 +212,7 @@ def hide_record(stand: BoardDriver) -> None:
     ("lost_mirror", "key"), every(3, [(lost, key) for lost in (False, True) for key in (request_key(OLD), "requests")])
 )
 def test_a_404_on_the_record_makes_nothing_new(stand: BoardDriver, key: str, *, lost_mirror: bool) -> None:
-    """Redis is lost, and the Hub says that there is no record; git has it, and old requests stay old."""
+    """After Redis is lost and the Hub wrongly answers 404 for the record, the bot reads git and writes nothing."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     adopted(stand)
     live(stand)
@@ -229,7 +229,7 @@ def test_a_404_on_the_record_makes_nothing_new(stand: BoardDriver, key: str, *, 
 
 
 def test_a_404_on_the_record_writes_no_second_one(stand: BoardDriver) -> None:
-    """`steward adopt` is run again while the Hub says that there is no record; git has it, and it stays as it is."""
+    """`steward adopt` reads the record from git if the Hub wrongly answers 404 for it, and writes no second record."""
     first = adopted(stand)
     hide_record(stand)
     before = written(stand)
@@ -237,7 +237,7 @@ def test_a_404_on_the_record_writes_no_second_one(stand: BoardDriver) -> None:
     assert written(stand) == before
 
 
-def test_requests_that_were_there_twice_before_are_not_told_of(stand: BoardDriver) -> None:
+def test_duplicates_from_before_the_adoption_are_not_reported(stand: BoardDriver) -> None:
     """Two old files for one evaluation are not reported until one of them changes."""
     twin, failed = OLD.replace("ada/", "Ada/"), {**FIELDS, "status": "FAILED"}
     fill(stand, [(OLD, json.dumps(failed).encode()), (twin, json.dumps({**failed, "model": "Ada/good"}).encode())])
@@ -269,7 +269,7 @@ def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: BoardDriver) 
 
 
 def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: BoardDriver) -> None:
-    """The Hub tells the sha256 of such a file, git the id of its pointer: both mean the same file."""
+    """The bot recognises an old file in LFS, though the Hub reports its sha256 and git the id of its pointer."""
     stand.put(".gitattributes", b"*.json filter=lfs diff=lfs merge=lfs -text\n")
     stand.put(OLD, json.dumps(FIELDS).encode())
     file = stand.context.hub.read_file(stand.context.requests, OLD)
@@ -329,7 +329,7 @@ def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: BoardDrive
 def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_files(
     stand: BoardDriver, is_lost: bool
 ) -> None:
-    """An unreadable record, or one whose commit is gone, is a visible error, and nothing is written."""
+    """An unreadable adoption record, or one whose commit is gone, is an error, and the bot writes nothing."""
     fill(stand, [(OLD, json.dumps(FIELDS).encode())])
     record = adopted(stand).record
     wrong = record.model_copy(update={"commits": {REQUESTS: "a" * 40}}).model_dump_json() if is_lost else "{}"
@@ -343,7 +343,7 @@ def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_fi
 
 
 def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: BoardDriver) -> None:
-    """A new board is not asked about its past, and a record that is taken away counts no more."""
+    """Without a record of adoption, or after it is deleted, the bot treats no file as old."""
     stand.submit("ada/good")
     stand.settle()
     assert stand.context.adoption.is_read(None)

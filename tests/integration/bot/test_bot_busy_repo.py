@@ -1,4 +1,4 @@
-"""A repo with many commits of others: the ledger leaves them their share of the hourly limit, and rereads little."""
+"""A repo with many commits of others: the bot leaves them their share of the hourly limit, and rereads little."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def driver(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
 
 
 def came_in(driver: LedgerDriver, deliveries: int) -> None:
-    """So many deliveries tell of commits to the results repo."""
+    """Count so many webhook deliveries about commits to the results repo."""
     driver.redis.hincrby(
         driver.keys.webhook_quota, field("all", "repo.content", RESULTS.id, now=driver.time), deliveries
     )
 
 
 def commits_within_an_hour(driver: LedgerDriver) -> int:
-    """Return the ledger's commits in an hour with an edit every minute, whose commits come back as deliveries."""
+    """Stage an edit every minute for an hour, count each commit as a delivery too, and return the number of commits."""
     before = count = len(driver.titles(RESULTS))
     for number in range(59):
         driver.ledger.stage(RESULTS, driver.result(f"r{number}"))
@@ -48,14 +48,14 @@ def commits_within_an_hour(driver: LedgerDriver) -> int:
 
 
 def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(driver: LedgerDriver) -> None:
-    """Deliveries that no commit of ours caused are commits of others: with ours they stay below the Hub's limit."""
+    """After 85 commits of others in an hour, the bot makes only as many as stay within the Hub's limit per repo."""
     came_in(driver, 85)
     ours = commits_within_an_hour(driver)
     assert 5 <= ours <= REPO_HOUR - 85
 
 
-def test_who_waits_for_others_asks_again_soon(driver: LedgerDriver) -> None:
-    """An edit that waits for the commits of others is tried again within minutes, and lands when they stop."""
+def test_an_edit_that_waits_for_commits_of_others_is_tried_again_soon(driver: LedgerDriver) -> None:
+    """An edit that waits for commits of others is tried again within a minute, and committed when they stop."""
     came_in(driver, 120)
     for number in range(5):
         driver.ledger.stage(RESULTS, driver.result(f"r{number}"))
@@ -82,7 +82,7 @@ def test_our_own_commits_come_back_and_are_not_held_against_us(driver: LedgerDri
 
 
 def test_commits_between_the_look_and_the_fetch_cost_no_comparison(stand: BoardDriver, monkeypatch: Any) -> None:
-    """What is new is looked at, not every file of the repo, though more came in while the mirror fetched."""
+    """If more commits arrive while the mirror fetches, the poll still reads only what is new, not every file."""
     stand.submit("ada/strange")  # refused: the bot's own commit is the newest, which no mirror has
     stand.settle()
     stand.settle()

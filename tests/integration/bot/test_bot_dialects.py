@@ -1,4 +1,4 @@
-"""Request files of other programs on a real board: what is not ours stays, and what is changes in its status alone."""
+"""Request files of other programs: the bot leaves foreign files alone, and changes only the status of its own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: Boa
 
 
 def test_a_status_changes_and_no_other_byte_of_the_file(stand: BoardDriver) -> None:
-    """A file as another program wrote it, with a mark, Windows line ends and odd blanks, keeps its own layout."""
+    """A refusal sets the status and adds `steward`, but keeps a byte order mark, Windows line ends and odd blanks."""
     path = "ada/nothing_eval_request_False_float32_Original.json"
     lines = ('"model":  "ada/nothing",', '"é": [1,2 ,3],', '"status":  "PENDING",', '"params": 7.0')
     text = "\r\n\t".join(("\ufeff{", *lines)) + "\r\n}\r\n"
@@ -64,4 +64,4 @@ def test_a_time_in_the_future_is_set_to_now_before_the_request_is_judged(stand: 
     assert (file["status"], file["mystery"]) == ("PENDING", [1, "é"])
     assert [job.path for job in stand.queued()] == [path]
     assert stand.file(old)["submitted_time"] == "2024-01-01T00:00:00Z"
-    assert stand.commits() == 5  # the repo's first, two submissions, one date, one refusal
+    assert stand.commits() == 5  # the repo's first one, two submissions, one date, one refusal

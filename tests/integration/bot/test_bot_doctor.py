@@ -1,4 +1,4 @@
-"""`steward doctor`, `adopt` and `shadow`, as operators meet them."""
+"""The checks of `steward doctor`."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def of(checks: list[Check], name: str) -> list[str]:
 
 
 def sentence(checks: list[Check], name: str, *, state: str) -> str:
-    """The first check of this name and state, in words, with what to do about it."""
+    """Return the text of the first check of this name and state, with what to do about it."""
     check = next(check for check in checks if (check.name, check.state) == (name, state))
     return f"{check.words} {check.mend}"
 
 
 @pytest.fixture
 def healthy(stand: BoardDriver) -> BoardDriver:
-    """A board at which nothing is amiss: webhooks, a form, and the queue server that we start ourselves."""
+    """A board without any problem: webhooks, a form, a worker, and a queue server that the test starts."""
     watched = [
         WatchedItem("dataset", REQUESTS),
         WatchedItem("dataset", "board/results"),
@@ -59,7 +59,7 @@ def healthy(stand: BoardDriver) -> BoardDriver:
 
 
 def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
-    """Every check is there, and each is well."""
+    """On a healthy board the doctor makes every check, and each is `ok`."""
     with Hub(healthy.hub.url, WORKER) as worker:
         checks = examine(healthy.context, worker=worker)
     assert [check for check in checks if check.state != "ok"] == []
@@ -89,7 +89,7 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
 
 
 def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: BoardDriver) -> None:
-    """One thing that is wrong hides none of the others."""
+    """The doctor reports a token that the Hub refuses, and still checks Redis."""
     with Hub(healthy.hub.url, "hf_wrong") as with_wrong_token:
         healthy.context.hub = with_wrong_token
         checks = examine(healthy.context)
@@ -98,7 +98,7 @@ def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy:
 
 
 def test_a_worker_that_may_write_to_the_boards_repos_is_found_out(healthy: BoardDriver) -> None:
-    """The bot's own token in a worker's hands is an error for each repo, and the trial leaves no commit behind."""
+    """A worker's token that may write to the board's repos is an error for each of them; the check makes no commit."""
     before = healthy.commits()
     with Hub(healthy.hub.url, FORM) as worker:
         checks = examine(healthy.context, worker=worker)
@@ -109,13 +109,13 @@ def test_a_worker_that_may_write_to_the_boards_repos_is_found_out(healthy: Board
 
 
 def test_a_worker_with_a_dead_token_proves_nothing(healthy: BoardDriver) -> None:
-    """A refusal counts only where the token itself is accepted."""
+    """A worker's token that the Hub does not accept at all is an error, because its refused writes prove nothing."""
     with Hub(healthy.hub.url, "hf_dead") as worker:
         assert of(examine(healthy.context, worker=worker), "worker token") == ["error"] * 4
 
 
 def test_a_worker_that_is_set_aside_is_named(healthy: BoardDriver) -> None:
-    """With what its samples do not give; one that has stopped is not."""
+    """The doctor reports a worker that is set aside, with the reason, unless the worker has stopped."""
     for worker in ("w", "gone"):
         aside = SetAsideWorker(worker=worker, attempt="a-b-1", path="p", reason="other scores", at=1)
         healthy.context.set_aside.put(aside)
@@ -125,7 +125,7 @@ def test_a_worker_that_is_set_aside_is_named(healthy: BoardDriver) -> None:
 
 
 def test_a_worker_that_waits_for_the_operator_is_named(healthy: BoardDriver) -> None:
-    """With the command that shows what differs; one that is gone is not."""
+    """The doctor reports a worker that refused its tasks and the command that shows what differs, unless it is gone."""
     for worker in ("w", "gone"):
         fingerprint = f"{'a' * 16}-{'b' * 16}"
         refused = RefusedTasks(worker=worker, fingerprint=fingerprint, differences=("t: other requests",), at=1)
@@ -137,7 +137,7 @@ def test_a_worker_that_waits_for_the_operator_is_named(healthy: BoardDriver) -> 
 
 
 def test_missing_repos_and_webhooks_are_named(stand: BoardDriver) -> None:
-    """Without a community repo and webhooks, each is told with what to do."""
+    """Without a community repo and webhooks, the doctor names each of them."""
     without_community(stand)
     checks = examine(stand.context)
     assert "board/space" in sentence(checks, "repos", state="error")
@@ -145,7 +145,7 @@ def test_missing_repos_and_webhooks_are_named(stand: BoardDriver) -> None:
 
 
 def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: BoardDriver) -> None:
-    """Their details are private: it must be a member, unless the board takes open models only."""
+    """The doctor warns if the bot is no member of the details' namespace, unless the board takes open models only."""
     board = healthy.context.board
     elsewhere = board.repos.model_copy(update={"details_namespace": "steward-details"})
     healthy.context.board = board.model_copy(update={"repos": elsewhere})
@@ -162,7 +162,7 @@ def test_a_disabled_webhook_is_an_error(healthy: BoardDriver) -> None:
 
 
 def test_a_redis_that_forgets_is_an_error(stand: BoardDriver) -> None:
-    """Without an append-only file, or with a policy that evicts, Redis could lose an acknowledged delivery."""
+    """The doctor reports an error for a Redis without an append-only file or with a policy that evicts keys."""
     info = {"persistence": {"aof_enabled": 0}, "memory": {"maxmemory_policy": "allkeys-lru"}}
     stand.context.redis.info = lambda section: info.get(section, {"redis_version": "8.0"})  # type: ignore[method-assign,assignment,return-value]
     assert of(examine(stand.context), "redis") == ["error", "error"]
@@ -171,13 +171,13 @@ def test_a_redis_that_forgets_is_an_error(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize(("drift", "state"), [(1, "ok"), (20, "warning"), (-20, "warning"), (600, "error")])
 def test_a_clock_that_is_off_is_told(healthy: BoardDriver, drift: float, state: str) -> None:
-    """Ours is compared with that of Redis and that of the Hub."""
+    """The doctor compares the bot's clock with those of Redis and the Hub: 20 s off is a warning, 600 s an error."""
     healthy.time += drift
     assert of(examine(healthy.context), "clock") == [state, state]
 
 
 def test_effects_are_not_switched_on_while_another_account_changes_statuses(healthy: BoardDriver) -> None:
-    """An error where edits are on, or are about to be; a warning while the board only watches."""
+    """If another account changes statuses, the doctor reports an error when edits are on, a warning in shadow mode."""
     another_backend(healthy)
     finding = sentence(examine(healthy.context), "other accounts", state="error")
     assert "form changed 1 statuses" in finding
@@ -191,7 +191,7 @@ def test_effects_are_not_switched_on_while_another_account_changes_statuses(heal
 
 
 def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: BoardDriver) -> None:
-    """What the form submits and the bot decides is as it should be, and a new file is no change of a status."""
+    """The doctor accepts changes of statuses by the form and by the bot."""
     healthy.submit("ada/remote")
     healthy.settle()
     assert healthy.file("ada/remote_eval_request_False_float32_Original.json")["status"] == "FAILED"
@@ -201,7 +201,7 @@ def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: BoardDriver) ->
 
 
 def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: BoardDriver) -> None:
-    """Requests that ended without Steward and no record: nothing would protect them."""
+    """Requests that ended without Steward are an error for the doctor, until `steward adopt` has written its record."""
     healthy.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     assert "steward adopt" in sentence(examine(healthy.context), "adoption", state="error")
     from bot.setup.adopting import adopt
@@ -223,7 +223,7 @@ def test_a_record_whose_commit_is_gone_is_an_error(healthy: BoardDriver) -> None
 
 
 def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: BoardDriver, tmp_path: Path) -> None:
-    """A folder in which other accounts could place commits is not read, and the check says how to mend it."""
+    """The doctor does not read a folder in which other accounts could place commits, and says how to fix it."""
     root = healthy.context.mirror.root
     root.mkdir(mode=0o700, exist_ok=True)
     root.chmod(0o777)
@@ -231,13 +231,13 @@ def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: Boar
     assert "other accounts" in finding
     assert f"chmod 700 {root}" in finding
     assert "STEWARD_MIRRORS" in finding
-    assert of(examine(healthy.context), "other accounts") == ["error"]  # it was not looked at
+    assert of(examine(healthy.context), "other accounts") == ["error"]  # the doctor did not read the mirror
     root.chmod(0o700)
     assert of(examine(healthy.context), "mirrors") == ["ok"]
 
 
-def test_a_folder_for_mirrors_that_is_none_or_anothers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A symbolic link is no folder for mirrors; a missing folder must be one that the bot can create."""
+def test_an_unusable_folder_for_mirrors_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot refuses a link, a file or another account's folder for mirrors, and one that it cannot create."""
     (tmp_path / "link").symlink_to(tmp_path)
     assert "not a folder" in trouble_with(tmp_path / "link")
     assert trouble_with(tmp_path / "nothing") == ""

@@ -1,4 +1,4 @@
-"""Syncs and the ledger together: people who edit at the same time, writes that fail half way, saved deliveries."""
+"""Syncs and the ledger's commits together: people who edit at the same time, writes that fail, the webhook quota."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The 
 
 
 def queued(stand: BoardDriver) -> jobs.EvaluationJob:
-    """An accepted request, whose job lies in RQ."""
+    """Submit a request, let the bot accept it, and return its job in RQ."""
     stand.worker()
     stand.submit("ada/good")
     stand.settle()
@@ -41,7 +41,7 @@ def queued(stand: BoardDriver) -> jobs.EvaluationJob:
 
 
 def taken(stand: BoardDriver, job: jobs.EvaluationJob) -> None:
-    """A worker took `job`; the sync staged the claim, and the ledger did not write it yet."""
+    """Have a worker take `job` and the sync stage the claim, but not the ledger commit it."""
     stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
     key = f"request:{job.path}"
     stand.context.mark(key)
@@ -60,14 +60,14 @@ def person_sets(stand: BoardDriver, path: str, **fields: Any) -> None:
 
 
 def opening_post(stand: BoardDriver) -> str:
-    """What the status comment says."""
+    """Return the text of the status comment."""
     (thread,) = stand.threads()
     text: str = thread.events[0].content
     return text
 
 
 def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stand: BoardDriver) -> None:
-    """Both are in the file: RUNNING with the attempt, and what the person wrote."""
+    """If a person changes another field during the claim, the file has that change and RUNNING with the attempt."""
     job = queued(stand)
     taken(stand, job)
     person_sets(stand, job.path, params=7.2)
@@ -78,7 +78,7 @@ def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stan
 
 
 def test_a_person_who_cancels_during_the_claim_wins(stand: BoardDriver) -> None:
-    """The file says CANCELLED, the bot makes no commit after it, and the worker's claim is refused."""
+    """If a person cancels during the claim, the bot makes no commit after that, and refuses the worker's claim."""
     job = queued(stand)
     taken(stand, job)
     person_sets(stand, job.path, status="CANCELLED")
@@ -92,7 +92,7 @@ def test_a_person_who_cancels_during_the_claim_wins(stand: BoardDriver) -> None:
 
 
 def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attempt(stand: BoardDriver) -> None:
-    """The old attempt's worker is sent away, and the request is judged and queued anew at the other commit."""
+    """If a person asks for another commit during the claim, the bot refuses the claim and queues the request anew."""
     job = queued(stand)
     taken(stand, job)
     other = stand.ada.upload_file(path_or_fileobj=b"note", path_in_repo="note.txt", repo_id="ada/good").oid
@@ -105,7 +105,7 @@ def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attemp
 
 
 def test_while_an_edit_waits_its_request_costs_no_call(stand: BoardDriver) -> None:
-    """Once the commit budget is spent for the moment, events on a request whose edit waits are free."""
+    """While an edit waits for the commit budget, the bot handles events on its request without a call of the Hub."""
     job = queued(stand)
     commits = {str(number): stand.time for number in range(20)}
     stand.context.redis.zadd(stand.context.keys.commits(REQUESTS), commits)
@@ -123,8 +123,8 @@ def test_while_an_edit_waits_its_request_costs_no_call(stand: BoardDriver) -> No
     assert stand.answer(job) is True
 
 
-def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: BoardDriver) -> None:
-    """Without a commit in the logs repo nothing is said; without one in the requests repo the file stays RUNNING."""
+def test_an_end_is_written_to_the_log_then_the_thread_then_the_file(stand: BoardDriver) -> None:
+    """The bot posts a failure only after the log's commit, and the file stays RUNNING until its own commit succeeds."""
     job = stand.started()
     stand.context.hub.retries = Retries(attempts=1)
     faults = stand.hub.state.faults
@@ -143,7 +143,7 @@ def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: B
 
 @pytest.mark.parametrize("moment", first(1, ["after the log", "before the log", "after the thread"]))
 def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: BoardDriver, moment: str) -> None:
-    """After Redis is lost half way there is one log, one comment, and FAILED with the reason that is still known."""
+    """If Redis is lost while an end is written, the bot still leaves one log, a comment, and FAILED with its cause."""
     job = stand.started()
     stand.context.hub.retries = Retries(attempts=1)
     held_up = COMMIT_LOG if moment == "before the log" else COMMIT_REQUEST
@@ -153,7 +153,7 @@ def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: Boa
     stand.end(job, failure=CORRUPTED)
     stand.hub.state.faults.clear()
     stand.context.redis.flushall()
-    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)  # the worker tells its end once more
+    stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)  # the worker reports its end once more
     stand.end(job, failure=CORRUPTED)
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "weights-corrupted")
@@ -163,7 +163,7 @@ def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: Boa
 
 
 def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: BoardDriver) -> None:
-    """Below half of our share progress is not told; an end is."""
+    """When the bot's share of the daily deliveries is half used, it posts no progress, but still posts an end."""
     job = stand.started()
     for _ in range(260):
         stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
@@ -178,7 +178,7 @@ def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: BoardD
 
 
 def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: BoardDriver) -> None:
-    """The thread and the file wait for the next deliveries that are ours; then both say it."""
+    """With nothing left of the daily webhook quota, the bot writes an end to thread and file only when it has more."""
     job = stand.started()
     for _ in range(500):
         stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
@@ -194,7 +194,7 @@ def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Board
 
 @pytest.mark.parametrize("spent", first(1, [500, 450]))
 def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stand: BoardDriver, spent: int) -> None:
-    """With little left its comment is still edited, with nothing left later; it is given to no worker meanwhile."""
+    """The bot takes a cancelled job out of RQ at once, and posts the cancellation when the webhook quota allows."""
     job = queued(stand)
     for _ in range(spent):
         stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
@@ -208,7 +208,7 @@ def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stan
 
 
 def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: BoardDriver) -> None:
-    """A Hub that forbids every word in threads keeps no request from its end."""
+    """If the Hub forbids all posts in discussions, the bot still sets the file to FAILED and settles the request."""
     stand.hub.state.faults.fail(SPEAK, status=403, times=None, error="Discussions are disabled for this repo")
     path = stand.submit("ada/remote")
     stand.settle()
@@ -217,7 +217,7 @@ def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: BoardDriver) 
 
 
 def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: BoardDriver) -> None:
-    """Once the list of our threads was read, opening another takes its newest page and the thread itself."""
+    """Once the bot has read the list of its threads, it opens another after reading only the newest page."""
     hub, repo = stand.context.hub, stand.context.requests
     for number in range(120):
         hub.open_thread(
@@ -236,14 +236,14 @@ def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: BoardDri
 
 @pytest.mark.parametrize("all_of_redis", first(1, [True, False]))
 def test_a_thread_whose_number_was_never_noted_is_found_again(stand: BoardDriver, all_of_redis: bool) -> None:
-    """Dead after opening a thread, or Redis lost: the same thread is told on, no second one is opened."""
+    """If the index lost a thread's number, the bot finds the same thread and edits it, and opens no second one."""
     job = queued(stand)
     (thread,) = stand.threads()
     if all_of_redis:
         stand.context.redis.flushall()
     entry = stand.context.index.get(job.path)
     stand.context.index.put(entry.model_copy(update={"thread": None, "comment": None, "said": "", "state": "new"}))
-    for _ in range(2):  # where nothing is known any more the first look admits, the second claims
+    for _ in range(2):  # after a loss of Redis the first sync admits, the second one claims
         stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
         stand.context.mark(f"request:{job.path}")
         stand.settle()
@@ -253,7 +253,7 @@ def test_a_thread_whose_number_was_never_noted_is_found_again(stand: BoardDriver
 
 
 def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: BoardDriver) -> None:
-    """Where nothing is said no delivery is needed: an end is written although none is left."""
+    """A board without threads writes an end at once, even if nothing is left of the webhook quota."""
     stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     for _ in range(500):
         stand.context.webhook_quota.caused("discussion", REQUESTS, now=stand.time)
@@ -264,7 +264,7 @@ def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: BoardDr
 
 
 def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: BoardDriver) -> None:
-    """What the operator allows is what the ledger of a sync process keeps to."""
+    """The ledger of a sync process keeps to the operator's `commits_per_hour`."""
     changes = {"commits_per_hour": 7, "bot_token": SecretStr("hf_bot"), "hf_endpoint": stand.hub.url}
     context = open_board_context(settings.model_copy(update=changes))
     assert context.ledger.budget.limits == Commits(hour=7)
@@ -272,7 +272,7 @@ def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: BoardDr
 
 
 def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connection: redis.Redis) -> None:
-    """A quota that runs out is shown in words, and is no reason to be out of service."""
+    """When the webhook quota runs out, `/readyz` explains it in a sentence and still answers 200."""
     assert web.get("/readyz").json()["polling"] == ""
     keys = Keys("demo")
     webhook_quota = WebhookQuota(connection, keys)
@@ -286,7 +286,7 @@ def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connecti
 
 
 def test_every_write_in_a_thread_is_counted_once(stand: BoardDriver) -> None:
-    """Each write of the bot counts as one of the day's deliveries; an edit without a change does not count."""
+    """Each write of the bot counts as one of the day's deliveries, an edit or status without a change as none."""
     context, gate, marker = stand.context, stand.context.effects, stand.context.marker("test", "x")
 
     def counted() -> int:

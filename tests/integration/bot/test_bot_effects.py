@@ -1,4 +1,4 @@
-"""Each kind of effect: off, shadowed or on; and what the others do without it.
+"""Each kind of effect (a write to the Hub) off, in shadow mode or on; and what the bot does without it.
 
 `make matrices` has each kind in each mode, `make test` every second pair of them.
 """
@@ -35,7 +35,7 @@ RELAUNCH = [(EffectMode.ON, "RERUN", []), (EffectMode.SHADOW, "FAILED", ["RERUN"
 def test_without_relaunches_our_faults_end_in_failed(
     stand: BoardDriver, mode: EffectMode, status: str, held: list[str], lost: bool
 ) -> None:
-    """Where the bot may not relaunch by itself, no request is left in limbo: it fails, and says whose fault it was."""
+    """If the bot may not relaunch after a fault of the board, the request fails with that fault in its file."""
     job = submit_and_take(stand, "float32")
     switch(stand, ON, relaunch=mode)
     if lost:
@@ -50,7 +50,7 @@ def test_without_relaunches_our_faults_end_in_failed(
 
 
 def test_without_threads_the_file_says_it_all(stand: BoardDriver) -> None:
-    """A kind that is off stops nothing else: the request is refused in its file, and no thread is opened or listed."""
+    """With new threads off the bot refuses the request in its file, and opens and lists no thread."""
     switch(stand, ON, new_thread=EffectMode.OFF)
     path = stand.submit("ada/remote")
     stand.settle()
@@ -60,7 +60,7 @@ def test_without_threads_the_file_says_it_all(stand: BoardDriver) -> None:
 
 
 def test_a_comment_does_not_speak_of_an_edit_that_was_held_back(stand: BoardDriver) -> None:
-    """With comments on and edits in shadow, no comment says that a request failed whose file says PENDING."""
+    """With threads on and edits in shadow mode, the bot does not post that a request failed whose file says PENDING."""
     switch(stand, ON, edit=EffectMode.SHADOW)
     stand.submit("ada/remote")
     stand.settle()
@@ -73,12 +73,12 @@ REPO = Repo("dataset", REQUESTS)
 
 
 def edit(gate: GuardedWriter, _thread: int) -> None:
-    """A file is put."""
+    """Stage a new file."""
     gate.stage(REPO, PutFile(id="put", path="x.txt", data=b"x", line="Add x"))
 
 
 def speak(gate: GuardedWriter, thread: int) -> None:
-    """A comment is written."""
+    """Write a comment."""
     gate.comment(REPO, thread, "Hello.", MARKER)
 
 
@@ -88,17 +88,17 @@ def mention(gate: GuardedWriter, thread: int) -> None:
 
 
 def open_one(gate: GuardedWriter, _thread: int) -> None:
-    """A thread is opened."""
+    """Open a thread."""
     gate.open_thread(REPO, "A title", "A body.", MARKER)
 
 
 def close(gate: GuardedWriter, thread: int) -> None:
-    """A thread is closed."""
+    """Close a thread."""
     gate.set_status(REPO, thread, "closed", MARKER)
 
 
 def pause(gate: GuardedWriter, _thread: int) -> None:
-    """Something else that a sync asks for by name."""
+    """Ask whether the queue may be paused, as syncs ask for effects that have no method of their own."""
     gate.allows(ShadowedWrite(id="pause", effect=Effect.PAUSE, repo="dataset/board/requests", does="Pause the queue"))
 
 
@@ -116,7 +116,7 @@ ACTS: list[tuple[Effect, Callable[[GuardedWriter, int], None]]] = [
 def test_each_kind_of_effect_is_off_shadowed_or_on(
     stand: BoardDriver, effect: Effect, act: Callable[[GuardedWriter, int], None], mode: EffectMode
 ) -> None:
-    """Done only where it is on, listed only where it is in shadow, and once, however often it is tried."""
+    """The bot writes only if the effect is on; in shadow mode it lists the write, once, however often it is tried."""
     thread = stand.ada.create_discussion(REQUESTS, "A question", repo_type="dataset").num
     switch(stand, ON)
     still = public_state(stand)
@@ -134,7 +134,7 @@ def test_each_kind_of_effect_is_off_shadowed_or_on(
 
 @pytest.mark.parametrize("mode", EffectMode)
 def test_a_merge_is_off_shadowed_or_on(stand: BoardDriver, mode: EffectMode) -> None:
-    """A pull request at its approved head is merged, listed, or neither."""
+    """The bot merges a pull request at its approved head, only lists the merge, or does neither."""
     add = CommitOperationAdd("x.json", b"{}")
     pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
     number = int(pull.pr_num or 0)
@@ -148,7 +148,7 @@ def test_a_merge_is_off_shadowed_or_on(stand: BoardDriver, mode: EffectMode) -> 
 
 
 def test_old_threads_are_left_alone_unless_somebody_asks(stand: BoardDriver) -> None:
-    """Threads from before the adoption get no comment and keep their status; asked for, both happen."""
+    """The bot neither comments in nor closes a thread from before the adoption, unless a person asked for it."""
     old = stand.ada.create_discussion(REQUESTS, "Old", repo_type="dataset").num
     adopt(stand.context)
     stand.settle()

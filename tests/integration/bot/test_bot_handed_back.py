@@ -1,4 +1,4 @@
-"""Attempts that a worker handed back are queued again under the same id, and none is forgotten."""
+"""Attempts that a worker handed back are queued again under the same id, and none is lost."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: BoardDriver) -
     assert stand.commits() == commits
 
 
-def test_a_handed_back_attempt_is_told_its_start_anew(stand: BoardDriver) -> None:
-    """The estimate of its start is made anew, and the time for which it ran does not count as waiting."""
+def test_a_handed_back_attempt_gets_a_new_estimate_of_its_start(stand: BoardDriver) -> None:
+    """The bot estimates the start of a handed-back attempt anew, and does not count its running time as waiting."""
     for _ in range(3):
         stand.context.measures.learn(stand.context.suite.name, 1, HOUR)
     job = stand.started()
@@ -39,7 +39,7 @@ def test_a_handed_back_attempt_is_told_its_start_anew(stand: BoardDriver) -> Non
 
 
 def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: BoardDriver) -> None:
-    """Looked at while it lies in the queue, recalled, queued again: a request that says RUNNING is not forgotten."""
+    """Without workers the bot takes a handed-back attempt out of the queue, and queues it again when a worker comes."""
     job = stand.started()
     stand.hand_back(job)
     for _ in range(2):
@@ -62,7 +62,7 @@ def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: BoardDri
 
 
 def test_what_an_older_bot_forgot_in_the_queue_is_found_again(stand: BoardDriver) -> None:
-    """The index says that it runs, Redis that it lies in the queue, where it is not: it gets its turn."""
+    """The bot queues an attempt that Redis shows as queued and the index as running, but that is not in the queue."""
     job = stand.started()
     stand.hand_back(job)
     assert stand.context.attempts.queued(job.attempt, job.path, now=stand.time)

@@ -1,4 +1,4 @@
-"""The inbox in a real queue server: what is kept, what is counted, and what a lost answer leaves behind."""
+"""The inbox of webhook deliveries in a real queue server: what it stores, what it counts, and errors of Redis."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def delivery(name: str, size: int = 10, at: float = 100.0) -> Delivery:
 
 
 def with_inbox(url: str, play: Callable[[Inbox], Awaitable[T]], **bounds: int) -> T:
-    """What `play` returns, given an inbox."""
+    """Run `play` with an inbox, and return its result."""
 
     async def run() -> T:
         client = connect_inbox(url)
@@ -45,7 +45,7 @@ def with_inbox(url: str, play: Callable[[Inbox], Awaitable[T]], **bounds: int) -
 
 
 def receive(url: str, deliveries: Sequence[Delivery], reading: DeliveryReading = COMMIT, **bounds: int) -> list[bool]:
-    """Receive them all at once; whether each was new."""
+    """Receive the deliveries concurrently, and return whether each was new."""
 
     async def play(inbox: Inbox) -> list[bool]:
         return list(await asyncio.gather(*(inbox.receive(post, reading) for post in deliveries)))
@@ -54,17 +54,17 @@ def receive(url: str, deliveries: Sequence[Delivery], reading: DeliveryReading =
 
 
 def names(connection: redis.Redis) -> list[str]:
-    """The ids of what is kept, oldest first."""
+    """Return the ids of the stored deliveries, oldest first."""
     return [stored.id for stored in InboxLog(connection, KEYS).newest()][::-1]
 
 
 def counts(connection: redis.Redis) -> dict[str, int]:
-    """What became of the deliveries so far."""
+    """Return the number of deliveries by verdict."""
     return InboxLog(connection, KEYS).counts()
 
 
 def test_a_thousand_at_once_cost_a_few_calls(valkey_url: str, connection: redis.Redis) -> None:
-    """Each is stored and claimed; the key that all of them tell of is marked once a call, and due since the first."""
+    """The inbox stores 1,000 concurrent deliveries in at most ten calls of Redis, and marks their key once per call."""
     connection.config_resetstat()
     connection.config_resetstat()  # the server has served other tests
     assert all(receive(valkey_url, [delivery(f"d{n}", at=100.0 + n) for n in range(1_000)]))
@@ -78,7 +78,7 @@ def test_a_thousand_at_once_cost_a_few_calls(valkey_url: str, connection: redis.
 
 
 def test_the_same_delivery_twice_in_one_group_counts_once(valkey_url: str, connection: redis.Redis) -> None:
-    """The second finds the claim of the first, though one call took both."""
+    """If one call of Redis holds the same delivery twice, the inbox stores it once and counts the other as repeated."""
     assert receive(valkey_url, [delivery("a"), delivery("a"), delivery("b")]) == [True, False, True]
     assert names(connection) == ["a", "b"]
     assert counts(connection) == {"requests": 2, "repeated": 1}
@@ -86,7 +86,7 @@ def test_the_same_delivery_twice_in_one_group_counts_once(valkey_url: str, conne
 
 
 def test_one_delivery_is_one_round_trip(valkey_url: str, connection: redis.Redis) -> None:
-    """Once the script is known, a delivery costs one call."""
+    """Once Redis knows the script, storing a delivery takes one call."""
     receive(valkey_url, [delivery("first")])
     connection.config_resetstat()
     receive(valkey_url, [delivery("second")])
@@ -96,13 +96,13 @@ def test_one_delivery_is_one_round_trip(valkey_url: str, connection: redis.Redis
 
 
 def test_claims_outlive_the_retries_of_the_hub(valkey_url: str, connection: redis.Redis) -> None:
-    """An id is remembered for a week and more, and not for ever."""
+    """The inbox remembers the id of a delivery for more than a week, but at most eight days."""
     receive(valkey_url, [delivery("a")])
     assert 7 * 86_400 < connection.ttl(KEYS.delivery("a")) <= 8 * 86_400
 
 
 def test_what_is_kept_is_bounded_in_number(valkey_url: str, connection: redis.Redis) -> None:
-    """The oldest goes first; what became of all of them is still counted, and their ids are still claimed."""
+    """Above its limit the inbox drops the oldest deliveries, but still counts them and recognises their ids."""
     receive(valkey_url, [delivery(f"d{n}") for n in range(25)], max_deliveries=10)
     assert names(connection) == [f"d{n}" for n in range(15, 25)]
     assert counts(connection) == {"requests": 25}
@@ -112,7 +112,7 @@ def test_what_is_kept_is_bounded_in_number(valkey_url: str, connection: redis.Re
 
 
 def test_what_is_kept_is_bounded_in_bytes(valkey_url: str, connection: redis.Redis) -> None:
-    """A large body makes room for itself at the cost of the oldest, and the sum stays true."""
+    """The inbox drops the oldest deliveries to store a large one, and its record of the total size stays right."""
     receive(valkey_url, [delivery(f"d{n}", 1_000) for n in range(20)], NOTHING, max_bytes=10_000)
     assert names(connection) == [f"d{n}" for n in range(11, 20)]
     receive(valkey_url, [delivery("large", 7_500)], NOTHING, max_bytes=10_000)
@@ -125,7 +125,7 @@ def test_what_is_kept_is_bounded_in_bytes(valkey_url: str, connection: redis.Red
 def test_one_larger_than_all_that_may_be_kept_is_received_and_not_kept(
     valkey_url: str, connection: redis.Redis
 ) -> None:
-    """Its keys are marked; only its body has no room."""
+    """A delivery larger than the whole inbox marks its keys, but its body is not stored."""
     receive(valkey_url, [delivery("small"), delivery("vast", 5_000)], max_bytes=1_000)
     assert names(connection) == []
     assert InboxLog(connection, KEYS).size() == (0, 0)
@@ -133,7 +133,7 @@ def test_one_larger_than_all_that_may_be_kept_is_received_and_not_kept(
 
 
 class DeafOnce:
-    """Runs the script and loses its answer the first time, as a cut connection does."""
+    """Runs the script, but the first time raises an error instead of its answer, as on a cut connection."""
 
     def __init__(self, script: Any) -> None:
         self.script = script
@@ -148,7 +148,7 @@ class DeafOnce:
 
 
 def test_a_group_that_is_sent_again_answers_as_the_first_time(valkey_url: str, connection: redis.Redis) -> None:
-    """The client repeats a call whose answer was lost: nothing is stored, counted or marked twice, and all are new."""
+    """If the client repeats a call whose answer was lost, Redis stores nothing twice and gives the same answer."""
     client = redis.Redis.from_url(valkey_url)
     script = client.register_script(RECEIVE)
     keys = [KEYS.inbox, KEYS.inbox_sizes, KEYS.inbox_bytes, KEYS.inbox_counts, KEYS.webhook_quota]
@@ -163,7 +163,7 @@ def test_a_group_that_is_sent_again_answers_as_the_first_time(valkey_url: str, c
 
 
 def test_an_answer_that_was_lost_is_an_error_to_its_group_alone(valkey_url: str, connection: redis.Redis) -> None:
-    """Where even the repetition fails its callers hear so, the next group is stored, and the trouble is over."""
+    """Only callers in a group with a lost answer get an error; the inbox stores the next delivery and recovers."""
 
     async def play(inbox: Inbox) -> None:
         inbox._receive = DeafOnce(inbox._receive)  # type: ignore[assignment]
@@ -179,7 +179,7 @@ def test_an_answer_that_was_lost_is_an_error_to_its_group_alone(valkey_url: str,
 
 
 def test_redis_that_refuses_to_write_stores_nothing(valkey_url: str, connection: redis.Redis) -> None:
-    """Out of memory, with no eviction: an error to all, no half of anything, and all is well afterwards."""
+    """If Redis is out of memory, all deliveries get an error and none is stored in part; the next one is stored."""
 
     async def play(inbox: Inbox) -> None:
         before = connection.info("memory")["used_memory"]
@@ -199,7 +199,7 @@ def test_redis_that_refuses_to_write_stores_nothing(valkey_url: str, connection:
 
 
 def test_after_amnesia_the_same_delivery_is_received_again(valkey_url: str, connection: redis.Redis) -> None:
-    """Redis lost everything, the script too: what comes is stored as if it were the first."""
+    """After Redis lost everything, the script included, the inbox stores a known delivery as a new one."""
 
     async def play(inbox: Inbox) -> None:
         assert await inbox.receive(delivery("a"), COMMIT)
@@ -211,8 +211,10 @@ def test_after_amnesia_the_same_delivery_is_received_again(valkey_url: str, conn
     assert names(connection) == ["a"]
 
 
-def test_words_of_strangers_spoil_no_write_that_others_share(valkey_url: str, connection: redis.Redis) -> None:
-    """A lone surrogate in a key or an author cannot be sent as it is; it is replaced, and the neighbours are stored."""
+def test_invalid_text_in_a_delivery_does_not_break_the_others_of_its_group(
+    valkey_url: str, connection: redis.Redis
+) -> None:
+    """The inbox replaces a lone surrogate in a key or an author, and stores all deliveries of the same call."""
     strange = DeliveryReading("thread", (DirtyMark("thread:\ud800", SyncPriority.EVENT),), None, "\udfff")
 
     async def play(inbox: Inbox) -> list[bool]:
@@ -229,7 +231,7 @@ def test_words_of_strangers_spoil_no_write_that_others_share(valkey_url: str, co
 def test_the_bots_own_comment_wakes_nobody(
     valkey_url: str, connection: redis.Redis, author: str, verdict: str, marked: list[bytes]
 ) -> None:
-    """A delivery of the bot's own comment is stored under its own verdict, and marks no key."""
+    """A delivery by the bot's own account is stored as `own` and marks no key; other authors' deliveries do."""
     connection.hset(KEYS.hub_state, "me", "b0t")
     receive(
         valkey_url,
@@ -267,12 +269,12 @@ def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redi
     ids=["json", "bytes", "deep", "deep and wide"],
 )
 def test_a_body_is_readable_and_not_much_longer_than_it_is(body: bytes, shown: str) -> None:
-    """JSON on many lines, anything else escaped; what would be a hundred times as long on many lines stays on one."""
+    """JSON is indented unless that would make it a hundred times as long; anything else is escaped."""
     assert readable_body(body) == shown
 
 
-def test_how_a_key_stands_is_asked_of_the_marks(valkey_url: str, connection: redis.Redis) -> None:
-    """From waiting to done, by way of failures and of giving up."""
+def test_the_state_of_a_key_goes_from_waiting_to_done(valkey_url: str, connection: redis.Redis) -> None:
+    """The log shows a key as waiting, in hand, failing, parked and done, as its syncs are claimed, fail and finish."""
     receive(valkey_url, [delivery("one")])
     log, dirty, parking = InboxLog(connection, KEYS), DirtyKeys(connection, KEYS), ParkedSyncs(connection, KEYS)
     assert log.key_states([REQUESTS]) == {REQUESTS: "waiting"}
@@ -296,7 +298,7 @@ def test_how_a_key_stands_is_asked_of_the_marks(valkey_url: str, connection: red
 
 
 def test_a_replay_is_a_delivery_of_its_own(valkey_url: str, connection: redis.Redis) -> None:
-    """It is kept beside the first, and marks once more."""
+    """The inbox stores a replayed delivery beside the first one, and marks its keys again."""
     receive(valkey_url, [delivery("one")])
     connection.delete(KEYS.dirty)
     stored = InboxLog(connection, KEYS).find("one")
@@ -307,7 +309,7 @@ def test_a_replay_is_a_delivery_of_its_own(valkey_url: str, connection: redis.Re
 
 
 def test_a_client_of_the_inbox_answers_within_seconds(valkey_url: str) -> None:
-    """Where nothing listens the error comes soon: the Hub waits for it."""
+    """If no Redis listens, the inbox raises its error within five seconds, because the Hub waits for the answer."""
 
     async def play() -> float:
         client: AsyncRedis = connect_inbox("redis://127.0.0.1:1/0")

@@ -1,4 +1,4 @@
-"""`steward inbox`, as people type it."""
+"""The command `steward inbox`, as operators type it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Steward = Callable[..., Result]
 
 @pytest.fixture
 def steward(valkey_url: str, tmp_path: Path) -> Steward:
-    """The command, with settings for the board of these tests."""
+    """Runs `steward inbox` with settings for the board of these tests."""
     (tmp_path / "board.yaml").write_text(BOARD)
     environment = {"REDIS_URL": valkey_url, "STEWARD_BOARD": str(tmp_path / "board.yaml"), "COLUMNS": "200"}
     return lambda *arguments: CliRunner().invoke(app, ["inbox", *arguments], env=environment)
@@ -42,7 +42,7 @@ def steward(valkey_url: str, tmp_path: Path) -> Steward:
 
 @pytest.fixture
 def receive(valkey_url: str) -> Callable[..., None]:
-    """Receives deliveries: id → body."""
+    """Receives deliveries, given as a mapping of ids to bodies."""
 
     async def run(deliveries: dict[str, bytes]) -> None:
         client = connect_inbox(valkey_url)
@@ -61,13 +61,13 @@ def parsed(result: Result) -> Any:
 
 
 def test_an_empty_inbox_says_so(steward: Steward) -> None:
-    """Nothing came yet."""
+    """Before any delivery `steward inbox list` says that none is stored."""
     assert "No delivery is stored." in steward("list").stdout
     assert parsed(steward("list", "--json")) == {"deliveries": [], "counts": {}, "kept": 0}
 
 
 def test_the_newest_are_listed_first_with_what_became_of_them(steward: Steward, receive: Callable[..., None]) -> None:
-    """By default twenty, of every kind; or fewer, or of one kind."""
+    """`steward inbox list` shows verdict and marks, newest first, and can be limited by number or by verdict."""
     receive({"commit": COMMIT, "noise": b"{", "other": b"{}"})
     listed = parsed(steward("list", "--json"))
     assert [(delivery["id"], delivery["verdict"], delivery["marks"]) for delivery in listed["deliveries"]] == [
@@ -88,7 +88,7 @@ def test_the_newest_are_listed_first_with_what_became_of_them(steward: Steward, 
 
 
 def test_one_delivery_is_shown_whole(steward: Steward, receive: Callable[..., None], connection: redis.Redis) -> None:
-    """Its body, what it means, and how what it marked stands now."""
+    """`steward inbox show` prints the body of a delivery, and the present state of the keys that it marked."""
     receive({"commit": COMMIT})
     shown = steward("show", "commit").stdout
     assert "requests: waiting" in shown
@@ -99,8 +99,8 @@ def test_one_delivery_is_shown_whole(steward: Steward, receive: Callable[..., No
     assert json.loads(delivery["body"]) == json.loads(COMMIT)
 
 
-def test_strangers_cannot_move_the_cursor(steward: Steward, receive: Callable[..., None]) -> None:
-    """Escape sequences and markup in a body or an id are shown, not obeyed."""
+def test_text_in_a_delivery_cannot_control_the_terminal(steward: Steward, receive: Callable[..., None]) -> None:
+    """`steward inbox` prints escape sequences and markup in a body or an id as text."""
     receive({"[red]a[/red]": b"\x1b[2J\xff[bold]"})
     for arguments in (["list"], ["show", "[red]a[/red]"]):
         shown = steward(*arguments).stdout
@@ -109,10 +109,10 @@ def test_strangers_cannot_move_the_cursor(steward: Steward, receive: Callable[..
     assert "\\x1b[2J\\xff[bold]" in steward("show", "[red]a[/red]").stdout
 
 
-def test_what_is_not_there_is_told_from_what_had_to_make_room(
+def test_an_unknown_delivery_and_one_no_longer_stored_have_different_errors(
     steward: Steward, receive: Callable[..., None], connection: redis.Redis
 ) -> None:
-    """Both end with a status and a sentence on standard error: no reader of JSON stumbles over it."""
+    """An unknown delivery and a dropped one end with status 1 and different errors, without text on standard output."""
     receive({"gone": COMMIT})
     connection.delete(KEYS.inbox)
     removed, never = steward("show", "gone", "--json"), steward("replay", "never", "--json")
@@ -126,7 +126,7 @@ def test_what_is_not_there_is_told_from_what_had_to_make_room(
 def test_a_delivery_is_replayed_by_todays_rules(
     steward: Steward, receive: Callable[..., None], connection: redis.Redis
 ) -> None:
-    """It marks what it tells of once more, is kept beside the first, and spends nothing of the webhook's day."""
+    """`steward inbox replay` marks a delivery's keys again, stores it once more, and uses none of the webhook quota."""
     receive({"commit": COMMIT, "noise": b"{"})
     connection.delete(KEYS.dirty)
     spent = connection.hgetall(KEYS.webhook_quota)
@@ -138,7 +138,7 @@ def test_a_delivery_is_replayed_by_todays_rules(
 
 
 def test_all_of_one_kind_are_replayed_in_the_order_they_came(steward: Steward, receive: Callable[..., None]) -> None:
-    """As after a new version that reads what the old one did not know."""
+    """`steward inbox replay --verdict` replays all deliveries with that verdict, oldest first."""
     receive({f"n{number}": b"{" for number in range(5)})
     report = parsed(steward("replay", "--verdict", "not-json", "--json"))
     assert [delivery["id"] for delivery in report["replayed"]] == [f"n{number}" for number in range(5)]
@@ -146,6 +146,6 @@ def test_all_of_one_kind_are_replayed_in_the_order_they_came(steward: Steward, r
 
 
 def test_a_setting_that_is_missing_ends_in_a_sentence(tmp_path: Path) -> None:
-    """No traceback: what to set, and status 2."""
+    """`steward inbox list` ends with status 2 if the board file does not exist."""
     result = CliRunner().invoke(app, ["inbox", "list"], env={"STEWARD_BOARD": str(tmp_path / "none.yaml")})
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The index: entries, and the lists that are read in their stead."""
+"""The index of requests in Redis: its entries, and the lists by state that save reading them all."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
 
 
 def test_a_file_counts_as_judged_once_its_sync_is_through(connection: redis.Redis) -> None:
-    """The blob id is recorded without changing other fields, and origins are deleted with their request."""
+    """The index records a judged file's blob id, changes no other field, and deletes the origin with the request."""
     index = Index(connection, Keys("demo"))
     index.put(IndexEntry(path="p", state="settled", model="ada/m"))
     index.put_origins([("p", Origin(author="ada", pull=3))])

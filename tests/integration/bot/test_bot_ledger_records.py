@@ -26,7 +26,7 @@ def driver(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
 def test_an_edit_that_its_commit_does_not_show_stays_staged(
     driver: LedgerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a commit, only the edits whose files are there as written are dropped; the ledger continues with others."""
+    """After a commit the ledger drops only edits whose files the repo shows as written, and writes the others again."""
     first, second = driver.stage_some(2)
     look = driver.hub.paths_info
 
@@ -43,7 +43,7 @@ def test_an_edit_that_its_commit_does_not_show_stays_staged(
 
 
 def test_commits_of_earlier_days_are_forgotten(driver: LedgerDriver) -> None:
-    """The record of a repo's commits holds those of a day."""
+    """The ledger's record of a repo's commits holds only those of the last day."""
     for _ in range(3):
         driver.stage_some(1)
         driver.drain()

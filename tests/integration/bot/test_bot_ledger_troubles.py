@@ -1,4 +1,4 @@
-"""The ledger while the Hub fails, refuses and limits, while others write, and while it is killed."""
+"""The ledger while the Hub fails, refuses or limits its commits, others write, and its process is killed."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def driver(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDrive
 def test_a_persons_change_in_the_instant_of_the_commit_survives(
     driver: LedgerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person commits between each read and commit of the ledger: nothing of theirs is lost, and the edit lands."""
+    """A person commits between each read and commit of the ledger: the file keeps their change and gets the edit."""
     (path,) = driver.stage_some(1)
-    driver.put("other.json", {})  # the staged view is old: the ledger has to look
+    driver.put("other.json", {})  # the staged view is old: the ledger has to read the file
     push, remaining = driver.hub._post, [1, 2, 3]
 
     def interrupted(*args: object, **kwargs: object) -> object:
@@ -61,7 +61,7 @@ def test_a_persons_change_in_the_instant_of_the_commit_survives(
 def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(
     driver: LedgerDriver, local_hub: LocalHub
 ) -> None:
-    """The error comes after the effect: one commit, the edit dropped."""
+    """If the Hub makes the commit but answers 500, the ledger makes no second one, and drops the edit."""
     (path,) = driver.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
     driver.drain()
@@ -69,7 +69,9 @@ def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(
     assert driver.fields(path)["status"] == "RUNNING"
 
 
-def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(driver: LedgerDriver, local_hub: LocalHub) -> None:
+def test_an_edit_whose_commit_was_not_confirmed_is_found_by_the_next_sync(
+    driver: LedgerDriver, local_hub: LocalHub
+) -> None:
     """If no try learns of the commit, the edit stays staged; the next sync finds it in the repo and commits nothing."""
     (path,) = driver.stage_some(1)
     local_hub.state.faults.fail_after(COMMIT, status=500, times=1)
@@ -84,7 +86,7 @@ def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(driver: LedgerDriv
 
 
 def test_a_stale_parent_and_a_busy_repo_are_got_over(driver: LedgerDriver, local_hub: LocalHub) -> None:
-    """409 while another commit is under way, and 412 for a reason that is gone, cost tries and nothing else."""
+    """After a 409 while another commit is under way and two 412, the ledger tries again and makes one commit."""
     (path,) = driver.stage_some(1)
     busy = "Another commit is in progress; please try again."
     local_hub.state.faults.fail(COMMIT, status=409, times=1, error=busy)
@@ -96,7 +98,7 @@ def test_a_stale_parent_and_a_busy_repo_are_got_over(driver: LedgerDriver, local
 
 
 def test_a_commit_quota_told_in_words_alone_is_waited_for(driver: LedgerDriver, local_hub: LocalHub) -> None:
-    """429 without Retry-After: the ledger of this repo makes no call until the time that the words name."""
+    """After a 429 without Retry-After, the ledger makes no call for this repo until the time in the error's text."""
     (path,) = driver.stage_some(1)
     words = (
         "You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in 1 hour."
@@ -116,7 +118,7 @@ def test_a_commit_quota_told_in_words_alone_is_waited_for(driver: LedgerDriver, 
 
 
 def test_an_edit_that_the_hub_never_takes_holds_up_no_other(driver: LedgerDriver) -> None:
-    """An edit with an invalid path parks its key with the reason; all others land."""
+    """The ledger parks the key of an edit with an invalid path, with the reason, and commits all others."""
     paths = driver.stage_some(7)
     bad = driver.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
     driver.ledger.stage(REQUESTS, bad)
@@ -128,7 +130,7 @@ def test_an_edit_that_the_hub_never_takes_holds_up_no_other(driver: LedgerDriver
 
 
 def test_what_the_token_may_not_write_stays_staged(driver: LedgerDriver, local_hub: LocalHub) -> None:
-    """After a 403 all edits of the repo stay staged, and the sync fails visibly."""
+    """After a 403 the ledger raises an error, and all edits of the repo stay staged."""
     driver.stage_some(3)
     local_hub.state.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
     with pytest.raises(Denied):
@@ -137,7 +139,7 @@ def test_what_the_token_may_not_write_stays_staged(driver: LedgerDriver, local_h
 
 
 def test_two_writers_at_once_make_one_commit(driver: LedgerDriver, local_hub: LocalHub, valkey_url: str) -> None:
-    """After a lapsed lease two processes may write the same edits: they land once, and nothing stays behind."""
+    """If two processes write the same edits at once, as after a lapsed lease, the edits are committed once."""
     paths = driver.stage_some(5)
     with redis.Redis.from_url(valkey_url) as second:
         other = LedgerDriver(local_hub.url, second, time=driver.time)
@@ -203,7 +205,7 @@ def test_a_clock_set_back_delays_commits_by_the_usual_wait(driver: LedgerDriver)
 
 
 def test_retries_do_not_spend_the_budget(driver: LedgerDriver, local_hub: LocalHub) -> None:
-    """A pass that has to try a few times counts as one commit."""
+    """A write that the ledger has to try four times counts as one commit."""
     driver.stage_some(1)
     driver.hub.retries = Retries(attempts=1)
     local_hub.state.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
@@ -212,7 +214,7 @@ def test_retries_do_not_spend_the_budget(driver: LedgerDriver, local_hub: LocalH
 
 
 def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
-    """Before a repo without a record gets busy, all accounts' commits in its history are counted, once."""
+    """Without a record of commits, the ledger reads all accounts' commits of the hour from the repo's history, once."""
     ours, others = 20, 75
     driver, clock = LedgerDriver(local_hub.url, connection), local_hub.state.clock
     driver.now = clock.seconds
@@ -241,7 +243,7 @@ def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, conne
 
 
 def test_commits_of_a_repo_that_is_not_busy_are_never_counted(driver: LedgerDriver) -> None:
-    """The history is read before the sixth commit within an hour, and only then."""
+    """The ledger reads the history before the sixth commit within an hour, and only then."""
     read = []
     for number in range(9):
         driver.ledger.stage(RESULTS, driver.result(f"r{number}"))
@@ -252,8 +254,8 @@ def test_commits_of_a_repo_that_is_not_busy_are_never_counted(driver: LedgerDriv
     assert read == [0] * 7 + [1, 0]
 
 
-def test_who_commits_past_the_ledger_counts_earlier_commits_too(driver: LedgerDriver) -> None:
-    """A change to several repos spends from the same budget, without a ledger's sync before it."""
+def test_spending_the_budget_directly_counts_earlier_commits_too(driver: LedgerDriver) -> None:
+    """A caller that spends from a repo's budget without the ledger first reads the repo's earlier commits."""
     assert all(driver.ledger.budget.spend(RESULTS) for _ in range(Commits().at_once))
     driver.calls.clear()
     driver.time += HOUR / 2

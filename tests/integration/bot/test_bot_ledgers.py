@@ -1,4 +1,4 @@
-"""The ledger against a real Hub protocol and a real queue server: few commits, nothing lost, nothing twice."""
+"""The ledger against a real Hub protocol and a real queue server: few commits, no edit lost, none made twice."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_single_edit_goes_out_at_once_in_two_calls(driver: LedgerDriver) -> No
 
 
 def test_what_gathers_meanwhile_is_one_commit(driver: LedgerDriver) -> None:
-    """After a few commits the next one waits, without a call, and then holds everything that is staged."""
+    """After a few commits the ledger waits, and then writes everything that is staged in one commit."""
     paths = driver.stage_some(30)
     for path in paths[:5]:
         driver.ledger.end(REQUESTS, next(s for s in driver.ledger.edits.read(REQUESTS) if s.edit.path == path), "void")
@@ -70,7 +70,7 @@ def test_what_gathers_meanwhile_is_one_commit(driver: LedgerDriver) -> None:
 
 
 def test_the_commit_tells_machines_what_it_did(driver: LedgerDriver) -> None:
-    """Each line of the description that is an object names an edit, its file and the new status."""
+    """Each JSON line in the description of the ledger's commit names an edited file and its new status."""
     paths = driver.stage_some(3)
     driver.drain()
     entry = driver.hub.commits(REQUESTS, limit=1)[0]
@@ -80,7 +80,7 @@ def test_the_commit_tells_machines_what_it_did(driver: LedgerDriver) -> None:
 
 
 def test_a_persons_change_to_another_field_survives(driver: LedgerDriver) -> None:
-    """A person changes another field between staging and landing: the file has both changes, in two commits."""
+    """A person changes another field before the ledger's commit: the file then has both changes."""
     (path,) = driver.stage_some(1)
     driver.put(path, {"status": "PENDING", "params": 7, "new": "x"})
     driver.drain()
@@ -90,7 +90,7 @@ def test_a_persons_change_to_another_field_survives(driver: LedgerDriver) -> Non
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(driver: LedgerDriver, deleted: bool) -> None:
-    """A file that a person cancels or deletes stays so; the edit ends without a commit, and marks its request."""
+    """If a person cancels or deletes the file, the ledger drops its edit without a commit, and marks the request."""
     (path,) = driver.stage_some(1)
     if deleted:
         driver.delete(path)
@@ -104,7 +104,7 @@ def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(driver: Le
 
 
 def test_hundreds_of_edits_stay_within_the_budget_and_in_order(driver: LedgerDriver) -> None:
-    """Edits of 50 files over two hours: all land, each file's in order, under 60 commits in any hour."""
+    """The ledger writes the edits of 50 files over two hours in order, with at most 60 commits in any hour."""
     paths = [f"o/m{n}.json" for n in range(50)]
     driver.commit([ledger_driver.CommitOperationAdd(path, b'{"n": 0}') for path in paths], REQUESTS)
     edits = 1_000 if WHOLE else 200
@@ -130,7 +130,7 @@ def test_hundreds_of_edits_stay_within_the_budget_and_in_order(driver: LedgerDri
 
 
 def finish_after_result(driver: LedgerDriver) -> str:
-    """A running request whose FINISHED comes after a result; its path."""
+    """Stage a result, and a FINISHED that has to come after it; return the request's path."""
     (path,) = driver.stage_some(1)
     driver.drain()
     finish = driver.edit(path, "finish", was="RUNNING", becomes="FINISHED", after=("result",))
@@ -140,7 +140,7 @@ def finish_after_result(driver: LedgerDriver) -> str:
 
 
 def test_an_edit_waits_for_those_that_it_comes_after(driver: LedgerDriver) -> None:
-    """FINISHED is written only after the results; when they have landed, its ledger is marked."""
+    """The ledger writes FINISHED only after the result; the result's commit marks the ledger that waits."""
     path = finish_after_result(driver)
     assert driver.write() is None
     assert driver.fields(path)["status"] == "RUNNING"
@@ -165,7 +165,7 @@ def test_later_edits_of_a_file_wait_behind_an_earlier_one(driver: LedgerDriver) 
 
 
 def test_what_comes_after_a_void_edit_is_void(driver: LedgerDriver) -> None:
-    """An edit that follows a void one is void too, and both requests are marked."""
+    """An edit that has to come after a void one is void too, and both requests are marked."""
     first, second = driver.stage_some(2)
     driver.put(first, {"status": "CANCELLED"})
     driver.ledger.stage(REQUESTS, driver.edit(second, f"run {second}", after=(f"run {first}",)))
@@ -197,7 +197,7 @@ def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(driver: LedgerDri
 
 
 def test_a_large_file_goes_the_way_of_large_files(driver: LedgerDriver) -> None:
-    """A file that the repo's attributes put into LFS is recognised by its sha256."""
+    """A result that the repo's attributes put into LFS is uploaded whole, and its edit is dropped."""
     put = driver.result("scores").model_copy(update={"path": "table.parquet", "data": os.urandom(4_000)})
     driver.ledger.stage(RESULTS, put)
     driver.drain(RESULTS)
@@ -206,7 +206,7 @@ def test_a_large_file_goes_the_way_of_large_files(driver: LedgerDriver) -> None:
 
 
 def test_commits_are_counted_as_deliveries_to_come(driver: LedgerDriver) -> None:
-    """Each commit is one delivery about the content of its repo; past seven tenths of the quota the flag says: poll."""
+    """Each commit counts as one delivery; when 70 % of the day's quota is used, the bot is told to poll."""
     driver.stage_some(1)
     driver.drain()
     webhook_quota = driver.webhook_quota
@@ -224,7 +224,7 @@ def test_commits_are_counted_as_deliveries_to_come(driver: LedgerDriver) -> None
 
 
 def test_a_staged_edit_marks_its_ledger_as_urgent(driver: LedgerDriver) -> None:
-    """People wait for edits: the key of their ledger goes before those of events."""
+    """The key of a ledger with a staged edit is synced before keys of events, because people wait for edits."""
     driver.dirty.mark("request:x", due=driver.time - 1, priority=SyncPriority.EVENT)
     driver.ledger.stage(RESULTS, driver.result("result"))
     claim = driver.dirty.claim(now=driver.time, lease=1)
@@ -233,7 +233,7 @@ def test_a_staged_edit_marks_its_ledger_as_urgent(driver: LedgerDriver) -> None:
 
 
 def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis) -> None:
-    """The budget is a setting: three commits an hour are three, with everything in them."""
+    """With a budget of three commits an hour, the ledger writes eight results in at most four commits and two hours."""
     driver = LedgerDriver(local_hub.url, connection, budget=Commits(hour=3))
     began = driver.time
     for path in driver.stage_some(8):

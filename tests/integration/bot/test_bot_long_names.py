@@ -1,4 +1,4 @@
-"""A model whose name leaves too little room for that of its details repo: it is evaluated as any other."""
+"""A model whose name is too long for the usual name of its details repo is evaluated like any other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODEL = f"ada/m{'x' * 95}"
 
 @pytest.fixture
 def started(stand: BoardDriver) -> EvaluationJob:
-    """An evaluation of it that is under way."""
+    """The job of a running evaluation of a model with a long name."""
     stand.ada.create_repo(MODEL)
     files = {"README.md": "# A model\n", "config.json": CONFIG, "model.safetensors": "x"}
     operations = [CommitOperationAdd(path, content.encode()) for path, content in files.items()]
@@ -23,7 +23,7 @@ def started(stand: BoardDriver) -> EvaluationJob:
 
 
 def test_a_model_with_a_long_name_gets_its_results(stand: BoardDriver, started: EvaluationJob) -> None:
-    """Its worker publishes to a repo with a shorter name, and the bot copies the results from there."""
+    """A worker publishes a model with a long name to a repo with a shorter name, and the bot copies the results."""
     details = publish(stand.hub.url, started, stand.context.suite)
     stand.end(started, details=details)
     file = stand.file(started.path)
@@ -31,10 +31,10 @@ def test_a_model_with_a_long_name_gets_its_results(stand: BoardDriver, started: 
     assert f"/datasets/{details.repo}" in stand.threads()[0].events[0].content
 
 
-def test_a_model_with_a_long_name_is_given_up_when_its_worker_is_lost(
+def test_a_model_with_a_long_name_is_tried_again_when_its_worker_is_lost(
     stand: BoardDriver, started: EvaluationJob
 ) -> None:
-    """What its worker may have published is looked for, and the request waits for another try; nothing is parked."""
+    """When the worker of a model with a long name is lost, the bot sets the request to RERUN, and parks nothing."""
     stand.time += 3600
     stand.tick()
     stand.settle()

@@ -1,4 +1,4 @@
-"""The bot looks at the Hub less often while webhooks tell everything, and often again as soon as one is lost."""
+"""The bot polls the Hub less often while webhooks report everything, and often again as soon as one is lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMIT = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"type
 
 
 def watch_all(stand: BoardDriver) -> str:
-    """The bot's account watches all repos of the board; the webhook's id."""
+    """Create a webhook of the bot's account for all repos of the board, and return its id."""
     watched = [{"type": repo.kind, "name": repo.id} for repo in thread_repos(stand.context)]
     body = {"url": "http://127.0.0.1:9/hook", "watched": watched, "domains": ["repo", "discussion"]}
     headers = {"Authorization": f"Bearer {BOT}"}
@@ -44,7 +44,7 @@ def watch_all(stand: BoardDriver) -> str:
 
 
 def deliver(stand: BoardDriver, url: str, payload: dict[str, object] = COMMIT) -> None:
-    """The web server receives a delivery, and the syncs do what follows."""
+    """Receive a delivery as the web server does, and run the syncs that follow."""
     body = json.dumps({**payload, "n": stand.time}).encode()
 
     async def receive() -> None:
@@ -58,12 +58,12 @@ def deliver(stand: BoardDriver, url: str, payload: dict[str, object] = COMMIT) -
 
 
 def looks(stand: BoardDriver, minutes: int) -> int:
-    """Let the timer run for `minutes`; how often the bot looked at the Hub."""
+    """Let the timer run for `minutes`, and return how often the bot polled the Hub."""
     return sum(("GET", "webhooks") in look(stand, after=PERIOD) for _ in range(minutes))
 
 
 def trusting(stand: BoardDriver, url: str) -> str:
-    """A board whose webhooks have told everything for two hours; the id of its webhook."""
+    """Set up a board whose webhooks have reported everything for two hours; return the webhook's id."""
     hook = watch_all(stand)
     stand.submit("ada/good")
     look(stand)
@@ -75,7 +75,7 @@ def trusting(stand: BoardDriver, url: str) -> str:
 
 
 def test_looks_are_rare_while_webhooks_tell_everything(stand: BoardDriver, valkey_url: str) -> None:
-    """Ten minutes apart, of one call a repo; what costs no call is done every minute as before."""
+    """While webhooks report everything, the bot polls every ten minutes, and does work without a call every minute."""
     trusting(stand, valkey_url)
     calls = [look(stand) for _ in range(10)]
     assert [("GET", "webhooks") in calls_of_look for calls_of_look in calls] == [*[False] * 9, True]
@@ -90,9 +90,9 @@ def test_looks_are_rare_while_webhooks_tell_everything(stand: BoardDriver, valke
 def test_a_quiet_board_is_ready_between_looks(
     stand: BoardDriver, valkey_url: str, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nine minutes without a call to the Hub: `/readyz` says ready, and each time whose age raises an alert is recent.
+    """After nine minutes without a poll `/readyz` answers 200, and each time whose age raises an alert is recent.
 
-    Five minutes after the last sync it says that no sync process works.
+    Five minutes after the last sync `/readyz` answers 503, because no sync process works.
     """
     trusting(stand, valkey_url)
     assert looks(stand, 9) == 0
@@ -110,7 +110,7 @@ def test_a_quiet_board_is_ready_between_looks(
 
 
 def readiness(stand: BoardDriver, url: str) -> tuple[int, str]:
-    """The status that `/readyz` answers with, and the state of the Hub."""
+    """Return the status of the answer of `/readyz`, and the state of the Hub in it."""
 
     async def ask() -> httpx2.Response:
         async with connect_inbox(url) as redis:
@@ -124,7 +124,7 @@ def readiness(stand: BoardDriver, url: str) -> tuple[int, str]:
 
 
 def test_request_files_are_compared_between_looks(stand: BoardDriver, valkey_url: str) -> None:
-    """A request that the index lost is found after COMPARE_SECONDS, by a round that does not look at the Hub."""
+    """A request that the index lost is found after COMPARE_SECONDS, by a round that does not poll the Hub."""
     trusting(stand, valkey_url)
     (path,) = stand.context.index.paths()
     stand.context.index.drop(path)
@@ -134,7 +134,7 @@ def test_request_files_are_compared_between_looks(stand: BoardDriver, valkey_url
 
 
 def test_removed_results_are_searched_at_every_third_look(stand: BoardDriver, valkey_url: str) -> None:
-    """A check is due at the third look after the last one, although its time is noted a little after a look."""
+    """The search for removed results is due at every third poll, though its time is noted a little after a poll."""
     trusting(stand, valkey_url)
     for age, expected in (((LOOKS - 1) * LONGEST_SECONDS, False), (LOOKS * LONGEST_SECONDS - 5, True)):
         stand.context.redis.hset(stand.context.keys.rounds, DELETED_RESULTS, stand.time - age)
@@ -142,17 +142,17 @@ def test_removed_results_are_searched_at_every_third_look(stand: BoardDriver, va
 
 
 def lost_commit(stand: BoardDriver, hook: str) -> None:
-    """A commit that no delivery reports."""
+    """Make a commit that no delivery reports."""
     stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
 
 
 def lost_comment(stand: BoardDriver, hook: str) -> None:
-    """A discussion that no delivery reports."""
+    """Open a discussion that no delivery reports."""
     stand.ada.create_discussion(REQUESTS, "Hello?", description="?", repo_type="dataset")
 
 
 def suspension(stand: BoardDriver, hook: str) -> None:
-    """The Hub suspends the webhook."""
+    """Have the Hub suspend the webhook."""
     webhooks = stand.hub.state.webhooks
     webhooks.disable(webhooks.get(hook), SUSPENDED)
 
@@ -161,7 +161,7 @@ def suspension(stand: BoardDriver, hook: str) -> None:
 def test_a_lost_webhook_is_noticed_within_the_bound(
     stand: BoardDriver, valkey_url: str, trouble: Callable[[BoardDriver, str], None]
 ) -> None:
-    """Ten minutes later at most; then the bot looks every minute until a delivery proves that webhooks work again."""
+    """The bot notices a lost delivery or a suspended webhook within ten minutes, and then polls every minute."""
     hook = trusting(stand, valkey_url)
     trouble(stand, hook)
     assert looks(stand, 10) >= 1
@@ -169,7 +169,7 @@ def test_a_lost_webhook_is_noticed_within_the_bound(
 
 
 def test_reported_changes_are_no_reason_to_look_often(stand: BoardDriver, valkey_url: str) -> None:
-    """A commit that a delivery reported, and the bot's own comments and discussions, leave looks rare."""
+    """After a commit that a delivery reported and the bot's own posts, the bot still polls every ten minutes."""
     trusting(stand, valkey_url)
     stand.submit("ada/remote")
     deliver(stand, valkey_url)
@@ -187,7 +187,7 @@ def test_reported_changes_are_no_reason_to_look_often(stand: BoardDriver, valkey
 
 
 def test_a_start_makes_looks_frequent(stand: BoardDriver, valkey_url: str) -> None:
-    """A new process looks at once, and every minute until the next delivery; so does one whose Redis was lost."""
+    """After a start or a loss of Redis, the bot polls at once and every minute."""
     trusting(stand, valkey_url)
     stand.schedule._started = False
     assert looks(stand, 3) == 3
@@ -196,7 +196,7 @@ def test_a_start_makes_looks_frequent(stand: BoardDriver, valkey_url: str) -> No
 
 
 def test_a_repo_without_a_webhook_is_looked_at_every_minute(stand: BoardDriver, valkey_url: str) -> None:
-    """The webhook of the requests repo alone proves nothing about comments elsewhere."""
+    """With a webhook for commits to the requests repo alone, the bot polls every minute."""
     body = {"url": "http://127.0.0.1:9/hook", "watched": [{"type": "dataset", "name": REQUESTS}]}
     headers = {"Authorization": f"Bearer {BOT}"}
     httpx2.post(

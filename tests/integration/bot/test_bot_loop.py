@@ -62,7 +62,7 @@ def failing(error: Exception) -> Callable[[], float | None]:
 
 
 def tries(clockwork: Clockwork, times: int) -> int:
-    """Let `times` tries happen, each when it is due; how many did."""
+    """Let `times` waits pass after which a try may be due, and return how many tries happened."""
     count = 0
     for _ in range(times):
         clockwork.time += 700
@@ -71,7 +71,7 @@ def tries(clockwork: Clockwork, times: int) -> int:
 
 
 def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwork) -> None:
-    """After the last try the key is kept apart with its reason; waking it gives it all its tries again."""
+    """After the last try the loop parks the key with its error; waking the key gives it all its tries again."""
     clockwork.handler = failing(BadRequest("no"))
     clockwork.context.mark(KEY)
     assert tries(clockwork, LAST_TRY + 3) == LAST_TRY
@@ -83,7 +83,7 @@ def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwo
 
 
 def test_waking_loses_nothing_where_redis_is_full(clockwork: Clockwork, connection: redis.Redis) -> None:
-    """To take a key off the list needs no memory, and to mark it does: it is dirty afterwards, or parked still."""
+    """If Redis is out of memory while a parked key is woken, the key is dirty or still parked afterwards."""
     clockwork.handler = failing(BadRequest("no"))
     clockwork.context.mark(KEY)
     tries(clockwork, LAST_TRY)
@@ -96,8 +96,8 @@ def test_waking_loses_nothing_where_redis_is_full(clockwork: Clockwork, connecti
     assert len(clockwork.context.dirty) + len(clockwork.context.parking.all()) == 1
 
 
-def test_a_clone_that_was_put_in_anothers_place_is_no_fault_of_ours(clockwork: Clockwork) -> None:
-    """A sync that reads a replaced clone is tried again soon, and logs no traceback."""
+def test_a_sync_that_reads_a_replaced_clone_is_tried_again_soon(clockwork: Clockwork) -> None:
+    """After a sync that read a replaced clone, the loop logs a warning and tries again after the usual waits."""
     clockwork.handler = failing(MirrorDamaged("no commit 1f"))
     clockwork.context.mark(KEY)
     with structlog.testing.capture_logs() as logs:
@@ -109,7 +109,7 @@ def test_a_clone_that_was_put_in_anothers_place_is_no_fault_of_ours(clockwork: C
 
 
 def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> None:
-    """A parked key that is marked again is tried once; if that works, it is parked no more."""
+    """The loop tries a parked key that is marked again once; if that works, the key is no longer parked."""
     clockwork.handler = failing(ValueError("a bug"))
     clockwork.context.mark(KEY)
     tries(clockwork, LAST_TRY)
@@ -132,7 +132,7 @@ def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> N
     ],
 )
 def test_what_is_no_fault_of_the_key_parks_nothing(clockwork: Clockwork, error: Exception) -> None:
-    """However often the Hub does not answer or does not take our token, or the disk is full, the key stays in line."""
+    """The loop parks no key because of an unreachable Hub, a rate limit, a refused token or a full disk."""
     clockwork.handler = failing(error)
     clockwork.context.mark(KEY)
     assert tries(clockwork, 3 * LAST_TRY) == 3 * LAST_TRY
@@ -140,7 +140,7 @@ def test_what_is_no_fault_of_the_key_parks_nothing(clockwork: Clockwork, error: 
 
 
 def test_what_was_no_fault_of_the_key_takes_none_of_its_tries(clockwork: Clockwork) -> None:
-    """A Hub that was away for an hour leaves the key all its tries, and its first wait, for failures of its own."""
+    """Failures while the Hub is unreachable neither use up a key's tries nor lengthen waits after its own failures."""
     clockwork.handler = failing(Transient("away"))
     clockwork.context.mark(KEY)
     assert tries(clockwork, 2 * LAST_TRY) == 2 * LAST_TRY
@@ -154,7 +154,7 @@ def test_what_was_no_fault_of_the_key_takes_none_of_its_tries(clockwork: Clockwo
 
 
 def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: Clockwork) -> None:
-    """A long wait ends with the Hub's first answer; a sync that never asked the Hub says nothing about it."""
+    """The Hub's first answer to any sync ends a key's long wait; a sync that did not call the Hub does not."""
     clockwork.handler = failing(Transient("away"))
     clockwork.context.mark(KEY)
     tries(clockwork, 10)
@@ -173,7 +173,7 @@ def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: 
 
 
 def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many keys wait, one sync asks every few seconds, until one is answered."""
+    """While the Hub does not answer, only one of the waiting keys is tried every few seconds."""
     asked: list[float] = []
 
     def away() -> None:
@@ -221,7 +221,7 @@ def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None
 
 
 def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None:
-    """A sync that was cut off from Redis for longer than its lease calls the Hub no more, and counts as no failure."""
+    """A sync that was cut off from Redis for longer than its lease ends before its next write, without a failure."""
     context, called = clockwork.context, []
 
     def late() -> None:
@@ -238,7 +238,7 @@ def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None
 
 
 def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork, connection: redis.Redis) -> None:
-    """While its memory is full, no loop ends and no sync is parked; the dirty keys are synced afterwards."""
+    """While the memory of Redis is full, the loop goes on and parks no key; afterwards it syncs the dirty keys."""
     synced = threading.Event()
 
     def sync() -> None:
@@ -262,7 +262,7 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(clockwork: Clockwork
 
 
 def test_malformed_data_in_redis_ends_no_loop(clockwork: Clockwork, connection: redis.Redis) -> None:
-    """A loop survives malformed data in Redis while the Hub is away, and goes on once the data is gone."""
+    """The loop logs an error because of malformed data in Redis, and syncs again once the data is gone."""
     clockwork._away = True
     connection.hset(clockwork.context.keys.hub_state, "probed", "yesterday")
     synced = threading.Event()
@@ -352,7 +352,7 @@ def test_a_long_sync_keeps_its_key(clockwork: Clockwork, monkeypatch: pytest.Mon
 def test_operators_see_and_wake_what_is_parked(
     clockwork: Clockwork, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`steward parked list` shows key and reason, `wake` wakes, and each says so with its exit status."""
+    """`steward parked list` shows key and error, `parked wake` wakes a key, and errors have their own exit statuses."""
     (tmp_path / "board.yaml").write_text(BOARD)
     monkeypatch.setenv("STEWARD_BOARD", str(tmp_path / "board.yaml"))
     monkeypatch.setenv("REDIS_URL", valkey_url)

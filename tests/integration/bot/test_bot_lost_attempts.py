@@ -1,6 +1,7 @@
-"""Attempts whose worker falls silent or whose publication fails: what their requests come to.
+"""Attempts whose worker falls silent or that fail by the board's fault, and what becomes of their requests.
 
-`make matrices` loses the worker in each way, `make test` in one."""
+`make matrices` loses the worker in each way, `make test` in one.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ pytestmark = one_in(2)
 
 
 def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_budget(stand: BoardDriver) -> None:
-    """An attempt that falls silent is reopened as the next one, at most as often as the board allows, then FAILED."""
+    """The bot relaunches a request whose worker falls silent as often as the board allows, then sets it to FAILED."""
     job = stand.started()
     stand.time += 60
     for number in (2, 3):
@@ -46,8 +47,8 @@ def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_bu
     assert (file["steward"]["failure"]["cause"], file["steward"]["failure"]["fault"]) == ("worker-lost", "us")
 
 
-def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: BoardDriver) -> None:
-    """With an empty Redis the bot waits two heartbeats before an attempt counts as lost; a beat keeps it running."""
+def test_after_redis_is_lost_no_attempt_is_given_up_before_two_heartbeats(stand: BoardDriver) -> None:
+    """With an empty Redis the bot leaves a running request as it is, and a heartbeat keeps it running."""
     job = stand.started()
     stand.context.redis.flushall()
     stand.tick()
@@ -63,7 +64,7 @@ def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: BoardDrive
 
 
 def test_a_claim_of_an_attempt_that_was_given_up_is_refused(stand: BoardDriver) -> None:
-    """A claim of an attempt that was given up is refused, also after the index was lost."""
+    """The bot refuses a claim if the request file says FINISHED, also after the index was lost."""
     job = stand.started()
     stand.context.redis.flushall()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "FINISHED"}).encode())
@@ -74,7 +75,7 @@ def test_a_claim_of_an_attempt_that_was_given_up_is_refused(stand: BoardDriver) 
 
 
 def test_a_silent_workers_claim_is_refused_when_its_request_is_gone(stand: BoardDriver) -> None:
-    """A worker that is cut off while it asks for its claim finds the refusal when it is back, and takes other work."""
+    """If the request file is deleted while a worker that waits for its claim is silent, the bot refuses the claim."""
     job = stand.started()
     stand.context.redis.flushall()
     stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
@@ -129,7 +130,7 @@ def publish_outcome(stand: BoardDriver, job: EvaluationJob) -> tuple[dict[str, b
 def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(
     stand: BoardDriver, is_reported: bool
 ) -> None:
-    """A lost attempt whose outcome lies in the details repo is completed from there, however its loss is learned."""
+    """The bot completes a lost attempt from the outcome in the details repo, however it learns of the loss."""
     job = stand.started()
     files, average = publish_outcome(stand, job)
     if is_reported:
@@ -149,8 +150,8 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(
     assert f"{average:.2f}" in stand.threads()[0].events[0].content
 
 
-def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: BoardDriver) -> None:
-    """A failure of ours whose cause needs time is tried again when that time has passed, and not before."""
+def test_a_cause_that_needs_time_delays_the_next_attempt(stand: BoardDriver) -> None:
+    """After a worker's full disk, the bot queues the next attempt when that cause's delay has passed, not before."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
     assert (stand.file(job.path)["status"], stand.file(job.path)["steward"]["attempt"]) == ("RERUN", 2)

@@ -1,4 +1,4 @@
-"""The mirrors: safe folders, no token on disk, fetches side by side, clones that are thrown away and made anew."""
+"""The bot's local clones of repos: safe folders, no token on disk, concurrent fetches, replaced clones."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def mirror(hub: Hub, tmp_path: Path) -> Mirror:
 
 
 def commit(hub: Hub, path: str, data: bytes | None) -> str:
-    """One commit; its id."""
+    """Write or delete a file in one commit, and return the commit's id."""
     change = DeleteFile(path) if data is None else WriteFile(path, data)
     return hub.commit(REPO, [change], "Change", parent=hub.head(REPO)).oid
 
 
 def test_what_changed_since_a_commit_is_read_without_a_call(mirror: Mirror, hub: Hub, local: LocalHub) -> None:
-    """After a fetch, differences, parents and contents come from this machine; what is not there is told so."""
+    """After a fetch the mirror gives differences, parents and contents without a call; an unknown commit raises."""
     first = mirror.fetch(REPO, depth=1)
     second, third = commit(hub, "a/x.json", b"3"), commit(hub, "b/y.json", None)
     local.state.stats.reset()
@@ -85,7 +85,7 @@ def test_what_changed_since_a_commit_is_read_without_a_call(mirror: Mirror, hub:
 
 
 def test_a_fetch_costs_few_calls_and_the_token_goes_with_the_first(mirror: Mirror, local: LocalHub) -> None:
-    """Also of a private repo: no 401 in between, at most four calls, and one each time that nothing is new."""
+    """A first fetch of a private repo takes at most four calls, a fetch without news one, and none is answered 401."""
     mirror.fetch(REPO, depth=1)
     for _ in range(5):
         mirror.fetch(REPO, depth=0)
@@ -95,7 +95,7 @@ def test_a_fetch_costs_few_calls_and_the_token_goes_with_the_first(mirror: Mirro
 
 
 def test_the_token_is_nowhere_on_disk(mirror: Mirror, tmp_path: Path) -> None:
-    """No file of a clone holds it, plain or encoded; nor does the address show it when it is printed."""
+    """No file of a clone contains the token, plain or encoded, and neither does the printed address."""
     mirror.fetch(REPO, depth=1)
     address = mirror._hub.session.git(REPO)
     secrets = (TOKEN.encode(), address.headers[0].rpartition(" ")[2].encode())
@@ -138,7 +138,7 @@ def test_a_full_disk_is_not_the_hubs_fault(hub: Hub, tmp_path: Path, monkeypatch
 
 
 def test_what_a_killed_process_left_is_swept_away(mirror: Mirror, hub: Hub, tmp_path: Path) -> None:
-    """Git's lock files and a partial pack of a killed process do not hinder the next fetch."""
+    """A fetch removes Git's lock files and the partial pack of a killed process, and succeeds."""
     mirror.fetch(REPO, depth=1)
     (clone,) = (tmp_path / "mirrors").glob("*/dataset--board--private")
     leftovers = [clone / "refs/heads/main.lock", clone / "shallow.lock", clone / "objects/pack/pack_git2_abc"]
@@ -152,7 +152,7 @@ def test_what_a_killed_process_left_is_swept_away(mirror: Mirror, hub: Hub, tmp_
 def test_many_packs_are_put_together_while_others_read(
     mirror: Mirror, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clone that gathered too many packs is replaced by a fresh one; until then nothing is done."""
+    """The mirror replaces a clone that has gathered too many packs by a fresh one, and no other clone."""
     monkeypatch.setattr(mirrors, "MAX_PACKS", 3)
     for number in range(4):
         assert not mirror.tidy(REPO)
@@ -166,7 +166,7 @@ def test_many_packs_are_put_together_while_others_read(
 
 
 def test_what_turns_out_to_be_damaged_is_thrown_away_for_the_next_fetch(mirror: Mirror) -> None:
-    """A reader of a missing blob gets an error, and the next fetch makes the clone anew."""
+    """Reading a missing blob raises an error and discards the clone; the next fetch makes it anew."""
     head = mirror.fetch(REPO, depth=1)
     with pytest.raises(MirrorDamaged), mirror.read_fetched(REPO) as view:
         view.content("0" * 40)
@@ -178,7 +178,7 @@ def test_what_turns_out_to_be_damaged_is_thrown_away_for_the_next_fetch(mirror: 
 
 
 def test_a_clone_is_not_thrown_away_under_a_reader(mirror: Mirror) -> None:
-    """A damaged clone is discarded only when no reader uses it."""
+    """The mirror discards a clone only after the last reader has closed it."""
     mirror.fetch(REPO, depth=1)
     with mirror.read(REPO) as view:
         other = threading.Thread(target=mirror.discard, args=(REPO,))
@@ -209,7 +209,7 @@ def test_many_fetch_at_once(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_refusals_are_told_as_the_hubs_other_errors_are(local: LocalHub, hub: Hub, tmp_path: Path) -> None:
-    """A missing repo, a refused token, an empty repo and an unreachable Hub raise the HubError of a read."""
+    """A missing repo, a refused token, an unreachable Hub and a cut connection raise the same errors as other calls."""
     mirror = Mirror(hub, tmp_path / "mirrors")
     with pytest.raises(HubError) as missing:
         mirror.fetch(Repo("dataset", "board/nothing"), depth=1)
@@ -237,7 +237,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_host(tmp_path: Path) ->
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) for _ in range(2)]
     other = servers[1]
@@ -254,8 +254,8 @@ def test_the_token_does_not_follow_a_redirect_to_another_host(tmp_path: Path) ->
     assert len(asked) == 1
 
 
-def test_a_repo_without_main_is_told_as_that(hub: Hub, local: LocalHub, tmp_path: Path) -> None:
-    """A repo that lost its main branch raises what reading its head would raise."""
+def test_a_repo_without_a_main_branch_is_an_error_of_its_own(hub: Hub, local: LocalHub, tmp_path: Path) -> None:
+    """Fetching a repo that lost its main branch raises `RevisionNotFound`."""
     empty = Repo("dataset", "board/empty")
     hub.create_repo(empty)
     repo = local.state.repos.get("dataset", empty.id)

@@ -1,4 +1,4 @@
-"""One cause that fails many models: a canary is evaluated, and the suite is paused only if that fails too."""
+"""Many models fail with one cause: a worker evaluates a canary model, and the bot pauses the suite if it fails too."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DIED = "harness-error (KeyError: 'solution')"
 
 @pytest.fixture
 def canaries(stand: BoardDriver) -> Canaries:
-    """The canary of the board's suite."""
+    """The record in Redis of the canary of the board's suite."""
     return Canaries(stand.context.redis, stand.context.keys, "starter")
 
 
 def strike(stand: BoardDriver, names: str, code: str = "harness-error") -> None:
-    """An attempt of a model for each letter ends with `code`; it is noted as often as syncs see it: twice."""
+    """For each letter, end an attempt of a model of that name with `code`, and note it twice, as syncs do."""
     for name in 2 * names:
         outcome = Outcome(
             attempt=attempt_id("trial", name, "0" * 40, 1),
@@ -41,7 +41,7 @@ def strike(stand: BoardDriver, names: str, code: str = "harness-error") -> None:
 
 
 def judge(stand: BoardDriver, canaries: Canaries, died_of: str) -> None:
-    """The next worker runs the canary and reports."""
+    """Have the next worker run the canary and report the verdict."""
     asked = canaries.take("w")
     assert asked is not None
     canaries.report("w", CanaryVerdict(cause=asked, died_of=died_of, worker="w"))
@@ -50,19 +50,19 @@ def judge(stand: BoardDriver, canaries: Canaries, died_of: str) -> None:
 
 
 def reasons(stand: BoardDriver) -> dict[str, str]:
-    """What is paused, and why."""
+    """Return what is paused, with the reasons."""
     stand.settle()
     return {what: hold.reason for what, hold in stand.context.pauses.all().items()}
 
 
-def test_few_deaths_ask_for_nothing(stand: BoardDriver, canaries: Canaries) -> None:
-    """Three models of one cause are a usual hour, however often each is seen."""
+def test_few_failures_ask_for_no_canary(stand: BoardDriver, canaries: Canaries) -> None:
+    """The bot asks for no canary while only three models have failed with one cause, however often each is noted."""
     strike(stand, "abc")
     assert canaries.take("w") is None
 
 
 def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: BoardDriver, canaries: Canaries) -> None:
-    """The fault is on the board's side: no job of the suite is dispatched, and the queue page gives the reason."""
+    """If the canary fails, the bot pauses the suite once, with the failures and the canary's error as the reason."""
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
     pauses = reasons(stand)
@@ -71,12 +71,12 @@ def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: BoardDriver
     assert DIED in pauses["suite:starter"]
     commits = stand.commits()
     strike(stand, "efgh")
-    assert canaries.take("w") is None, "while the suite is paused, nobody is asked again"
+    assert canaries.take("w") is None, "while the suite is paused, the bot asks for no further canary"
     assert (reasons(stand), stand.commits()) == (pauses, commits)
 
 
 def digests(stand: BoardDriver) -> list[list[str]]:
-    """What stands in each of the maintainers' threads: opening post and comments."""
+    """Return the opening post and the comments of each of the maintainers' threads."""
     return [
         [event.content for event in thread.events if event.type == "comment"]
         for thread in stand.threads()
@@ -85,7 +85,7 @@ def digests(stand: BoardDriver) -> list[list[str]]:
 
 
 def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries: Canaries) -> None:
-    """One comment for one pause, also after all of Redis is lost; another pause is another matter."""
+    """The bot comments once in the maintainers' thread, also after Redis is lost, and again for a later pause."""
     strike(stand, "abcd")
     judge(stand, canaries, DIED)
     stand.settle()
@@ -109,7 +109,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries:
 
 
 def test_a_pause_by_a_maintainer_is_not_reported_to_maintainers(stand: BoardDriver) -> None:
-    """A pause by a maintainer opens no report to maintainers; the queue shows it."""
+    """The bot opens no thread for maintainers about a pause that a maintainer ordered."""
     rulings.pause(stand.context, "suite:starter", "We move.", "maya")
     stand.settle()
     assert "suite:starter" in stand.context.pauses.all()
@@ -117,7 +117,7 @@ def test_a_pause_by_a_maintainer_is_not_reported_to_maintainers(stand: BoardDriv
 
 
 def test_a_canary_that_lives_changes_nothing(stand: BoardDriver, canaries: Canaries) -> None:
-    """Those models had reasons of their own; the next suspicion needs new deaths."""
+    """If the canary succeeds, the bot pauses nothing, and asks for the next canary only after new failures."""
     strike(stand, "abcd")
     judge(stand, canaries, "")
     assert reasons(stand) == {}
@@ -141,7 +141,7 @@ def test_a_verdict_about_a_canary_that_was_not_asked_for_pauses_nothing(stand: B
 
 
 def test_one_worker_at_a_time_runs_it(stand: BoardDriver, canaries: Canaries) -> None:
-    """It is asked of the next worker, not of all; one that cannot finish lets another try."""
+    """Only one worker gets the canary; when that worker releases it, the next one gets it."""
     strike(stand, "abcd")
     assert canaries.take("w") == "harness-error"
     assert canaries.take("v") is None
@@ -149,8 +149,8 @@ def test_one_worker_at_a_time_runs_it(stand: BoardDriver, canaries: Canaries) ->
     assert canaries.take("v") == "harness-error"
 
 
-def test_what_most_die_of_by_now_is_what_the_canary_is_asked_for(stand: BoardDriver, canaries: Canaries) -> None:
-    """Where nothing can begin any more no canary gives a verdict about an earlier cause: it is not waited for."""
+def test_the_canary_is_for_the_cause_of_most_failures_by_now(stand: BoardDriver, canaries: Canaries) -> None:
+    """If more models fail with another cause meanwhile, the next canary run is for that cause, and so is the pause."""
     strike(stand, "abcd")
     assert canaries.take("w") == "harness-error"
     strike(stand, "efghi", "dataset-unavailable")
@@ -159,10 +159,8 @@ def test_what_most_die_of_by_now_is_what_the_canary_is_asked_for(stand: BoardDri
     assert "5 models failed with dataset-unavailable" in reasons(stand)["suite:starter"]
 
 
-def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(
-    stand: BoardDriver, canaries: Canaries
-) -> None:
-    """A canary that was under way lives: the other cause is asked for still."""
+def test_a_verdict_about_an_earlier_cause_does_not_clear_a_later_one(stand: BoardDriver, canaries: Canaries) -> None:
+    """If a canary run for an earlier cause succeeds, the bot still asks for one for the later cause."""
     strike(stand, "abcd")
     asked = canaries.take("w")
     strike(stand, "efghi", "dataset-unavailable")
@@ -173,7 +171,7 @@ def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(
 
 
 def test_the_end_of_a_real_attempt_is_noted(stand: BoardDriver, canaries: Canaries) -> None:
-    """From the worker's outcome to the record that the suspicion is drawn from."""
+    """The bot records model and cause of a worker's failed attempt for the count of failures."""
     job = stand.started()
     stand.end(job, failure=cause("harness-error").failure("?"))
     assert [(attempt.model, attempt.cause) for attempt in canaries.ended()] == [("ada/good", "harness-error")]

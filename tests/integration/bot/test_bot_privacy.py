@@ -1,4 +1,4 @@
-"""Private and gated models: evaluated where the board accepts them, and never mentioned where the public reads."""
+"""Private and gated models: evaluated if the board accepts them, and never mentioned in public."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKEN = Failure(cause="weights-corrupted", fault="submission", message="The wei
 
 
 def model(stand: BoardDriver, kind: str) -> str:
-    """A model of the bot's own, so that its token may read it."""
+    """Create a model of the bot's own account, which its token may read, and return the model's id."""
     repo = Repo("model", f"steward-bot/{kind}")
     stand.context.hub.create_repo(repo, private=kind == "private")
     files = [
@@ -44,17 +44,17 @@ def taking(stand: BoardDriver) -> BoardDriver:
 
 
 def started(stand: BoardDriver, kind: Kind) -> EvaluationJob:
-    """An evaluation of such a model that is under way."""
+    """Start an evaluation of such a model, and return its job."""
     return stand.started(model(stand, kind))
 
 
 def path_of(kind: str) -> str:
-    """Where the request for such a model lies."""
+    """Return the path of the request for such a model."""
     return str(RequestPath("steward-bot", kind, private=False, precision="float32", weight_type="Original"))
 
 
 def logs(stand: BoardDriver) -> list[str]:
-    """What lies in the logs repo beside the files that every repo begins with."""
+    """Return the paths of the logs repo, without the files that every repo begins with."""
     return [file.path for file in stand.context.hub.list_files(stand.context.logs) if "/" in file.path]
 
 
@@ -62,7 +62,7 @@ def logs(stand: BoardDriver) -> list[str]:
 def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(
     taking: BoardDriver, kind: Kind
 ) -> None:
-    """Its details are asked to be private; no thread is opened, no log laid where all may read; the file says why."""
+    """For a private or gated model the bot asks for private details, opens no thread, and makes the log private."""
     job = started(taking, kind)
     assert job.private is True
     taking.end(job, failure=BROKEN)
@@ -87,7 +87,7 @@ def test_a_repo_for_private_logs_that_is_public_holds_none(taking: BoardDriver) 
 
 
 def test_a_private_repo_of_logs_may_hold_them(taking: BoardDriver) -> None:
-    """On a board whose logs repo is private, the log of a private model is there, and only the operator can open it."""
+    """If the board's logs repo is private, the bot puts a private model's log there, and opens no thread."""
     taking.context.hub.hide(taking.context.logs)
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)
@@ -97,7 +97,7 @@ def test_a_private_repo_of_logs_may_hold_them(taking: BoardDriver) -> None:
 
 
 def test_what_was_found_out_about_access_outlives_redis(taking: BoardDriver) -> None:
-    """After amnesia the file itself says that the model is private: nothing is told or shown then either."""
+    """After Redis is lost, the bot reads in the request file that the model is private, and opens no thread."""
     job = started(taking, "private")
     taking.end(job, failure=BROKEN)
     taking.context.redis.flushall()
@@ -109,7 +109,7 @@ def test_what_was_found_out_about_access_outlives_redis(taking: BoardDriver) -> 
 
 
 def test_a_board_that_takes_open_models_only_refuses_without_a_thread(stand: BoardDriver) -> None:
-    """A private model that our token may read is refused in its file alone."""
+    """The bot refuses a private model that its token may read in the request file, and opens no thread."""
     name = model(stand, "private")
     path = stand.submit(name)
     stand.settle()
@@ -120,7 +120,7 @@ def test_a_board_that_takes_open_models_only_refuses_without_a_thread(stand: Boa
 
 @pytest.mark.parametrize("kind", ["gated", "private"])
 def test_a_pull_request_hears_no_details_of_such_a_model(taking: BoardDriver, kind: Kind) -> None:
-    """Which rules it fails, by their codes; and where the board takes open models only, a private one is none."""
+    """A verdict on a private or gated model has codes only; the board may treat a private model as not found."""
     name = model(taking, kind)
     asked = as_request(name, revision="main", precision="1bit", weight_type="Original")
     assert isinstance(asked, Request)
@@ -134,7 +134,7 @@ def test_a_pull_request_hears_no_details_of_such_a_model(taking: BoardDriver, ki
 
 
 def test_an_open_model_is_told_about_as_ever(stand: BoardDriver) -> None:
-    """These rules do not change what is said about a public model."""
+    """The bot publishes the log of a failed public model and opens a thread, and writes no `access` into its file."""
     job = stand.started()
     assert job.private is False
     stand.end(job, failure=BROKEN)

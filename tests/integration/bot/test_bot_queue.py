@@ -1,4 +1,4 @@
-"""The queue through the real path: request files, ledger, RQ and threads."""
+"""The queue end to end: request files, ledger, RQ and threads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off
 
 
 def judged_like(stand: BoardDriver, path: str, *precisions: str) -> list[str]:
-    """Requests that were accepted as the one at `path` was, with their files on the Hub; their paths."""
+    """Add requests that were accepted like the one at `path`, with their files on the Hub; return their paths."""
     entry, files, entries = stand.context.index.get(path), [], []
     assert entry.job is not None
     for number, precision in enumerate(precisions, 1):
@@ -55,7 +55,7 @@ def judged_like(stand: BoardDriver, path: str, *precisions: str) -> list[str]:
 
 
 def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(stand: BoardDriver) -> None:
-    """What lies in RQ for a crowd gives way to a newcomer, so that only what runs comes before their first model."""
+    """The bot takes a crowd's jobs out of RQ for a newcomer's first model, which then comes next."""
     stand.context.board = stand.context.board.model_copy(update={"threads": "never"})
     stand.worker()
     crowd = submit(stand, "c000", sender="crowd")
@@ -76,7 +76,7 @@ def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(s
 
 
 def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: BoardDriver) -> None:
-    """A waiting request's comment is rewritten at the third place and the first, and at no other step."""
+    """The bot edits a waiting request's comment when it reaches the third place and the first, and at no other step."""
     stand.context.ledger.budget.limits = Commits(at_once=60)
     paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
     order = [request.path for request in take_snapshot(stand.context).turns]
@@ -103,7 +103,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Board
 def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_claim(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker takes the job while a dispatch writes that the request waits: the claim is granted, once."""
+    """If a worker takes the job while the bot writes that the request waits, the bot still grants the claim."""
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
     entry, (job,) = stand.context.index.get(path), stand.queued()
@@ -132,7 +132,7 @@ def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_cl
     ],
 )
 def test_a_request_can_be_cancelled_at_every_stage(stand: BoardDriver, stage: str, by_hand: bool) -> None:
-    """CANCELLED stays in the file, nothing lies in RQ, no claim is granted, and a running worker is told to stop."""
+    """At every stage the file of a cancelled request stays CANCELLED, RQ has no job, and a worker is told to stop."""
     if stage != "waiting":
         stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
@@ -172,7 +172,7 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: BoardDriver, stage: st
 
 
 def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: BoardDriver) -> None:
-    """Its reason is in the file and the thread; without Redis it still holds; lifted, the request has its turn."""
+    """A hold takes the job out of RQ, shows its reason in file and thread, and is in force also after Redis is lost."""
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
     assert queued(stand) == [path]
@@ -217,7 +217,7 @@ def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: BoardDriver) -
 
 
 def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriver) -> None:
-    """After an attempt that used up a submitter's GPU-hours their next request waits, in words; another's does not."""
+    """After a submitter's GPU-hours are used up, their next request waits a day, with a comment; others do not wait."""
     budgets = Budgets(by_submitter=2, by_request=30)
     stand.context.board = stand.context.board.model_copy(update={"budgets": budgets})
     stand.worker()
@@ -266,7 +266,7 @@ def test_the_gpu_time_of_a_cancelled_attempt_counts_after_a_relaunch(stand: Boar
 
 
 def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limited(stand: BoardDriver) -> None:
-    """The day's counts of GPU time expire, also on a board without budgets."""
+    """The bot deletes its records of GPU time after a day, also on a board without budgets."""
     cost = Cost("a-1", "p", "small", "ada", 100.0, ended=stand.time)
     stand.context.measures.spend(cost)
     stand.tick()
@@ -276,8 +276,8 @@ def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limit
     assert stand.context.redis.hlen(stand.context.keys.spent) == 0
 
 
-def test_an_attempt_that_goes_on_with_another_ones_answers_teaches_no_duration(stand: BoardDriver) -> None:
-    """Such an attempt takes a part of the time of an evaluation: it counts in the budgets, and in no estimate."""
+def test_an_attempt_that_reuses_answers_is_left_out_of_estimates(stand: BoardDriver) -> None:
+    """An attempt that reuses an earlier attempt's answers counts in the budgets, but in no estimate of durations."""
     (path,) = submit(stand, "p1", sender="ada")
     entry, suite = stand.context.index.get(path), stand.context.suite
     for number, (seconds, replayed) in enumerate([(60.0, 900), (HOUR, 0)], 1):
@@ -299,7 +299,7 @@ def test_an_attempt_that_goes_on_with_another_ones_answers_teaches_no_duration(s
 
 
 def outcome(stand: BoardDriver, job: EvaluationJob, *, seconds: float) -> Outcome:
-    """An attempt that failed after so long."""
+    """Return the outcome of an attempt that failed after `seconds`."""
     return Outcome(
         attempt=job.attempt,
         path=job.path,
@@ -326,12 +326,12 @@ def test_each_tier_has_its_queue_and_its_workers(stand: BoardDriver) -> None:
 
 
 def lies_in(stand: BoardDriver, path: str) -> str:
-    """The RQ queue in which the attempt of `path` lies."""
+    """Return the RQ queue that holds the attempt of `path`."""
     return take_snapshot(stand.context).queued_in[stand.context.index.get(path).attempt or ""]
 
 
 def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: BoardDriver) -> None:
-    """With nothing in Redis the newest results tell it, and what waits is told when it should start."""
+    """With an empty Redis the bot learns durations from the newest results, and estimates starts from them."""
     suite = stand.context.suite
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     files = []
@@ -346,7 +346,7 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Boar
             suite_digest=suite.digest,
             started="2026-11-24T12:00:00Z",
             ended=f"2026-11-24T13:0{number}:00Z",
-            replayed=7 if number == 3 else 0,  # an earlier attempt computed a part: this one's time tells nothing
+            replayed=7 if number == 3 else 0,  # an earlier attempt computed a part: this one's time is left out
             **scores_in_block(score(raw, suite)),
         )
         data = dump(with_block({"results": raw, "config": {"model_num_parameters": 124_000_000}}, block))
@@ -362,13 +362,12 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Boar
     start(stand, queued(stand)[0])
     (late,) = submit(stand, "p3", sender="ada")
     assert "and should start between " in status_comment(stand, late)
-    stand.time -= 120  # Discussion looks two minutes later, when the worker must still be alive
+    stand.time -= 120  # Discussion lets two minutes pass, after which the worker must still be alive
     assert ", should start between " in Discussion(stand).ask("/status ada/good")
 
 
 def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: BoardDriver) -> None:
-    """One number of a GPTQ checkpoint holds eight parameters of four bits: 70 billion of them are no small model, and
-    no small base of an adapter."""
+    """One number of a GPTQ checkpoint holds eight 4-bit parameters: the bot counts those, also in an adapter's base."""
     packed = Weights(("model.safetensors",), dtypes={"I32": 8_500_000_000, "F16": 2_000_000_000}, nbytes=38_000_000_000)
     packed = replace(packed, parameters=sum(packed.dtypes.values()))
     model = ModelFacts("found", "a" * 40, ConfigFacts("loaded", quantization=Quantization("gptq", 4)), weights=packed)

@@ -1,4 +1,4 @@
-"""What operators decide about the queue, from a shell."""
+"""Commands with which operators control the queue from a shell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workers.settings import WorkerSettings
 
 @pytest.fixture
 def path(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The path of a waiting request on a board that a shell has the settings for."""
+    """The path of a waiting request, in an environment with the settings of its board."""
     (tmp_path / "board.yaml").write_text(BOARD)
     for name, value in {
         "HF_ENDPOINT": stand.hub.url,
@@ -34,7 +34,7 @@ def path(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_queue_is_ruled_from_a_shell(stand: BoardDriver, path: str) -> None:
-    """Each command says in one sentence what will come of it, stages it, and ends with 1 where nothing will change."""
+    """Each command prints a sentence, stages its change, and exits with 1 if it changes nothing."""
 
     def run(*words: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, list(words))
@@ -64,7 +64,7 @@ def test_the_queue_is_ruled_from_a_shell(stand: BoardDriver, path: str) -> None:
 
 
 def test_a_request_is_named_by_its_model(stand: BoardDriver, path: str) -> None:
-    """By id in any case, by address, with a revision; of several, a precision chooses one, else all are listed."""
+    """Commands accept a model's id, revision or URL; of several requests a precision chooses one, or all are listed."""
     commit = stand.context.index.get(path).commit
 
     def run(*words: str) -> tuple[int, str]:
@@ -97,7 +97,7 @@ def test_a_request_is_named_by_its_model(stand: BoardDriver, path: str) -> None:
 
 
 def test_a_worker_whose_tiers_are_mistyped_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The settings name the tiers that there are."""
+    """The error about a mistyped tier lists the valid ones."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STEWARD_BOARD", "board.yaml")
     for wrong in ("smal", ","):

@@ -1,4 +1,4 @@
-"""Pauses through the real path: the file on the Hub, in each of its forms, decides what is dispatched."""
+"""Pauses end to end: the file `.steward/pauses` on the Hub decides what the bot dispatches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = one_in(2)
 
 @pytest.mark.parametrize("what", ["board", "tier:small"])
 def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: BoardDriver, what: str) -> None:
-    """A pause stops dispatch and no running attempt, also after Redis is lost; repo and thread show the reason."""
+    """A pause stops dispatch but no running attempt, also after Redis is lost; repo and thread show the reason."""
     stand.worker()
     first, other = submit(stand, "p1", "p2", sender="ada")
     job = start(stand, queued(stand)[0])
@@ -44,8 +44,7 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Board
 
 @pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES], ids=["cut off", "too large"])
 def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: BoardDriver, broken: bytes) -> None:
-    """A bare reason in the file counts; what cannot be read leaves the last pauses in force, or, after an amnesia, all
-    paused."""
+    """A bare reason in the file pauses the queue; an unreadable file keeps it paused, also after Redis is lost."""
     stand.put(PAUSES, b'{"board": "Back on Monday."}')
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
@@ -76,7 +75,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Board
 def test_after_an_amnesia_nothing_is_dispatched_before_the_pauses_are_read(
     stand: BoardDriver, content: bytes, why: str
 ) -> None:
-    """After a loss of Redis nothing is dispatched before the pauses are read."""
+    """The first sync after Redis is lost reads the pauses, keeps the request waiting, and posts the reason."""
     stand.put(PAUSES, content)
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")

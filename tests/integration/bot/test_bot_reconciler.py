@@ -27,7 +27,7 @@ pytestmark = one_in(3)
 
 
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: BoardDriver) -> None:
-    """Of 120 open threads the oldest is found after at most as many looks as there are pages, the newest after one."""
+    """A comment in the newest of 120 threads is found by the next poll, one in the oldest after one poll per page."""
     numbers = [_discussion(stand, f"Question {number}") for number in range(120)]
     pages = 3
     for _ in range(pages):
@@ -45,15 +45,15 @@ def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Boar
 
 
 def test_a_repo_without_discussions_is_no_failure(stand: BoardDriver) -> None:
-    """Where the Hub refuses to list discussions, the reconciler finds nothing and does not fail."""
+    """If the Hub refuses to list discussions, the reconciler finds nothing and does not fail."""
     stand.hub.state.faults.fail("GET */board/results/discussions*", status=403, error="Discussions are disabled")
     stand.context.mark("threads:dataset/board/results")
     stand.work()
     assert not stand.context.redis.exists(stand.context.keys.dirty_tries)
 
 
-def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_written(stand: BoardDriver) -> None:
-    """One word more is passed over, and what is not enough is left out."""
+def test_records_of_another_version_do_not_keep_the_digest_from_being_written(stand: BoardDriver) -> None:
+    """The bot ignores an unknown field in the record of a thread, and leaves out a record with missing fields."""
     valid = {"title": "Hm", "url": "u", "topic": "other", "author": "ada", "since": stand.time, "mood": "blue"}
     for key, noted in (("thread:a", valid), ("thread:b", {"title": "?"})):
         stand.context.redis.hset(stand.context.keys.waiting_threads, key, json.dumps(noted))
@@ -105,7 +105,7 @@ def _discussion(stand: BoardDriver, title: str) -> int:
 
 @pytest.mark.parametrize("how", ["disabled", SUSPENDED])
 def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: BoardDriver, how: str) -> None:
-    """Disabled by hand, or suspended by the Hub: the next look enables it, and `/readyz` can tell."""
+    """The next poll enables a webhook that was disabled by hand or suspended by the Hub, and notes it for `/readyz`."""
     hook = webhook(stand)
     look(stand)
     webhooks = stand.hub.state.webhooks
@@ -119,7 +119,7 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_reported(stand: Boar
 
 
 def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: BoardDriver) -> None:
-    """Without a webhook, rounds come every POLLING seconds, and a flag says why."""
+    """Without a webhook the bot polls every POLLING seconds, and a flag gives the reason."""
     look(stand)
     look(stand, after=READ_SECONDS)
     assert b"No webhook" in stand.context.redis.get(stand.context.keys.webhook_trouble)
@@ -132,7 +132,7 @@ def test_without_a_webhook_the_bot_looks_oftener_and_says_why(stand: BoardDriver
 
 
 def test_two_schedulers_make_no_more_rounds_than_one(stand: BoardDriver) -> None:
-    """The time of the last round is shared: each makes one when it starts, and from then on they take turns."""
+    """Each scheduler makes a round when it starts; then they share the time of the last round and take turns."""
     webhook(stand)
     other = Schedule(stand.context)
     costs = []
@@ -180,7 +180,7 @@ def test_a_request_whose_sync_got_lost_is_marked_again(stand: BoardDriver) -> No
 
 
 def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: BoardDriver) -> None:
-    """An attempt that beats while the index has no running request is synced, which corrects the index."""
+    """If an attempt with heartbeats belongs to a request that the index shows as settled, a sync corrects the index."""
     job = stand.started()
     entry = stand.context.index.get(job.path)
     stand.context.index.put(entry.model_copy(update={"state": "settled"}))
@@ -216,7 +216,7 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: BoardDriver) -> None
 
 
 def test_a_job_whose_worker_still_gets_ready_has_not_vanished(stand: BoardDriver) -> None:
-    """Libraries load for minutes on a busy machine. No other worker gets the attempt, until the half hour is over."""
+    """The bot queues no second job while a worker loads its libraries, until half an hour has passed."""
     stand.worker()
     stand.submit("ada/good")
     look(stand, after=0)
@@ -239,8 +239,10 @@ def test_a_job_whose_worker_still_gets_ready_has_not_vanished(stand: BoardDriver
     assert [one.attempt for one in stand.queued()] == [job.attempt]
 
 
-def test_what_a_sync_found_out_during_a_tick_stands(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that is cancelled while the timer looks for its job stays so, and what else is known of it too."""
+def test_a_tick_does_not_overwrite_what_a_sync_stored_meanwhile(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is cancelled while the timer looks for its job stays cancelled, and keeps its other new values."""
     stand.worker()
     stand.submit("ada/good")
     look(stand, after=0)
@@ -263,7 +265,7 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: BoardDriver, monkeypa
 
 
 def test_a_tick_that_fails_does_not_end_the_timer(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one tick cannot read, the next ones may find mended."""
+    """After a tick failed because of malformed data in Redis, the timer goes on, and works once the data is gone."""
     monkeypatch.setattr("bot.processes.schedule.TICK_SECONDS", 0.01)
     redis, keys = stand.context.redis, stand.context.keys
     redis.set(keys.day, "some day")
@@ -279,7 +281,7 @@ def test_a_tick_that_fails_does_not_end_the_timer(stand: BoardDriver, monkeypatc
 
 
 def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: BoardDriver) -> None:
-    """Between getting a job and saying that it took it a tick of the timer may fall: nothing is queued twice."""
+    """If the timer ticks after a worker got a job and before it reports that it took it, nothing is queued twice."""
     stand.worker()
     stand.submit("ada/good")
     look(stand, after=0)
@@ -298,7 +300,7 @@ def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: BoardDriver) -> Non
 
 
 def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: BoardDriver) -> None:
-    """While the Hub fails, the timer's ticks do not shorten the growing waits of the sync that would recover it."""
+    """While the Hub fails, the timer's ticks do not shorten the growing waits of the sync of a silent attempt."""
     job = stand.started()
     stand.context.hub.retries = Retries(attempts=1)
     stand.hub.state.faults.fail("GET */resolve/*", status=503, times=None)

@@ -19,7 +19,7 @@ pytestmark = one_in(2)
 
 
 def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: BoardDriver) -> None:
-    """Within the period the repo is not read; afterwards a new request is judged, and a removed one forgotten."""
+    """The bot finds a commit without a webhook after one period, judges a new request, and forgets a removed one."""
     webhook(stand)
     removed = stand.submit("ada/remote")
     look(stand)
@@ -34,7 +34,7 @@ def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Boar
 
 
 def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(stand: BoardDriver) -> None:
-    """At 100 and at 2,000 requests: five calls, none of them a commit, and as much read from Redis."""
+    """At 100 and at 2,000 requests a round makes the same five calls, and reads about as much from Redis."""
     costs = []
     stand.time = (stand.time // 86_400 + 1.5) * 86_400  # noon: no round is the first of a day
     for size in (100, 2_000):
@@ -87,7 +87,7 @@ def test_a_squashed_history_syncs_changed_files_alone(stand: BoardDriver) -> Non
 
 
 def test_a_request_that_history_lost_is_forgotten(stand: BoardDriver) -> None:
-    """A file that is gone after a rewrite is gone from the index."""
+    """A file that is missing after the history was rewritten is deleted from the index."""
     removed = stand.submit("ada/remote")
     fill(stand, 3)
     look(stand)
@@ -128,8 +128,10 @@ def _no_objects(stand: BoardDriver) -> None:
         pack.unlink()
 
 
-def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the commit that the refs named was not fetched, nothing is remembered, and the next look finds all."""
+def test_a_main_branch_that_moves_during_a_poll_is_read_again(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the fetch lacks the commit that the refs named, the bot stores no head, and the next poll finds all."""
     path = stand.submit("ada/good")
     real = stand.context.hub.heads
     elsewhere = stand.hub.state.repos.get("dataset", "board/results")
@@ -145,7 +147,7 @@ def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: BoardDriver, m
 
 
 def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: BoardDriver) -> None:
-    """A 429 to the fetch is a rate limit like any other: the look is put off, and done later."""
+    """After a 429 to git's fetch, the bot waits as after any rate limit, and then reads the repo."""
     path = stand.submit("ada/good")
     stand.hub.state.faults.fail("GET */info/refs", status=429, times=1)
     look(stand)
@@ -155,7 +157,7 @@ def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: BoardDriver) -> No
 
 
 def test_files_of_several_commits_keep_their_own_submitters(stand: BoardDriver) -> None:
-    """Between two looks three people commit: each file is its own committer's, without a call per commit."""
+    """If two people commit between two polls, each file has its own committer, without a call per commit."""
     look(stand)
     stand.hub.state.accounts.set_member(*member(stand, "ada", "write"))
     stand.submit("ada/good")
@@ -170,7 +172,7 @@ def test_files_of_several_commits_keep_their_own_submitters(stand: BoardDriver) 
 
 
 def test_who_submitted_survives_the_loss_of_redis(stand: BoardDriver) -> None:
-    """Waiting, running and merged requests name the same submitter after Redis is lost, also behind bot commits."""
+    """After Redis is lost, waiting, running and merged requests keep their submitters, also behind bot commits."""
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (stand.context.hub.user("form").id,)})
     look(stand, after=0)
     job = stand.started()
@@ -194,7 +196,7 @@ def test_who_submitted_survives_the_loss_of_redis(stand: BoardDriver) -> None:
 
 
 def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: BoardDriver) -> None:
-    """A forged submitter in the `steward` object of a new file is overwritten."""
+    """The bot overwrites a forged submitter in the `steward` object of a new file."""
     stand.worker()
     stand.tick()
     path = stand.submit("ada/good", steward={"submitter": "ada"})

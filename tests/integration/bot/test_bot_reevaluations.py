@@ -1,4 +1,4 @@
-"""The board's suite has changed: requests with results of the earlier one are evaluated again on command."""
+"""After a change of the board's suite a command has requests with results of the earlier suite evaluated again."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weight
 
 
 def path_of(precision: str) -> str:
-    """The request for `ada/good` in `precision`."""
+    """Return the path of the request for `ada/good` in `precision`."""
     return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
 
 
 def evaluate(stand: BoardDriver, path: str, number: int, failure: Failure | None = None) -> None:
-    """A worker takes what waits at `path`, and it ends."""
+    """Have a worker take the job of `path`, and end with results or with `failure`."""
     stand.worker()
     stand.tick()
     stand.settle()
@@ -55,7 +55,7 @@ def evaluate(stand: BoardDriver, path: str, number: int, failure: Failure | None
 
 
 def finish(stand: BoardDriver, precision: str, number: int) -> str:
-    """A request for `ada/good` that has results of the suite as it is; its path."""
+    """Submit a request for `ada/good`, have it evaluated by the present suite, and return its path."""
     path = stand.submit("ada/good", path=path_of(precision))
     stand.settle()
     evaluate(stand, path, number)
@@ -64,7 +64,7 @@ def finish(stand: BoardDriver, precision: str, number: int) -> str:
 
 
 def change_suite(stand: BoardDriver) -> Suite:
-    """Give the board a new version of its suite; the earlier workers have stopped."""
+    """Give the board a new version of its suite, and stop the earlier worker."""
     stand.context.suite = parse_suite(NEWER)
     stand.context.workers.leave("w")
     return stand.context.suite
@@ -74,7 +74,7 @@ def change_suite(stand: BoardDriver) -> Suite:
 def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(
     stand: BoardDriver, is_reported: bool
 ) -> None:
-    """Its results are of no use, and that is no fault of the submission: the next attempt is by the new version."""
+    """If the suite changes during an evaluation, the bot drops its results and queues an attempt with the new one."""
     job = stand.started()
     details = publish(stand.hub.url, job, stand.context.suite)
     change_suite(stand)
@@ -95,7 +95,7 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(
 
 
 def test_what_waits_is_evaluated_by_the_new_version_at_once(stand: BoardDriver) -> None:
-    """Jobs for the earlier version, in RQ or not, are replaced before a worker gets one: no attempt fails by it."""
+    """The bot replaces jobs for the earlier version, in RQ or not, before a worker gets one: no attempt fails."""
     paths = [stand.submit("ada/good", path=path_of(precision)) for precision in ("float32", "float16", "bfloat16")]
     stand.settle()
     stand.worker()
@@ -119,7 +119,7 @@ def test_what_waits_is_evaluated_by_the_new_version_at_once(stand: BoardDriver) 
 
 
 def test_an_earlier_job_that_a_worker_took_is_not_claimed(stand: BoardDriver) -> None:
-    """A worker that took its job before the bot got the new version is refused, since its attempt would fail."""
+    """The bot refuses the claim of a worker that took its job before the change, and queues a job for the new suite."""
     path = stand.submit("ada/good")
     stand.settle()
     stand.worker()
@@ -164,7 +164,7 @@ def shell(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pyte
 
 
 def check_decision(stand: BoardDriver, paths: list[str], suite: Suite) -> None:
-    """The decision names the bot, the requests and the suite, in the list and in the logs repo."""
+    """Check that the list and the logs repo hold one decision, with the bot, the requests and the suite."""
     (decided,) = decisions(BoardReader(stand.context), DecisionsQuery()).decisions
     assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
     assert sorted(decided.requests) == sorted(paths)
@@ -178,7 +178,7 @@ def check_decision(stand: BoardDriver, paths: list[str], suite: Suite) -> None:
 
 
 def evaluate_again(stand: BoardDriver, paths: list[str], before: dict[str, Any]) -> None:
-    """The first request gets newer results; the second fails, keeps its earlier results, and its thread says so."""
+    """Check that the first request gets newer results, and the second fails and keeps its earlier ones."""
     evaluate(stand, paths[0], 3)
     newer = stand.file(paths[0])["steward"]
     assert newer["results"] != before[paths[0]]["steward"]["results"]
@@ -193,7 +193,7 @@ def evaluate_again(stand: BoardDriver, paths: list[str], before: dict[str, Any])
 
 
 def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: BoardDriver, shell: Any) -> None:
-    """The plan is shown first, and done by --yes in one commit; it is recorded as a decision and never repeated."""
+    """`steward reevaluate` shows the plan; `--yes` does it in one commit, records a decision, and never repeats it."""
     stand.tick()
     paths = [finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16"))]
     before = {path: stand.file(path) for path in paths}
@@ -232,8 +232,8 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     assert "There is nothing to do." in output
 
 
-def test_a_model_and_a_number_narrow_it_down(stand: BoardDriver) -> None:
-    """The first by path, of one model; what is staged already is passed over, and not staged again."""
+def test_a_reevaluation_can_be_limited_to_a_model_and_a_number(stand: BoardDriver) -> None:
+    """The survey lists a model's requests by path, up to the limit, and leaves out those whose edit is staged."""
     stand.tick()
     paths = sorted(finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16")))
     change_suite(stand)
@@ -247,8 +247,8 @@ def test_a_model_and_a_number_narrow_it_down(stand: BoardDriver) -> None:
     assert ([request.path for request in again.due], again.changing) == (paths[1:], 1)
 
 
-def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
-    """Requests whose results are gone are reported and not queued."""
+def test_requests_whose_results_are_gone_are_reported_and_not_queued(stand: BoardDriver) -> None:
+    """The survey lists a request whose results file was deleted as unknown, and not as due."""
     stand.tick()
     path = finish(stand, "float32", 0)
     stand.context.workers.leave("w")
@@ -260,7 +260,7 @@ def test_results_that_are_gone_are_told_and_left(stand: BoardDriver) -> None:
 
 
 def fill(stand: BoardDriver, models: list[str]) -> None:
-    """Another backend finished requests for `models`; then the board was adopted."""
+    """Commit requests for `models` that another backend finished, and adopt the board."""
     fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1, "submitted_time": LONG_AGO}
     repo = stand.hub.state.repos.get("dataset", REQUESTS)
     assert repo is not None
@@ -275,7 +275,7 @@ def fill(stand: BoardDriver, models: list[str]) -> None:
 
 
 def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDriver) -> None:
-    """Old results of an unknown suite wait only if asked for, and from then on; a failure brings them back."""
+    """Requests from before the adoption are queued only with `--adopted`; after a failure they are FINISHED again."""
     fill(stand, ["ada/good"])
     path = path_of("float32")
     surveyed = survey(stand.context)
@@ -294,7 +294,7 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDr
 
 
 def test_many_are_put_back_by_one_commit(stand: BoardDriver) -> None:
-    """Forty requests, forty edits, one commit."""
+    """The edits of forty requests land in one commit."""
     fill(stand, [f"ada/m{number}" for number in range(40)])
     due = survey(stand.context, old=True).due
     commits = stand.commits()
@@ -306,7 +306,7 @@ def test_many_are_put_back_by_one_commit(stand: BoardDriver) -> None:
 
 
 def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: BoardDriver) -> None:
-    """It is listed as what would be done; no decision is kept, for there was none."""
+    """With relaunches in shadow mode the bot lists what it would do, changes no file, and records no decision."""
     stand.tick()
     path = finish(stand, "float32", 0)
     change_suite(stand)

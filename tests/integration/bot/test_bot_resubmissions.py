@@ -1,7 +1,7 @@
-"""People ask again for what had come to an end: another attempt, never the old one's end once more.
+"""People submit an ended request again: the bot runs another attempt, and does not reuse the old one's end.
 
-`make test` asks in two ways, one after a failure and one while the attempt runs, both after Redis was lost;
-`make matrices` in each way, after both, with and without.
+`make test` submits in two ways, one after a failure and one after a cancellation, both after Redis was lost; `make
+matrices` in each way, after both, with and without a loss of Redis.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def put_back_as_new(stand: BoardDriver, path: str) -> None:
 
 
 def overwrite(stand: BoardDriver, path: str) -> None:
-    """A form writes its file over ours, which knows nothing of us."""
+    """Have the form write its file over the present one, without the fields that the bot added."""
     stand.submit("ada/good", path=path)
 
 
@@ -54,7 +54,7 @@ MORE_WAYS = [(way, not amnesia) for way, amnesia in WAYS]
 
 
 def run_again(stand: BoardDriver) -> str:
-    """What is submitted again is queued, taken, and published; its attempt."""
+    """Have the resubmitted request queued, taken and published, and return its attempt."""
     stand.worker()
     stand.tick()
     stand.settle()
@@ -68,7 +68,7 @@ def run_again(stand: BoardDriver) -> str:
 def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
-    """Failed, submitted again at the same commit: a second attempt runs and finishes, also where Redis was lost."""
+    """A failed request that is submitted again at the same commit gets a second attempt, also if Redis was lost."""
     job = stand.started()
     stand.end(job, failure=THEIRS)
     assert stand.file(job.path)["status"] == "FAILED"
@@ -93,7 +93,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
 def test_an_attempt_that_was_given_up_is_not_the_next_one(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
-    """Cancelled while it ran, then asked for again: what the old worker still publishes counts for nothing."""
+    """After a request was cancelled and submitted again, the bot ignores what the old worker still publishes."""
     job = stand.started()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
     stand.settle()
@@ -113,7 +113,7 @@ def test_an_attempt_that_was_given_up_is_not_the_next_one(
 
 
 def cancel_and_remove(stand: BoardDriver) -> EvaluationJob:
-    """A request runs, is cancelled, and its file is removed: no log tells of its attempt. Then Redis is lost."""
+    """Start a request, cancel it, remove its file, so that no log has its attempt, and empty Redis; return the job."""
     job = stand.started()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
     stand.settle()
@@ -125,7 +125,7 @@ def cancel_and_remove(stand: BoardDriver) -> EvaluationJob:
 
 @pytest.mark.parametrize("looked", [True, *([False] if WHOLE else [])])
 def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: BoardDriver, *, looked: bool) -> None:
-    """Only the commit of the claim names the attempt, whether or not the bot looks before the file comes again."""
+    """The bot learns the attempt's number from the commit of its claim, also without a sync before the next file."""
     job = cancel_and_remove(stand)
     if looked:
         stand.settle()
@@ -135,7 +135,7 @@ def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: Boar
 
 
 def test_a_claim_that_another_account_names_counts_for_nothing(stand: BoardDriver) -> None:
-    """Attempts are read from the messages of the bot's own commits only."""
+    """The bot reads attempts only from the messages of its own commits."""
     job = cancel_and_remove(stand)
     line = json.dumps({"edit": f"run {job.attempt.removesuffix('-1')}-7", "path": job.path})
     operations = [CommitOperationAdd("note.txt", b"x")]
@@ -173,7 +173,7 @@ def test_commits_are_read_once_for_their_claims(stand: BoardDriver) -> None:
 def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an emptied Redis held of older commits is gone: the newer ones alone do not count as all."""
+    """If Redis is emptied while the bot reads new commits, the bot does not take these for the whole history."""
     job = cancel_and_remove(stand)
     context = stand.context
     assert claimed_number(context, job.path, context.hub.head(context.requests)) == 1
@@ -211,10 +211,10 @@ def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: Bo
     assert [attempt.rpartition("-")[2] for attempt in attempts] == ["1", "2", "3", "4", "5", "6", "7"]
 
 
-def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(
+def test_a_resubmission_waits_anew_and_is_judged_at_the_newest_commit(
     stand: BoardDriver,
 ) -> None:
-    """A model that was mended after it failed is evaluated as it is now, after those who waited before."""
+    """A model that was fixed after it failed is evaluated at its newest commit, with a new time of submission."""
     job = stand.started()
     submitted = stand.context.index.get(job.path).submitted
     stand.end(job, failure=THEIRS)
@@ -233,7 +233,7 @@ def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_it
 
 @pytest.mark.parametrize("runs", [True, *([False] if WHOLE else [])])
 def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: BoardDriver, *, runs: bool) -> None:
-    """What runs is asked to stop, what waits in the queue goes from there, and the file says why."""
+    """If a request's file becomes invalid, the bot stops its attempt or its job, and sets the file to FAILED."""
     if runs:
         job = stand.started()
         stand.beat(job)
@@ -251,7 +251,7 @@ def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: BoardDriver, *, 
 
 
 def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: BoardDriver) -> None:
-    """The claim of a worker is refused if the request's file was removed just before."""
+    """The bot refuses a worker's claim if the request's file was removed just before."""
     stand.worker()
     stand.submit("ada/good")
     stand.settle()
@@ -263,7 +263,7 @@ def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: BoardD
 
 @left_out("the next test removes one, too")
 def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: BoardDriver) -> None:
-    """Its worker is told to stop with the next beat."""
+    """If the file of a running request is removed, the answer to the worker's next heartbeat tells it to stop."""
     job = stand.started()
     stand.beat(job)
     stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
@@ -272,10 +272,8 @@ def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: B
 
 
 @pytest.mark.parametrize("told_before", [False, *([True] if WHOLE else [])])
-def test_what_was_removed_while_it_ran_says_nothing_about_the_same_submitted_again(
-    stand: BoardDriver, *, told_before: bool
-) -> None:
-    """The old worker was told to stop, and says so before or after the file is there again: another attempt runs."""
+def test_the_end_of_a_removed_attempt_does_not_end_a_new_submission(stand: BoardDriver, *, told_before: bool) -> None:
+    """Whether a stopped worker reports before or after the file is submitted again, a second attempt runs."""
     job = stand.started()
     stand.beat(job)
     stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")

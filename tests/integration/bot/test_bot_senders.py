@@ -1,4 +1,4 @@
-"""Slow, silent and oversized senders cause no error of the server, and the Hub's deliveries are stored all the same.
+"""Slow, silent and oversized senders cause no error of the server, and it still stores the Hub's deliveries.
 
 The server is the real one with small limits, reached over raw sockets.
 """
@@ -36,14 +36,14 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def port(settings: BotSettings) -> Iterator[int]:
-    """The port of a server with little patience and little room."""
+    """The port of a server with a short time limit and few connections."""
     with serving(settings) as number:
         yield number
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /webh", head()[:-2], head("Transfer-Encoding: chunked") + b"5\r\nab"])
 def test_a_message_that_does_not_end_is_not_waited_for(port: int, connection: redis.Redis, begun: bytes) -> None:
-    """In the middle of its head, of its body, or before either: the connection is closed and nothing is stored."""
+    """If a message stops before or within its head or body, the server closes the connection and stores nothing."""
     began = time.monotonic()
     with connect(port) as slow:
         slow.sendall(begun)
@@ -54,8 +54,8 @@ def test_a_message_that_does_not_end_is_not_waited_for(port: int, connection: re
     assert deliver(port, "next") == 202
 
 
-def test_a_sender_that_drips_is_not_waited_for_either(port: int, connection: redis.Redis) -> None:
-    """A byte now and then does not make a message younger."""
+def test_single_bytes_do_not_extend_the_time_of_a_message(port: int, connection: redis.Redis) -> None:
+    """The server closes the connection of a sender that sends a byte now and then."""
     began = time.monotonic()
     with connect(port) as slow:
         slow.sendall(head(length=1_000))
@@ -71,8 +71,8 @@ def test_a_sender_that_drips_is_not_waited_for_either(port: int, connection: red
     assert connection.dbsize() == 0
 
 
-def test_the_time_that_we_take_is_not_the_senders(settings: BotSettings, connection: redis.Redis) -> None:
-    """A delivery that is complete is answered, however long storing it takes."""
+def test_the_time_limit_of_a_sender_does_not_include_storing(settings: BotSettings, connection: redis.Redis) -> None:
+    """The server answers a complete delivery with 202, even if storing takes longer than the sender's time limit."""
     with serving(settings, seconds=0.2) as port:
         connection.client_pause(800, all=False)
         began = time.monotonic()
@@ -81,7 +81,7 @@ def test_the_time_that_we_take_is_not_the_senders(settings: BotSettings, connect
 
 
 def test_a_connection_that_is_kept_open_serves_many_deliveries(port: int, connection: redis.Redis) -> None:
-    """Each message has its own time; the connection may be older than any of them."""
+    """The server's time limit holds for each message, not for a connection that carries many."""
     began = time.monotonic()
     with connect(port) as hub:
         for number in range(8):
@@ -94,7 +94,7 @@ def test_a_connection_that_is_kept_open_serves_many_deliveries(port: int, connec
 
 
 def test_pipelined_deliveries_are_answered_in_order(port: int) -> None:
-    """All that was sent at once is stored, one after the other."""
+    """The server stores deliveries that were sent together one after the other."""
     message = head("Webhook-Id: 1", length=len(BODY)) + BODY
     last = head("Webhook-Id: 1", "Connection: close", length=len(BODY)) + BODY
     with connect(port) as hub:
@@ -104,8 +104,8 @@ def test_pipelined_deliveries_are_answered_in_order(port: int) -> None:
     assert response.index(b"stored") < response.index(b"known")
 
 
-def test_slow_senders_take_the_place_of_each_other(settings: BotSettings, connection: redis.Redis) -> None:
-    """With ten times as many as there is room for, a delivery comes through, and those too many are gone."""
+def test_slow_senders_do_not_keep_deliveries_out(settings: BotSettings, connection: redis.Redis) -> None:
+    """With ten times as many slow senders as allowed, the server stores deliveries and closes excess connections."""
     with serving(settings, seconds=60) as port:
         slow = [connect(port) for _ in range(ROOM * 10)]
         for number, stream in enumerate(slow):
@@ -119,7 +119,7 @@ def test_slow_senders_take_the_place_of_each_other(settings: BotSettings, connec
 
 
 def unread(port: int) -> socket.socket:
-    """A connection on which a lot is asked for, and nothing read of the answers."""
+    """Return a connection on which many requests were sent and no answer is read."""
     greedy = socket.socket()
     greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     greedy.settimeout(30)
@@ -133,15 +133,17 @@ def test_who_reads_nothing_of_the_answers_is_let_go(
     connection: redis.Redis,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """What waits to be taken is given up after a while, and with it the connection, though nothing was overdue."""
+    """After a while the server closes the connection of a client that reads no answers, without a traceback."""
     with running(settings, seconds=0.2) as (server, port), unread(port):
         assert wait_until(lambda: server.server_state.total_requests)
         assert wait_until(lambda: not server.server_state.connections)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_who_reads_nothing_takes_nobodys_place(settings: BotSettings, connection: redis.Redis) -> None:
-    """With all places taken by clients that read nothing, deliveries are stored, in the place of one of these."""
+def test_clients_that_read_no_answers_do_not_keep_deliveries_out(
+    settings: BotSettings, connection: redis.Redis
+) -> None:
+    """With all connections taken by clients that read nothing, the server makes room and stores deliveries."""
     with serving(settings, seconds=60) as port, ExitStack() as opened:
         for _ in range(ROOM):
             opened.enter_context(unread(port))
@@ -150,7 +152,7 @@ def test_who_reads_nothing_takes_nobodys_place(settings: BotSettings, connection
 
 
 def comes_through(port: int) -> bool:
-    """Whether there is a place for a delivery."""
+    """Return whether the server accepts a delivery."""
     try:
         return deliver(port, "first") == 202
     except ConnectionError:
@@ -172,7 +174,7 @@ def comes_through(port: int) -> bool:
     ids=["headers", "one header", "address", "trailers", "a body that nobody reads"],
 )
 def test_a_message_without_end_is_cut_off(settings: BotSettings, begin: bytes, more: bytes) -> None:
-    """Headers, trailers, bodies: what a message may hold is bounded wherever it puts it."""
+    """The server cuts off endless headers, addresses, trailers and bodies."""
     with serving(settings, seconds=60) as port, connect(port) as endless:
         endless.sendall(begin)
         sent = 0
@@ -188,7 +190,7 @@ def test_a_message_without_end_is_cut_off(settings: BotSettings, begin: bytes, m
 
 
 def test_what_is_announced_too_large_is_refused_unread(port: int, connection: redis.Redis) -> None:
-    """The sender hears so before it has sent a byte of the body."""
+    """The server answers 413 to an announced length above the limit, before any byte of the body was sent."""
     with connect(port) as large:
         large.sendall(head(length=LIMIT + 1))
         answer = answers(large)
@@ -198,7 +200,7 @@ def test_what_is_announced_too_large_is_refused_unread(port: int, connection: re
 
 
 def test_what_grows_too_large_is_cut_off_while_it_is_read(port: int, connection: redis.Redis) -> None:
-    """Without a length that was announced the body is counted as it comes."""
+    """The server counts a body without announced length as it arrives, and answers 413 above the limit."""
     with connect(port) as large:
         large.sendall(head("Transfer-Encoding: chunked") + b"%x\r\n" % (LIMIT + 1) + b"x" * (LIMIT + 1) + b"\r\n")
         assert status(answers(large)) == 413
@@ -206,7 +208,7 @@ def test_what_grows_too_large_is_cut_off_while_it_is_read(port: int, connection:
 
 
 def chunked(body: bytes) -> bytes:
-    """The body in one chunk."""
+    """Return the body as one chunk."""
     return b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
 
 
@@ -226,7 +228,7 @@ FAR_TOO_LARGE = b"x" * (50 * LIMIT)
 def test_a_sender_that_reads_last_reads_that_it_sent_too_much(
     port: int, connection: redis.Redis, message: bytes
 ) -> None:
-    """It sends all of a body far over the limit before it reads the answer, which no reset takes away."""
+    """A sender that sends a far too large body before it reads gets the 413, and no connection reset."""
     with connect(port) as large:
         large.sendall(message)
         assert status(large.recv(1_000)) == 413
@@ -236,14 +238,14 @@ def test_a_sender_that_reads_last_reads_that_it_sent_too_much(
 
 @pytest.mark.parametrize(("secret", "expected"), [("", 401), ("wrong", 403)])
 def test_who_does_not_know_the_secret_is_not_listened_to(port: int, secret: str, expected: int) -> None:
-    """The answer comes before the body does, and with it the end of the connection."""
+    """The server answers a missing or wrong secret before the body arrives, and closes the connection."""
     with connect(port) as stranger:
         stranger.sendall(head(secret=secret, length=LIMIT))
         assert status(answers(stranger)) == expected
 
 
-def test_a_sender_that_waits_to_be_asked_is_asked_once_the_secret_is_known(port: int) -> None:
-    """`Expect: 100-continue`: strangers are refused without being asked for their body."""
+def test_expect_100_continue_is_answered_only_with_the_right_secret(port: int) -> None:
+    """The server answers 100 to a sender with the right secret, and 403 at once to one with a wrong secret."""
     with connect(port) as polite:
         polite.sendall(head("Expect: 100-continue", "Connection: close", length=len(BODY)))
         assert status(polite.recv(1_000)) == 100
@@ -257,7 +259,7 @@ def test_a_sender_that_waits_to_be_asked_is_asked_once_the_secret_is_known(port:
 def test_half_read_bodies_are_bounded_all_together(
     settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Past that, who sends more is asked to come again; when the others are gone there is room."""
+    """Above the limit for all half-read bodies the server answers 503, until other senders are gone."""
     monkeypatch.setattr(webhooks, "MAX_BYTES_IN_FLIGHT", 150_000)
     half = head(length=90_000) + b"x" * 80_000
     with serving(settings, seconds=60) as port:

@@ -1,4 +1,4 @@
-"""The web server as people run it, killed in the middle: each acknowledged delivery is in Redis once, and marked.
+"""`steward serve` as a process, killed among deliveries: each acknowledged one is in Redis once, and its key is marked.
 
 `make test` kills it once, `make chaos` also at its first delivery and at named points.
 """
@@ -30,7 +30,7 @@ from tests.support.waiting import wait_until
 
 KEYS = Keys("demo")
 ALL = range(1, 1_001 if WHOLE else 501)
-"""Numbers of deliveries; each tells of the thread with its own number, so that each has a mark of its own."""
+"""Numbers of deliveries; each is about the thread with its own number, so that each marks a key of its own."""
 SENDERS = 48
 KILLS = [("", 1), ("", 300), (f"{READ}:200", 0), (f"{STORED}:200", 0)]
 """The point where the server kills itself, or how many deliveries are acknowledged when it is killed."""
@@ -38,7 +38,7 @@ KILLS = [("", 1), ("", 300), (f"{READ}:200", 0), (f"{STORED}:200", 0)]
 
 @pytest.fixture
 def children(tmp_path: Path) -> Iterator[Children]:
-    """Processes that are gone at the end."""
+    """Starts processes, and ends them after the test."""
     with Children(tmp_path / "logs") as started:
         yield started
 
@@ -75,10 +75,10 @@ class Hub:
     answers: Counter[int] = field(default_factory=Counter)
     after: int = 0
     then: Callable[[], None] | None = None
-    """What to do, once, when so many are acknowledged."""
+    """Called once, when `after` deliveries are acknowledged."""
 
     def send(self, numbers: range) -> None:
-        """Send each once, as fast as they are answered; a sender whose connection breaks stops."""
+        """Send each delivery once, as fast as they are answered; a sender whose connection breaks stops."""
         asyncio.run(self._send(iter(numbers)))
 
     async def _send(self, numbers: Iterator[int]) -> None:
@@ -122,17 +122,17 @@ def _delivery(number: int) -> bytes:
 
 
 def stored(connection: redis.Redis) -> Counter[int]:
-    """The deliveries in the inbox → how often each is there."""
+    """Return how often each delivery is in the inbox."""
     return Counter(int(delivery.id.removeprefix("d")) for delivery in InboxLog(connection, KEYS).newest())
 
 
 def marked(connection: redis.Redis) -> set[int]:
-    """The deliveries whose mark is there."""
+    """Return the numbers of the deliveries whose keys are marked."""
     return {int(key.rpartition(b":")[2]) for key in connection.zrange(KEYS.dirty, 0, -1)}
 
 
 def check(connection: redis.Redis, acknowledged: set[int]) -> None:
-    """Every acknowledged delivery is in the inbox and marked; none is there twice, acknowledged or not."""
+    """Check that every acknowledged delivery is in the inbox and marked, and that none is in it twice."""
     there = stored(connection)
     assert acknowledged <= there.keys()
     assert set(there.values()) <= {1}
@@ -148,7 +148,7 @@ def test_a_server_killed_among_deliveries_loses_none_that_it_acknowledged(
     crash_at: str,
     after: int,
 ) -> None:
-    """With -9, from outside or at a named point; the Hub sends all again, and each is there exactly once."""
+    """After a kill -9 and a restart the Hub sends all deliveries again, and each is in the inbox exactly once."""
     port = free_port()
     server = serve(children, tmp_path, valkey_url, port, STEWARD_CRASH_AT=crash_at)
     wait_until(lambda: is_up(port))
@@ -170,7 +170,7 @@ def test_a_server_killed_among_deliveries_loses_none_that_it_acknowledged(
 def test_a_queue_server_killed_among_deliveries_loses_none_that_was_acknowledged(
     children: Children, own_valkey: Valkey, tmp_path: Path
 ) -> None:
-    """Those that could not be stored are answered 503, health says why; once it is back all is as before."""
+    """Deliveries that cannot be stored are answered 503, and `/readyz` says why; after the restart all are stored."""
     port, some = free_port(), ALL[:500]
     server = serve(children, tmp_path, own_valkey.url, port)
     wait_until(lambda: is_up(port))
@@ -202,7 +202,7 @@ def test_a_queue_server_killed_among_deliveries_loses_none_that_was_acknowledged
 def test_a_server_that_is_asked_to_stop_answers_what_it_has_begun(
     children: Children, valkey_url: str, connection: redis.Redis, tmp_path: Path
 ) -> None:
-    """SIGTERM ends it within seconds; every acknowledged delivery is stored, and no sender gets an error."""
+    """After SIGTERM the server ends within seconds; every acknowledged delivery is stored, no sender gets an error."""
     port = free_port()
     server = serve(children, tmp_path, valkey_url, port)
     wait_until(lambda: is_up(port))

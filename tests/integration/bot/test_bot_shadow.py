@@ -1,4 +1,4 @@
-"""A board in shadow: the report of what the bot would have done, what people did instead, and the way out of shadow."""
+"""A board in shadow mode: the list of what the bot would have done, what people did instead, and switching on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = one_in(2)
 
 
 def published(stand: BoardDriver, job: EvaluationJob) -> Details:
-    """What the worker published of an evaluation that went well."""
+    """Publish results of `job` as a worker does, and return where they are."""
     suite, repo = stand.context.suite, "board-details/details_ada__good"
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     block = StewardBlock(
@@ -68,7 +68,7 @@ def published(stand: BoardDriver, job: EvaluationJob) -> Details:
 
 
 def check_list(stand: BoardDriver, jobs: Sequence[EvaluationJob], good: str, refused: str, broken: str) -> None:
-    """The list holds each edit, thread and comment for three jobs and three requests, and nothing else."""
+    """Check that the list holds each edit, thread and comment for three jobs and three requests, and nothing else."""
     well, ill, lost = jobs
     comment = ("comment", "new-thread")
     edits = [entry for entry in listed(stand) if entry[0] not in comment]
@@ -99,7 +99,7 @@ def check_list(stand: BoardDriver, jobs: Sequence[EvaluationJob], good: str, ref
 
 
 def check_rest(stand: BoardDriver) -> None:
-    """Nothing is dirty or retried, and a round of the reconciler costs few calls and lists nothing more."""
+    """Check that nothing is dirty or retried, and that further rounds cost few calls and list nothing more."""
     stand.time += READ_SECONDS
     stand.work()
     assert stand.context.redis.hlen(stand.context.keys.dirty_tries) == 0
@@ -115,7 +115,7 @@ def check_rest(stand: BoardDriver) -> None:
 def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand: BoardDriver) -> None:
     """Submissions, refusals, an evaluation that ends well, one that fails, a lost worker: all listed, nothing written.
 
-    The day over every sync is at rest: no retries, nothing dirty, and a round costs what a round costs.
+    Afterwards no sync is retried and no key is dirty, and a round costs few calls.
     """
     well, ill, lost = (submit_and_take(stand, precision) for precision in ("float32", "float16", "bfloat16"))
     details = published(stand, well)
@@ -137,8 +137,8 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
     check_rest(stand)
 
 
-def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
-    """Another backend runs and finishes one request, a maintainer answers in a thread: both are shown, with who."""
+def test_the_report_shows_what_others_did_instead_of_the_bot(stand: BoardDriver) -> None:
+    """If another backend runs and finishes a request, the report lists both changes of its status with the account."""
     switch(stand, SHADOW)
     refused, good = stand.submit("ada/remote"), submit(stand, "float32")
     pass_time(stand, 1)
@@ -161,8 +161,8 @@ def test_the_list_stands_beside_what_people_did(stand: BoardDriver) -> None:
     assert compare(stand.context, []) == []
 
 
-def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(stand: BoardDriver) -> None:
-    """A comment that was held back is shown with the comments that people wrote after it, and how the thread stands."""
+def test_the_report_shows_what_people_wrote_after_a_held_back_comment(stand: BoardDriver) -> None:
+    """The report lists people's comments after a comment that the bot held back, and that the thread was closed."""
     job = submit_and_take(stand, "float32")
     pass_time(stand, 2)
     switch(stand, SHADOW)
@@ -179,7 +179,7 @@ def test_what_people_say_in_a_thread_stands_beside_what_the_bot_would_have_said(
 
 
 def test_what_was_held_back_is_done_once_effects_are_on(stand: BoardDriver) -> None:
-    """Switching on does what is still true, once; what another backend did meanwhile is left to it."""
+    """When effects are switched on, the bot does what is still due, once; another backend's request is left to it."""
     switch(stand, SHADOW)
     stand.worker()
     refused, good, other = stand.submit("ada/remote"), submit(stand, "float32"), submit(stand, "float16")
@@ -205,7 +205,7 @@ def test_what_was_held_back_is_done_once_effects_are_on(stand: BoardDriver) -> N
 def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its sync is quicker than the timer that marks thousands with it: the next change of effects calls it too."""
+    """A key whose sync holds it back again while the timer marks it is marked again at the next change of effects."""
     context, key = stand.context, "request:ada/good"
     switch(stand, SHADOW)
     context.effects.hold_back(key)
@@ -226,7 +226,7 @@ def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
 
 
 def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(stand: BoardDriver) -> None:
-    """A command and a pull request wait until comments are on, and are answered once, in any order of switching on."""
+    """The bot answers a command and a pull request once each, although effects are switched on one after the other."""
     switch(stand, SHADOW)
     asked = stand.ada.create_discussion(REQUESTS, "A question", description="/help", repo_type="dataset").num
     fields = {"model": "ada/remote", "status": "PENDING", "revision": "main"}
@@ -248,7 +248,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
 
 
 def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand: BoardDriver) -> None:
-    """The board merges by itself: in shadow that is listed, and done when all kinds that it needs are on."""
+    """In shadow mode the bot lists the merge, and merges when all effects that it needs are on."""
     stand.context.board = stand.context.board.model_copy(update={"pull_requests": "merge"})
     switch(stand, SHADOW)
     fields = {"model": "ada/good", "status": "PENDING", "revision": "main", "precision": "float32"}
@@ -269,7 +269,7 @@ def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand
 
 
 def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(stand: BoardDriver) -> None:
-    """The ledger drops staged edits, lists them, and wakes the requests that waited for them."""
+    """When a board goes into shadow mode, the ledger drops and lists staged edits, and no request waits for them."""
     path = stand.submit("ada/good")
     edit = PutFile(id="log x", path="x/log.txt", data=b"x", line="Add a log", subject=path, wake=(f"request:{path}",))
     stand.context.ledger.stage(stand.context.logs, edit)
@@ -282,7 +282,7 @@ def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(
 
 
 def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: BoardDriver) -> None:
-    """A claim is refused if the commit of RUNNING is in shadow."""
+    """The bot refuses a claim if the commit of RUNNING is in shadow mode, and lists that commit."""
     stand.worker()
     path = submit(stand, "float32")
     stand.settle()
@@ -296,7 +296,7 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: BoardDrive
 
 
 def test_the_list_is_bounded(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list drops its oldest writes first, and lists none twice while it knows its id."""
+    """The list of held-back writes drops the oldest first, and lists none twice while it knows its id."""
     monkeypatch.setattr("redis_state.shadowed_writes.MAX_LENGTH", 20)
     shadow = ShadowList(stand.context.redis, stand.context.keys)
     for number in range(50):

@@ -1,11 +1,11 @@
-"""Random lives of a board: people, workers, deaths, lost events, faults of the Hub, loss of Redis, jumps of the clock.
+"""Random sequences of events on a board: people, workers, kills, lost deliveries, faults of Hub and Redis, clock jumps.
 
-`BoardLifeCycle.check` holds the invariants: each request has ended or visibly waits, has one status comment and at most
-one living attempt; no step of an attempt is made twice, and none of one that was given up has an effect; commits stay
-within their budget; and the bot does not answer itself.
+`BoardLifeCycle.check` checks the invariants: each request has ended or visibly waits, has one status comment and at
+most one running attempt; no step of an attempt is made twice, and no step of an abandoned attempt has an effect;
+commits stay within their budget; and the bot does not answer itself.
 
-`make test` runs one short life, the same each time; STEWARD_WHOLE_MATRIX runs many long ones, STEWARD_LIVES of them
-where that is set. `make chaos` draws them from a seed that it prints; `make chaos SEED=…` runs the same again.
+`make test` runs one short sequence, the same each time; STEWARD_WHOLE_MATRIX runs many long ones, STEWARD_LIVES of them
+if that is set. `make chaos` draws them from a seed that it prints; `make chaos SEED=…` runs the same again.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     },
 }
 AFTER = ("500", "503", "page")
-"""Faults of which it is told that they may come after the effect."""
+"""Faults that may also come after the call has had its effect."""
 LIED = ("page", "missing", "lost page", "circle", "short", "drip")
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 OURS = Failure(cause="disk-full", fault="us", message="Full.")
@@ -93,7 +93,7 @@ class Board(RuleBasedStateMachine):
         self.submit(SUBMISSIONS[1])
 
     def teardown(self) -> None:
-        """Finish all work; then every request has ended."""
+        """Finish all work, and check that every request has ended."""
         if not hasattr(self, "life"):
             return
         try:
@@ -121,7 +121,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 9), status=st.sampled_from(["PENDING", "RERUN"]), whole=st.booleans())
     def ask_again(self, pick: int, status: str, whole: bool) -> None:
-        """A person puts an ended request back: its status alone, or with a new file."""
+        """A person submits an ended request again, by its status alone or by a new file."""
         ended = [path for path, now in self.life.statuses().items() if now in ENDED]
         if ended:
             path = ended[pick % len(ended)]
@@ -175,7 +175,7 @@ class Board(RuleBasedStateMachine):
     @precondition(lambda self: self.life.running)
     @rule(done=st.integers(0, 100))
     def beat(self, done: int) -> None:
-        """The worker goes on with its attempt, or hears that it is cancelled."""
+        """The worker goes on with its attempt, or learns that it is cancelled."""
         for job in self.life.granted():
             if not self.life.stand.beat(job, done, 100):
                 self.life.tell(job, failure=STOPPED)
@@ -183,7 +183,7 @@ class Board(RuleBasedStateMachine):
     @precondition(lambda self: self.life.running)
     @rule(how=st.sampled_from(["fine", "theirs", "ours"]))
     def end(self, how: str) -> None:
-        """The worker comes to an end with what it was granted."""
+        """The worker ends the attempts whose claims were granted."""
         for job in self.life.granted():
             if how == "fine":
                 self.life.tell(job, details=self.life.publish(job))
@@ -215,7 +215,7 @@ class Board(RuleBasedStateMachine):
     def die(self, how: str) -> None:
         """The worker is killed before or after its commit, or only cut off.
 
-        On the branch for answers of unfinished attempts it may leave anything: that is no result.
+        What it leaves on the branch for answers of unfinished attempts never counts as a result.
         """
         for job in self.life.granted():
             if how == "after":
@@ -248,7 +248,7 @@ class Board(RuleBasedStateMachine):
         """The Hub will fail some of the next calls of the bot, before or after they had their effect."""
         if kind == "429 commits":  # an hour's wait, which the Hub demands for commits only
             where = "POST */commit/*"
-        if kind == "missing":  # the Hub says so of files alone
+        if kind == "missing":  # the Hub reports only files as missing
             where = "GET */resolve/*"
         if kind == "circle":
             times *= 6  # one call follows five redirects
@@ -259,7 +259,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(where=st.sampled_from(STORED))
     def cache(self, where: str) -> None:
-        """A proxy stores what the bot reads, and sends it again until all comes to rest.
+        """A proxy stores what the bot reads, and sends it again until the next `come_to_rest`.
 
         Threads are not stored: a bot that does not see what it wrote just now would write it again.
         """
@@ -272,7 +272,7 @@ class Board(RuleBasedStateMachine):
 
     @rule(steps=st.integers(1, 12))
     def sync(self, steps: int) -> None:
-        """The timer ticks and a sync process does a little work, while the Hub has its troubles."""
+        """The timer ticks and a sync process does a little work, while the Hub has the prepared faults."""
         self.life.stand.tick()
         for fault in (*self.troubles, *self.caches):
             self.life.hub.state.faults.add(**fault)
@@ -295,11 +295,11 @@ class Board(RuleBasedStateMachine):
 
     @rule()
     def come_to_rest(self) -> None:
-        """The Hub is healthy again and all work that can be done is done: the invariants hold."""
+        """End all faults, do all work that can be done, and check the invariants."""
         self.caches.clear()
         self.life.bring_all()
         for _ in range(4):
-            # Where our clock was set back, what the web server marked by its own is due only once ours is there too.
+            # If the test's clock was set back, the web server's marks are due only when it reaches the real time.
             self.life.pass_time(max(20.0, clock.now() - self.life.stand.time))
             self.life.work()
             self.life.bring_all()
@@ -321,7 +321,7 @@ class Board(RuleBasedStateMachine):
 
 @pytest.fixture
 def board(connection: redis.Redis, web: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> type[Board]:
-    """The machine, on this Redis and web server, with a mirror that does not wait long."""
+    """The state machine, on this Redis and web server, with short timeouts of the mirror."""
     monkeypatch.setattr(mirror, "_CONNECT_MS", 1_000)
     monkeypatch.setattr(mirror, "_SILENCE_MS", 1_000)
     Board.connection, Board.web = connection, web
@@ -329,7 +329,7 @@ def board(connection: redis.Redis, web: httpx2.Client, monkeypatch: pytest.Monke
 
 
 def test_a_request_put_back_as_it_was_between_two_looks_is_evaluated(board: type[Board]) -> None:
-    """It fails, is removed and submitted again: at both looks the same text, of which the index knows another one."""
+    """A failed request that is removed and submitted again with the same text between two polls is evaluated again."""
     life = board()
     try:
         life.open(how="theirs")
@@ -346,7 +346,7 @@ def test_a_request_put_back_as_it_was_between_two_looks_is_evaluated(board: type
 def test_random_lives_of_a_board_keep_the_invariants(
     board: type[Board],
 ) -> None:
-    """Random lives of a board keep the invariants whenever all work is done, and every request ends."""
+    """The invariants hold whenever all work of a random sequence is done, and every request ends."""
     lives = settings(
         max_examples=LIVES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
     )

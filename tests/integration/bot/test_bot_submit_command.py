@@ -1,4 +1,4 @@
-"""`steward submit`: from the bot's own machine, and by the API of any leaderboard."""
+"""`steward submit` on the bot's own machine, and through the API of any leaderboard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Steward = Callable[..., Result]
 
 @pytest.fixture
 def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that asks the Hub of `stand` whose token was shown."""
+    """The settings of a web server that asks the Hub of `stand` about the tokens of callers."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
@@ -53,7 +53,7 @@ def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
 
 
 def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> None:
-    """In the name of the token's owner or of --by; what passes is written once, what does not leaves nothing."""
+    """The command commits an accepted submission once, as the token's owner, and nothing for a refused one."""
     refused = steward("submit", "ada/pickled", "--precision", "1bit")
     assert refused.exit_code == 1, refused.output
     assert "pickle" in refused.output
@@ -78,7 +78,7 @@ def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> No
 
 
 def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: BoardDriver, steward: Steward) -> None:
-    """With --server nothing but the own token is needed; the answer is that of the API."""
+    """With `--server` the command needs only the person's token, and prints the API's answer."""
     result = steward(*GOOD, "--server", f"{web.base_url}/")
     assert result.exit_code == 0, result.output
     assert f"{str(web.base_url).rstrip('/')}/requests/{PATH}" in result.output
@@ -89,7 +89,7 @@ def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: BoardDri
     assert refusal["reasons"]
 
 
-def test_who_cannot_be_asked_is_told_in_a_sentence(
+def test_a_submission_that_cannot_be_sent_ends_in_a_sentence(
     web: httpx2.Client, steward: Steward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong token, a wrong address, an impossible argument and an unknown name end with status 2 and a sentence."""

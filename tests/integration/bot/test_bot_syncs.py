@@ -20,7 +20,7 @@ pytestmark = one_in(3)
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: BoardDriver) -> None:
-    """A good submission is accepted without touching its file, told in one thread, and put into RQ at its commit."""
+    """The bot accepts a good submission without a commit, opens one thread, and queues a job at the model's commit."""
     stand.worker()
     path = stand.submit("ada/good")
     stand.settle()
@@ -34,7 +34,7 @@ def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stan
 
 
 def test_without_a_worker_a_request_waits_and_is_queued_when_one_comes(stand: BoardDriver) -> None:
-    """Without a worker nothing is put into RQ; the first worker that announces itself gets the oldest request."""
+    """The bot puts nothing into RQ before a worker announces itself, and then queues the request."""
     stand.submit("ada/good")
     stand.settle()
     assert stand.queued() == []
@@ -59,7 +59,7 @@ REFUSED = [
 def test_a_refused_request_says_why_in_its_file_and_its_thread(
     stand: BoardDriver, model: str, changes: dict[str, Any], cause: str, words: str
 ) -> None:
-    """FAILED with cause, fault and advice in the file; the reason in words in the thread; nothing queued."""
+    """The bot writes FAILED with cause and fault to the file and the reason to the thread, and queues nothing."""
     stand.worker()
     path = stand.submit(model, **changes)
     stand.settle()
@@ -76,7 +76,7 @@ def test_a_refused_request_says_why_in_its_file_and_its_thread(
 
 
 def test_a_model_that_the_law_forbids_is_refused_as_one_that_is_switched_off(stand: BoardDriver) -> None:
-    """The Hub answers 451 for it: its request ends with that reason, and is not asked about until it is parked."""
+    """If the Hub answers 451 for a model, its request becomes FAILED with the cause `model-disabled`."""
     stand.hub.state.faults.fail("GET /api/models/ada/good/*", status=451, times=None)
     path = stand.submit("ada/good")
     stand.settle()
@@ -100,7 +100,7 @@ UNREADABLE = [
 def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
     stand: BoardDriver, name: str, path: str | None, raw: bytes, words: str
 ) -> None:
-    """An unreadable file gets a thread with the reason, and the good request beside it is queued all the same."""
+    """The bot opens one thread with the reason, and queues the good request beside the unreadable file."""
     stand.worker()
     stand.submit("ada/bad", path=path, raw=raw)
     stand.submit("ada/good")
@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
 
 
 def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: BoardDriver) -> None:
-    """PENDING, RUNNING, FAILED are three commits, and one comment tells each state in turn."""
+    """The claim and the end of an attempt are one commit each, and the bot edits the same comment for each state."""
     job = stand.started()
     file = stand.file(job.path)
     assert (file["status"], file["job_id"]) == ("RUNNING", job.attempt)
@@ -138,7 +138,7 @@ def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: Board
 
 
 def test_progress_is_shown_at_quarters_and_only_then(stand: BoardDriver) -> None:
-    """Beats between two quarters edit nothing; crossing one edits the comment once."""
+    """Heartbeats between two quarters edit nothing; crossing one edits the comment once."""
     job = stand.started()
     for count, edits in ((10, 0), (24, 0), (26, 1), (40, 0), (51, 1), (99, 1)):
         stand.beat(job, count, 100)
@@ -151,7 +151,7 @@ def test_progress_is_shown_at_quarters_and_only_then(stand: BoardDriver) -> None
 
 
 def test_cancelled_in_the_file_stops_the_worker(stand: BoardDriver) -> None:
-    """When people write CANCELLED into the file, the worker is told to stop at its next beat; the file stays so."""
+    """If a person writes CANCELLED into the file, it stays so, and the next heartbeat tells the worker to stop."""
     job = stand.started()
     stand.beat(job)
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
@@ -163,7 +163,7 @@ def test_cancelled_in_the_file_stops_the_worker(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize("job_id", first(1, ["0123456789ab-cccccccc-1", 4711, "4711"]))
 def test_another_backends_evaluation_is_left_alone(stand: BoardDriver, job_id: object) -> None:
-    """RUNNING with a job id that is not ours is none of our business: no thread, no edit."""
+    """If the file is RUNNING with another backend's job id, the bot opens no thread and edits nothing."""
     path = stand.submit("ada/good", status="RUNNING", job_id=job_id)
     stand.settle()
     assert stand.file(path)["job_id"] == job_id
@@ -172,8 +172,7 @@ def test_another_backends_evaluation_is_left_alone(stand: BoardDriver, job_id: o
 
 
 def test_results_that_are_not_what_was_promised_are_not_copied(stand: BoardDriver) -> None:
-    """Details of another repo, or that are not there: the model is evaluated once more, and the results repo stays
-    empty."""
+    """If the worker's outcome names another details repo, the bot copies nothing and relaunches the request."""
     job = stand.started()
     stand.end(job, details=Details(repo="ada/details_ada__good", commit="a" * 40, results_path="results.json"))
     file = stand.file(job.path)
@@ -183,7 +182,7 @@ def test_results_that_are_not_what_was_promised_are_not_copied(stand: BoardDrive
 
 
 def test_an_outsiders_pull_request_is_followed_there(stand: BoardDriver) -> None:
-    """A request that came by pull request is told about in that pull request, in one comment, and in no new thread."""
+    """The bot reports on a request that came by pull request in one comment there, and opens no new thread."""
     path = "ada/good_eval_request_False_float32_Original.json"
     add = CommitOperationAdd(path, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
     pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
@@ -197,7 +196,7 @@ def test_an_outsiders_pull_request_is_followed_there(stand: BoardDriver) -> None
 
 
 def test_the_bots_own_commits_mark_nothing(stand: BoardDriver) -> None:
-    """After the bot's own commit, looking at the repo costs two calls and marks nothing."""
+    """After the bot's own commit the next poll takes at most two calls, the one after it a single call."""
     stand.submit("ada/remote")
     stand.settle()
     before = len(stand.calls)
@@ -220,7 +219,7 @@ def test_a_flood_of_the_same_event_costs_nothing_more(stand: BoardDriver) -> Non
 
 
 def test_a_hub_that_stumbles_is_tried_again_later(stand: BoardDriver) -> None:
-    """While the Hub answers errors a sync is put off, and noted; afterwards it does what it would have done."""
+    """If the Hub answers 503 the bot records the failure, puts the sync off, and does it later."""
     from hub.retries import Retries
 
     stand.context.hub.retries = Retries(attempts=1)
@@ -235,7 +234,7 @@ def test_a_hub_that_stumbles_is_tried_again_later(stand: BoardDriver) -> None:
 
 
 def test_only_a_form_of_the_board_submits_for_others(stand: BoardDriver) -> None:
-    """The `sender` of a file counts where a front end committed it, by account id, and nowhere else."""
+    """The bot believes the `sender` of a file only if an account that the board lists as a front end committed it."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
     stand.context.index.put_head(REQUESTS, stand.context.hub.head(stand.context.requests), stand.context.index.life())
@@ -249,7 +248,7 @@ def test_only_a_form_of_the_board_submits_for_others(stand: BoardDriver) -> None
 
 
 def test_a_new_commit_submitted_in_the_same_place_is_evaluated(stand: BoardDriver) -> None:
-    """After the end of one evaluation, a new file at the same path with a newer revision gets an attempt of its own."""
+    """After an evaluation's end, a file at the same path with a newer revision gets an attempt of its own."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
     assert stand.file(job.path)["status"] == "FAILED"

@@ -1,4 +1,4 @@
-"""What is counted of attempts and of the queue, on a real Hub protocol and a real queue server."""
+"""Statistics of attempts and of the queue, on a real Hub protocol and a real queue server."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bu
 
 
 def today(stand: BoardDriver) -> DayCounts:
-    """Today's counts."""
+    """Return today's counts."""
     number = day_of(stand.time)
     return day_from(number, stand.context.timings.read([number])[0])
 
 
 def test_a_wait_and_each_end_are_counted_once(stand: BoardDriver) -> None:
-    """The wait of the first attempt alone; the end of each, and whose fault it was; however often a sync looks.
+    """The bot counts the wait of the first attempt only, and the end of each once, with whose fault it was.
 
     A precision that the board has given up meanwhile counts among the others.
     """
@@ -56,7 +56,7 @@ def test_a_wait_and_each_end_are_counted_once(stand: BoardDriver) -> None:
 
 
 def test_results_that_are_refused_are_no_good_end(stand: BoardDriver) -> None:
-    """An outcome whose results are refused does not count as finished, and another attempt follows."""
+    """The bot counts an attempt with refused results as a failure, and relaunches the request."""
     job = stand.started()
     stand.end(job, details=Details(repo="board-details/elsewhere", commit="0" * 40, results_path="x"))
     assert stand.file(job.path)["status"] == "RERUN"
@@ -65,13 +65,13 @@ def test_results_that_are_refused_are_no_good_end(stand: BoardDriver) -> None:
 
 
 def test_the_timer_counts_the_queue_once_a_slot(stand: BoardDriver) -> None:
-    """Those that wait, in RQ or not, and those that run."""
+    """The timer counts the requests that wait, in RQ or not, and those that run."""
     stand.time = day_of(stand.time) * 86_400.0 + 10
     job = stand.started()
     stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
     stand.settle()
     stand.tick()
-    assert today(stand).queue == {0: (0, 0)}, "it was told when nothing was there yet"
+    assert today(stand).queue == {0: (0, 0)}, "the slot was counted when the queue was still empty"
     stand.time += SLOT
     stand.worker()
     stand.beat(job)

@@ -1,4 +1,4 @@
-"""One attempt, and two workers that believe that it is theirs: one of them is told that it is not."""
+"""Two workers with the same attempt: the bot lets one of them run it, and stops the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = one_in(2)
 
 
 class Worker:
-    """A worker's hands, by the clock of the stand."""
+    """The calls that a worker makes, at the time of the stand."""
 
     def __init__(self, stand: BoardDriver, name: str, url: str, folder: Path) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Worker:
         )
 
     def pop(self) -> tuple[Job, Queue, jobs.EvaluationJob]:
-        """Get a job as RQ gives it: its id leaves the queue, and the rest stays."""
+        """Get a job as RQ gives it: its id leaves the queue, the rest of it stays in Redis."""
         (message,) = self.stand.queued()
         job = Job.fetch(message.attempt, connection=self.stand.context.redis, serializer=JSONSerializer)
         queues = [jobs.queue(self.stand.context.redis, name) for name in self.stand.context.queues]
@@ -52,13 +52,13 @@ class Worker:
         return job, queue, message
 
     def asks(self, job: jobs.EvaluationJob) -> AttemptClaim | None:
-        """Ask for the claim; None where it is another's."""
+        """Ask for the claim, and return it, or None if another worker has the attempt."""
         until = time.monotonic() + 5
         claim = AttemptClaim(self.context, job, self.wire, lambda: "time-limit" if time.monotonic() > until else "")
         return claim if claim.ask() else None
 
     def beats(self, job: jobs.EvaluationJob, *, phase: str = "claim") -> bool:
-        """Beat; whether to go on."""
+        """Send a heartbeat, and return whether to go on."""
         attempts = self.wire.attempts()
         return attempts.beat(job.attempt, AttemptProgress(phase), now=self.stand.time, worker=self.name, path=job.path)
 
@@ -78,7 +78,7 @@ def pair(
 
 
 def granted(claim: AttemptClaim) -> bool | None:
-    """Its answer; None where there is none."""
+    """Return the answer to a claim, or None if there is none."""
     try:
         return claim.is_granted()
     except AttemptStopped:
@@ -88,7 +88,7 @@ def granted(claim: AttemptClaim) -> bool | None:
 def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(
     pair: tuple[BoardDriver, Worker, Worker],
 ) -> None:
-    """After a loss of Redis its next beat restores the attempt: no other worker gets it, and it hears its answer."""
+    """After Redis is lost, a heartbeat restores the attempt of a worker that waits for its claim, which is granted."""
     stand, a, _ = pair
     _, _, job = a.pop()
     asked = a.asks(job)
@@ -106,7 +106,7 @@ def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(
 
 
 def given_away(stand: BoardDriver, a: Worker, b: Worker) -> tuple[AttemptClaim, jobs.EvaluationJob, AttemptClaim]:
-    """A asks and is cut off for longer than LOST; its attempt is queued anew, and B asks."""
+    """Let A ask and fall silent for longer than LOST, and B ask for the attempt that is queued anew."""
     _, _, job = a.pop()
     first = a.asks(job)
     while not stand.queued():
@@ -123,7 +123,7 @@ def given_away(stand: BoardDriver, a: Worker, b: Worker) -> tuple[AttemptClaim, 
 
 
 def test_of_two_that_ask_one_is_granted_and_the_other_told(pair: tuple[BoardDriver, Worker, Worker]) -> None:
-    """The one that was silent comes back: its beats tell it to stop, and the answer is not for it."""
+    """A worker that was silent until another one got its attempt is refused its claim and told to stop."""
     stand, a, b = pair
     first, job, second = given_away(stand, a, b)
     assert not a.beats(job)
@@ -134,7 +134,7 @@ def test_of_two_that_ask_one_is_granted_and_the_other_told(pair: tuple[BoardDriv
 
 
 def test_beats_of_one_do_not_hide_the_death_of_the_other(pair: tuple[BoardDriver, Worker, Worker]) -> None:
-    """B runs it and dies while A goes on beating: it is lost all the same, and tried again."""
+    """If B falls silent while A still sends heartbeats, B's attempt is lost and the request is relaunched."""
     stand, a, b = pair
     _, job, second = given_away(stand, a, b)
     stand.settle()
@@ -150,7 +150,7 @@ def test_beats_of_one_do_not_hide_the_death_of_the_other(pair: tuple[BoardDriver
 
 
 def taken_meanwhile(stand: BoardDriver, a: Worker, b: Worker) -> tuple[Job, Queue, jobs.EvaluationJob]:
-    """A has a job and waits for its zygote; the job counts as vanished, and B runs the attempt."""
+    """Let A get a job and stay silent until the job counts as vanished, and B run the attempt; return A's job."""
     rq_job, queue, job = a.pop()
     while not stand.queued():
         stand.time += 2
@@ -177,7 +177,7 @@ def test_a_worker_that_stops_leaves_what_another_runs(pair: tuple[BoardDriver, W
 
 
 def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[BoardDriver, Worker, Worker]) -> None:
-    """What it says of the attempt's end is not heard, neither from its job's death nor from an outcome left over."""
+    """The bot ignores a report of the attempt's loss from a worker that no longer holds it."""
     stand, a, b = pair
     rq_job, _, job = taken_meanwhile(stand, a, b)
     end_as_lost(a.wire, rq_job, a.context, 9)
@@ -189,7 +189,7 @@ def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[BoardDrive
 def test_a_claim_is_not_granted_to_whoever_has_just_handed_it_back(
     pair: tuple[BoardDriver, Worker, Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker stops after RUNNING has landed: the attempt is queued again, and costs no try."""
+    """If a worker hands the attempt back after the commit of RUNNING, the bot queues the same attempt again."""
     stand, a, _ = pair
     rq_job, queue, job = a.pop()
     claim = a.asks(job)

@@ -1,4 +1,4 @@
-"""The waiting requests in memory: equal to those in Redis after every change, and read in full only when needed."""
+"""The cached list of waiting requests: equal to Redis after every change, and read in full only when needed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOVES = st.lists(
 def test_the_list_in_memory_is_always_that_in_redis(
     connection: redis.Redis, moves: list[tuple[str, str]], remembered: int
 ) -> None:
-    """After any changes, by whomever, an amnesia among them, an old reader sees what a new one reads in full."""
+    """After any changes, a loss of Redis included, an old reader sees what a new one reads in full."""
     connection.flushall()
     reader, writer = Index(connection, KEYS), Index(connection, KEYS)
     usual, waiting.MAX_CHANGES = waiting.MAX_CHANGES, remembered
@@ -48,10 +48,10 @@ def test_the_list_in_memory_is_always_that_in_redis(
         waiting.MAX_CHANGES = usual
 
 
-def test_a_look_at_which_nothing_has_changed_gives_the_same_and_a_change_reads_one_line(
+def test_an_unchanged_list_is_reused_and_a_change_reads_one_line(
     connection: redis.Redis,
 ) -> None:
-    """Ten thousand lines are not read again for one of them."""
+    """After a change of one waiting request, the index does not read all the others again."""
     index = Index(connection, KEYS)
     index.put(*(IndexEntry(path=f"p{number}", state="waiting", submitted=number) for number in range(50)))
     before = index.waiting()
@@ -65,9 +65,9 @@ def test_a_look_at_which_nothing_has_changed_gives_the_same_and_a_change_reads_o
 
 
 def test_costs_count_once_for_a_day_and_for_ever_by_request(connection: redis.Redis) -> None:
-    """An attempt counts under its id; after a day only its request remembers, until that is closed.
+    """An attempt's cost counts once by its id; after a day it counts only for its request, until that is closed.
 
-    It counts no second time, should its end be looked at again after an outage of days.
+    It does not count again if its end is synced once more after an outage of days.
     """
     measures = Measures(connection, KEYS)
     cost = Cost("attempt-1", "p", "small", "ada", 100.0, ended=1_000.0)
@@ -88,7 +88,7 @@ def test_costs_count_once_for_a_day_and_for_ever_by_request(connection: redis.Re
 
 
 def test_only_the_last_measurements_count(connection: redis.Redis) -> None:
-    """Durations and experience keep the newest of each kind."""
+    """The board keeps only the newest 60 durations and waits of each kind."""
     measures = Measures(connection, KEYS)
     for seconds in range(100):
         measures.learn("x", 33, seconds)
@@ -99,7 +99,7 @@ def test_only_the_last_measurements_count(connection: redis.Redis) -> None:
 
 
 def job(number: int) -> EvaluationJob:
-    """A message."""
+    """Return the job message of attempt `number`."""
     return EvaluationJob(
         board="demo",
         attempt=f"0123456789ab-aaaaaaaa-{number}",
@@ -114,7 +114,7 @@ def job(number: int) -> EvaluationJob:
 
 
 def test_a_job_can_be_recalled_until_somebody_takes_it(connection: redis.Redis) -> None:
-    """Out of the list it is gone, and may be put again; what is not there cannot be recalled."""
+    """A recalled job can be queued again; a job that is not in the queue cannot be recalled."""
     queued = job(1)
     assert jobs.enqueue(connection, "small", queued, timeout=10)
     assert jobs.queued_attempts(connection, ["small", "large"]) == {queued.attempt: "small"}
@@ -127,7 +127,7 @@ def test_a_job_can_be_recalled_until_somebody_takes_it(connection: redis.Redis) 
 
 
 def test_a_worker_looks_first_where_a_job_lies_longest(connection: redis.Redis) -> None:
-    """No tier starves beside another that is filled again and again; empty queues come last."""
+    """Queues are ordered by the age of their oldest job, so that no tier starves; empty queues come last."""
     queues = [jobs.queue(connection, name) for name in ("small", "medium", "large")]
     jobs.enqueue(connection, "large", job(1), timeout=10)
     jobs.enqueue(connection, "small", job(2), timeout=10)

@@ -1,4 +1,4 @@
-"""Deliveries: stored before they are acknowledged, counted once, and never able to do harm."""
+"""Webhook deliveries: stored before they are acknowledged, counted once, and harmless whatever they hold."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEYS = Keys("demo")
 
 
 def payload(**changes: Any) -> dict[str, Any]:
-    """A commit on main of the requests repo."""
+    """Return the body of a delivery about a commit on main of the requests repo."""
     return {
         "event": {"action": "update", "scope": "repo.content"},
         "repo": {"type": "dataset", "name": "board/requests", "id": "a" * 24, "private": False},
@@ -35,7 +35,7 @@ def payload(**changes: Any) -> dict[str, Any]:
 
 
 def post(web: httpx2.Client, body: object, *, secret: str | None = SECRET, delivery: str | None = None) -> int:
-    """Send a delivery; the status of the answer."""
+    """Send a delivery, and return the status of the answer."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
     headers |= {"x-webhook-secret": secret} if secret is not None else {}
@@ -44,7 +44,7 @@ def post(web: httpx2.Client, body: object, *, secret: str | None = SECRET, deliv
 
 
 def counts(connection: redis.Redis) -> dict[str, int]:
-    """What became of the deliveries so far."""
+    """Return the number of deliveries by verdict."""
     return {name.decode(): int(n) for name, n in connection.hgetall(KEYS.inbox_counts).items()}
 
 
@@ -61,7 +61,7 @@ def test_a_delivery_is_stored_and_marks_the_repo(web: httpx2.Client, connection:
 def test_the_same_delivery_five_times_counts_once(
     web: httpx2.Client, connection: redis.Redis, delivery: str | None, marks: bytes
 ) -> None:
-    """Repeats are acknowledged and not kept; without an id, one that looks the same may be news, so it marks again."""
+    """Repeats are acknowledged and not stored; without an id a repeat marks its key again, because it may be news."""
     for _ in range(5):
         assert post(web, payload(), delivery=delivery) == 202
     assert connection.xlen(KEYS.inbox) == 1
@@ -74,7 +74,7 @@ def test_the_same_delivery_five_times_counts_once(
 def test_who_does_not_know_the_secret_leaves_no_trace(
     web: httpx2.Client, connection: redis.Redis, secret: str | None, status: int
 ) -> None:
-    """Without the secret nothing is stored, counted or marked."""
+    """Without the right secret the server answers 401 or 403, and stores, counts and marks nothing."""
     assert post(web, payload(), secret=secret) == status
     assert connection.dbsize() == 0
 
@@ -106,14 +106,14 @@ def test_two_secrets_are_good_while_they_are_rotated(web: httpx2.Client) -> None
 def test_whatever_it_holds_a_delivery_is_acknowledged_kept_and_counted(
     web: httpx2.Client, connection: redis.Redis, body: object, verdict: str
 ) -> None:
-    """Malformed, unknown and irrelevant deliveries get 2xx, and are kept under a word that says what they were."""
+    """Malformed, unknown and irrelevant deliveries are answered 202, stored, and counted under a verdict."""
     assert post(web, body) == 202
     assert counts(connection) == {verdict: 1}
     assert connection.xlen(KEYS.inbox) == 1
 
 
 def test_a_body_over_the_limit_is_cut_off_and_not_kept(web: httpx2.Client, connection: redis.Redis) -> None:
-    """What is larger than any delivery is refused while it is read."""
+    """The server answers 413 to a body over the limit, and stores nothing."""
     assert post(web, b"x" * 100_001) == 413
     assert connection.dbsize() == 0
 
@@ -165,7 +165,7 @@ def test_health_says_what_is_missing(web: httpx2.Client, connection: redis.Redis
 
 
 def test_health_says_when_deliveries_cannot_be_stored(web: httpx2.Client, connection: redis.Redis) -> None:
-    """Redis answers and refuses to write: deliveries get 503, and so does `/readyz`, until it takes them again."""
+    """While Redis refuses to write, deliveries and `/readyz` are answered 503; afterwards both succeed again."""
     connection.hset(KEYS.hub_state, "answered", 3e12)
     connection.config_set("maxmemory", 1)
     try:
@@ -182,7 +182,7 @@ def test_health_says_when_deliveries_cannot_be_stored(web: httpx2.Client, connec
 def test_a_queue_server_that_is_silent_costs_the_sender_two_seconds(
     web: httpx2.Client, connection: redis.Redis
 ) -> None:
-    """The sender hears 503 soon, and its delivery is taken when the server answers again."""
+    """The sender gets a 503 within seconds, and its delivery is stored when the queue server answers again."""
     assert post(web, payload(), delivery="before") == 202
     connection.client_pause(60_000, all=False)
     try:

@@ -1,4 +1,4 @@
-"""Buttons on pages: commands of threads, with the same rules and records, over HTTP with a Hub and running syncs."""
+"""Buttons on pages: the commands of threads, with the same rules and records, over HTTP with running syncs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """One board for all tests here; each has a request of its own."""
+    """One board for all tests of this file; each test has a request of its own."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
         signing(tmp_path_factory.mktemp("buttons"), connection, valkey.url, probe) as opened,
@@ -56,7 +56,7 @@ def shown(answer: httpx2.Response) -> str:
 
 
 def submitted(site: SignInSite, precision: str) -> str:
-    """The page of a request of Ada's that waits at this precision."""
+    """Submit a request at this precision, wait until it waits in the queue, and return its path."""
     path = f"ada/good_eval_request_False_{precision}_Original.json"
     site.stand.submit("ada/good", path=path, precision=precision)
     site.stand.context.mark("requests")
@@ -88,13 +88,13 @@ def fields_of(page: httpx2.Response, verb: str) -> dict[str, str]:
 
 
 def press(browser: Browser, page: httpx2.Response, verb: str, **fields: str) -> httpx2.Response:
-    """Press the button of `verb`; the page with its answer, once there is one."""
+    """Press the button of `verb`, and return the page with its answer."""
     response = browser.post("/act", data={**fields_of(page, verb), **fields})
     return answered(browser, response) if response.status_code == 303 else response
 
 
 def answered(browser: Browser, response: httpx2.Response) -> httpx2.Response:
-    """The page with the answer to a command."""
+    """Wait until a command is answered, and return the page with the answer."""
 
     def known() -> httpx2.Response | None:
         page = browser.get(response.headers["location"])
@@ -104,13 +104,13 @@ def answered(browser: Browser, response: httpx2.Response) -> httpx2.Response:
 
 
 def decisions(site: SignInSite, verb: str, path: str) -> list[Any]:
-    """The decisions about a request that are on record, newest first."""
+    """Return the recorded decisions about a request, newest first."""
     listed = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
     return [decision for decision in listed if decision["verb"] == verb and path in decision["requests"]]
 
 
 def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> None:
-    """The page tells that it is done and for what; two clicks are one decision; it names the person and the reason."""
+    """Two clicks of an owner on the button to cancel make one decision, on record with the person and their role."""
     path, ada = submitted(site, "float32"), signed_in(site, "ada")
     page = ada.get("/models/ada/good")
     assert buttons(page) == buttons(ada.get(f"/requests/{path}")) == {"cancel"}
@@ -130,7 +130,7 @@ def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> Non
 
 
 def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> None:
-    """A stranger, and a visitor without an account, see none; a form that they make up is refused and recorded."""
+    """A person without rights and a visitor see no buttons; a forged form is refused and recorded."""
     path = submitted(site, "float16")
     for browser in (site.browser(), bob := signed_in(site, "bob")):
         for page in (f"/requests/{path}", "/models/ada/good", "/flags", "/threads-waiting"):
@@ -160,7 +160,7 @@ def test_a_stranger_sees_no_button_and_can_give_no_command(site: SignInSite) -> 
 
 
 def test_who_may_write_to_models_of_an_organisation_sees_the_buttons_of_an_owner(site: SignInSite) -> None:
-    """As soon as a sync has asked the Hub; a person without a role there does not, and neither does one who reads."""
+    """A member with write access to an organisation sees an owner's buttons once a sync has asked the Hub."""
     context, accounts = site.stand.context, site.stand.hub.state.accounts
     path = "board/owned_eval_request_False_float32_Original.json"
     standing = RequestSnapshot(status="PENDING", time=clock.now())
@@ -182,8 +182,8 @@ def test_who_may_write_to_models_of_an_organisation_sees_the_buttons_of_an_owner
     context.index.drop(path)
 
 
-def test_two_maintainers_who_decide_at_once_are_told_what_holds(site: SignInSite) -> None:
-    """The second is told that it is so already; a reason that is missing is asked for; the hold is lifted again."""
+def test_the_second_of_two_equal_decisions_changes_nothing(site: SignInSite) -> None:
+    """If two maintainers hold a request, the second is told that nothing was changed; a hold needs a reason."""
     path, mia, olaf = submitted(site, "bfloat16"), signed_in(site, "mia"), signed_in(site, "olaf")
     wait_until(lambda: 'href="/maintain"' in olaf.get("/").text, seconds=120)
     page, other = mia.get(f"/requests/{path}"), olaf.get(f"/requests/{path}")
@@ -199,7 +199,7 @@ def test_two_maintainers_who_decide_at_once_are_told_what_holds(site: SignInSite
 
 
 def test_a_cancelled_request_is_relaunched_and_resubmitted_by_buttons(site: SignInSite) -> None:
-    """By a maintainer: it waits again; the same commit once more is refused with what to do."""
+    """A maintainer's button makes a cancelled request wait again; resubmitting an unknown revision is refused."""
     path, mia = submitted(site, "8bit"), signed_in(site, "mia")
     assert "Done." in shown(press(mia, mia.get(f"/requests/{path}"), "cancel"))
     wait_until(lambda: state(site, path) == "cancelled", seconds=120)
@@ -211,7 +211,7 @@ def test_a_cancelled_request_is_relaunched_and_resubmitted_by_buttons(site: Sign
 
 
 def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSite) -> None:
-    """The plan waits on the page of waiting threads; of two who approve it, both are told that it is done."""
+    """An owner's proposal to remove is listed as waiting; two maintainers who approve it both see that it is done."""
     path = submitted(site, "4bit")
     ada, mia, olaf = (signed_in(site, name) for name in ("ada", "mia", "olaf"))
     press(ada, ada.get(f"/requests/{path}"), "cancel")
@@ -240,8 +240,10 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSi
     wait_until(lambda: "restore" not in buttons(mia.get(f"/requests/{path}")), seconds=120)
 
 
-def test_a_sync_that_died_after_the_effect_tells_the_same(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run again, a command that had its effect is told as done, and there is one decision."""
+def test_a_command_whose_sync_runs_twice_is_answered_and_recorded_once(
+    site: SignInSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a sync runs again after the command's effect, the answer is the same and there is one decision."""
     path, context = submitted(site, "GPTQ"), site.stand.context
     mailbox = Mailbox(context.redis, context.keys, PageCommand, PageCommandResult)
     command = PageCommand(
@@ -268,7 +270,7 @@ def test_a_sync_that_died_after_the_effect_tells_the_same(site: SignInSite, monk
 
 
 def appeal_and_uphold(stand: FlagBoardDriver, thread: str) -> None:
-    """The owner appeals once, a maintainer upholds the flag, and a later appeal opens the discussion again."""
+    """Have the owner appeal once, a maintainer uphold the flag, and a later appeal open the discussion again."""
     mia, bob, ada = (Person(stand.context.hub.user(name).id, name) for name in ("form", "bob", "ada"))
     appealing = {"model": "ada/plain", "reason": "its <b>card</b> says so"}
     assert given(stand, bob, "appeal", appealing).allowed is False
@@ -287,7 +289,7 @@ def appeal_and_uphold(stand: FlagBoardDriver, thread: str) -> None:
 
 
 def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: Valkey, probe: Probe) -> None:
-    """The flag has a discussion, and the record names no thread; others can dismiss and flag nothing by a button."""
+    """A maintainer's flag gets a discussion and recorded decisions; other people can neither flag nor unflag."""
     with LocalHub(tmp_path / "hub", flags_world()) as hub, no_flags(hub, valkey, probe) as stand:
         mia, bob = (Person(stand.context.hub.user(name).id, name) for name in ("form", "bob"))
         flagging = {"category": "merge", "models": "ada/plain", "reason": "its card does not say that it is one"}
@@ -318,7 +320,7 @@ def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: V
 
 
 def given(stand: FlagBoardDriver, person: Person, verb: str, arguments: dict[str, str], **more: str) -> Any:
-    """The answer to a command that `person` gives by a button, once all that follows from it is done."""
+    """Give a command by a button as `person`, do all that follows from it, and return the answer."""
     command = PageCommand(
         person_id=person.id,
         person_name=person.name,

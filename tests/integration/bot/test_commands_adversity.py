@@ -1,4 +1,4 @@
-"""What happens to commands when threads and comments change under them."""
+"""Commands whose threads and comments change while the bot runs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.board.pull_requests import propose
 
 @pytest.fixture
 def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
-    """Verbs that are counted, and that die."""
+    """Adds test verbs: one that counts its effects, and some that fail."""
     return add_test_verbs(monkeypatch)
 
 
@@ -36,7 +36,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
 
 @pytest.mark.parametrize("what", ["closed", "locked", "deleted", "no pull request any more"])
 def test_a_thread_that_changes_while_a_command_is_done(stand: BoardDriver, bell: CountedVerb, what: str) -> None:
-    """The command has its effect once and is recorded, and the thread comes to rest."""
+    """A command whose thread is closed, locked or deleted meanwhile has its effect once and is recorded."""
     talk, threads = Discussion(stand), stand.hub.state.threads
     if what == "no pull request any more":
         talk.number, _ = propose(stand, {"notes.txt": b"x"})
@@ -66,8 +66,8 @@ def test_a_thread_that_changes_while_a_command_is_done(stand: BoardDriver, bell:
     assert len(decisions(stand)) == 1
 
 
-def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: BoardDriver, bell: CountedVerb) -> None:
-    """In a locked thread of a Space that is not ours a command waits, and is done once we may speak."""
+def test_a_command_in_a_locked_thread_waits_until_it_is_unlocked(stand: BoardDriver, bell: CountedVerb) -> None:
+    """In a locked thread of a Space that the bot does not own, a command has no effect until the thread is unlocked."""
     stand.context.board = stand.context.board.model_copy(
         update={"repos": stand.context.board.repos.model_copy(update={"community": "ada/place"})}
     )
@@ -95,10 +95,8 @@ def test_where_the_hub_lets_us_not_speak_nothing_is_done(stand: BoardDriver, bel
 
 
 @pytest.mark.parametrize("how", ["hidden", "edited"])
-def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
-    stand: BoardDriver, bell: CountedVerb, how: str
-) -> None:
-    """The bot dies at it; meanwhile its words are taken back. What is written there now is not run."""
+def test_a_comment_that_changes_after_a_crash_is_not_run_again(stand: BoardDriver, bell: CountedVerb, how: str) -> None:
+    """If a command's comment is edited or hidden after the bot crashed in it, the bot replies so and runs nothing."""
     talk = Discussion(stand)
 
     def die() -> None:
@@ -124,7 +122,7 @@ def test_a_comment_that_changes_before_its_effect_is_known_runs_no_more(
 
 
 def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver, bell: CountedVerb) -> None:
-    """Hidden comments run nothing, nor do those of a thread that was deleted."""
+    """The bot runs no command of a hidden comment or of a deleted thread."""
     talk, other = Discussion(stand), Discussion(stand)
     for discussion in (talk, other):
         comment = stand.ada.comment_discussion(REQUESTS, discussion.number, comment="/bell", repo_type="dataset")
@@ -139,7 +137,7 @@ def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver,
 
 
 def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: BoardDriver, bell: CountedVerb) -> None:
-    """The longest comment that the Hub takes is read to its end; of many commands the first few are run."""
+    """The bot reads the longest comment to its end; of many commands in a comment it runs the first few."""
     talk = Discussion(stand)
     line = "Hello, this is a line.\n"
     talk.say(line * ((MAX_COMMENT - 20) // len(line)) + "\n\n/bell")
@@ -155,7 +153,7 @@ def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: Boar
 def test_a_reply_that_would_be_too_long_says_so(
     stand: BoardDriver, bell: CountedVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What does not fit into a comment is left out, and the rest of the reply told."""
+    """The bot leaves out an answer that does not fit into a comment, says so, and posts the rest of the reply."""
     monkeypatch.setattr(bell, "act", lambda _cause: Answer(Safe("word " * 20_000)))
     reply = Discussion(stand).ask("/bell\n/help help")
     assert "does not fit into one comment" in reply
@@ -164,7 +162,7 @@ def test_a_reply_that_would_be_too_long_says_so(
 
 
 def test_a_command_that_fails_does_not_hold_up_those_after_it(stand: BoardDriver, bell: CountedVerb) -> None:
-    """One dies of a mistake of ours, one is refused by the Hub: who wrote later gets an answer all the same."""
+    """After a command that crashes and one that the Hub refuses, the bot still answers a later command."""
     talk = Discussion(stand)
     for text in ("/crash", "/conflict", "/bell"):
         stand.ada.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")

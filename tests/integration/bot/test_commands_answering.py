@@ -18,18 +18,18 @@ from tests.support.board.discussion import Discussion
 
 
 class Bell:
-    """A verb that does something that can be counted, and knows by the comment's id whether it did."""
+    """A test verb that counts its effects and acts once for each comment id."""
 
     def __init__(self) -> None:
         self.rung: list[str] = []
         self.dies = False
 
     def run(self, call: Call) -> Answer:
-        """Ring once for each comment."""
+        """Return an answer whose effect is `ring`."""
         return Answer(Safe("Ringing."), act=lambda: self.ring(call.cause))
 
     def ring(self, cause: str) -> Answer:
-        """The effect."""
+        """Record the comment's id once; raise if `dies` is set."""
         if self.dies:
             raise RuntimeError("killed")
         if cause not in self.rung:
@@ -48,7 +48,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
 
 
 def test_a_command_is_answered_once_and_has_its_effect_once(stand: BoardDriver, bell: Bell) -> None:
-    """However often the thread is looked at, also after Redis was lost, there is one reply, and one effect."""
+    """A command gets one reply and takes effect once, even if its thread is synced again and Redis is lost."""
     talk = Discussion(stand)
     comment = talk.say("Please:\n/bell")
     for _ in range(3):
@@ -64,7 +64,7 @@ def test_a_command_is_answered_once_and_has_its_effect_once(stand: BoardDriver, 
 
 
 def test_a_bot_that_dies_between_reply_and_effect_goes_on_where_it_was(stand: BoardDriver, bell: Bell) -> None:
-    """The reply that says what is going to be done stays, is not doubled, and is made true by the next look."""
+    """If the bot dies before a command's effect, the next sync carries it out and edits the reply that exists."""
     talk = Discussion(stand)
     bell.dies = True
     talk.say("/bell")
@@ -79,7 +79,7 @@ def test_a_bot_that_dies_between_reply_and_effect_goes_on_where_it_was(stand: Bo
 
 
 def test_several_commands_of_a_comment_get_one_reply(stand: BoardDriver, bell: Bell) -> None:
-    """Each of them is quoted and answered in it; those beyond the limit are said to be left out."""
+    """One reply answers all commands of a comment, and states the limit beyond which commands are left out."""
     talk = Discussion(stand)
     talk.say("/bell\n/help bell\n/bel\n/alarm\n/help a b\n/bell")
     (reply,) = talk.replies()
@@ -88,8 +88,8 @@ def test_several_commands_of_a_comment_get_one_reply(stand: BoardDriver, bell: B
     assert len(bell.rung) == 1
 
 
-def test_what_is_spoken_about_is_no_command(stand: BoardDriver, bell: Bell) -> None:
-    """Code, quotes, lists, headings, HTML comments, and words that are like no verb get no answer."""
+def test_commands_in_code_quotes_lists_and_headings_are_not_run(stand: BoardDriver, bell: Bell) -> None:
+    """Commands in code, quotes, lists, headings or HTML comments, and lines that resemble no verb, get no reply."""
     talk = Discussion(stand)
     talk.say(
         "> /bell\n\n- /bell\n\n```\n/bell\n```\n\n    /bell\n\n# /bell\n\n<!--\n/bell\n-->\n\n/etc/passwd\n\n`/bell`"
@@ -99,7 +99,7 @@ def test_what_is_spoken_about_is_no_command(stand: BoardDriver, bell: Bell) -> N
 
 
 def test_the_bots_own_words_are_no_commands(stand: BoardDriver, bell: Bell) -> None:
-    """A reply that quotes a command is not answered, nor is a comment that imitates one of our markers believed."""
+    """The bot does not answer its own reply, which quotes a command; a user's comment with a forged marker is run."""
     talk = Discussion(stand)
     first = talk.say("/help")
     forged = f"<!-- steward:1 demo answer {first} -->\n/bell"
@@ -109,7 +109,7 @@ def test_the_bots_own_words_are_no_commands(stand: BoardDriver, bell: Bell) -> N
 
 
 def test_an_edited_comment_runs_nothing(stand: BoardDriver, bell: Bell) -> None:
-    """What is edited into a comment has no effect, and its author is told how to have one."""
+    """A command that an edit adds to a comment is not run, and the bot replies that the comment was edited."""
     talk = Discussion(stand)
     comment = talk.say("Hello")
     stand.ada.edit_discussion_comment(REQUESTS, talk.number, comment, new_content="/bell", repo_type="dataset")
@@ -120,7 +120,7 @@ def test_an_edited_comment_runs_nothing(stand: BoardDriver, bell: Bell) -> None:
 
 
 def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: Bell) -> None:
-    """A person is refused, allowed once listed as maintainer, and refused again at once when removed from the list."""
+    """A user may use a maintainer's verb only while the board lists their id; their name in the list does not count."""
     talk = Discussion(stand)
     ada = stand.context.hub.user("ada").id
     talk.say("/alarm")
@@ -138,7 +138,7 @@ def test_a_maintainer_is_known_by_id_and_read_afresh(stand: BoardDriver, bell: B
 def test_commands_beyond_the_hourly_limit_are_not_run(
     stand: BoardDriver, bell: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the hourly limit a command is not run, and its author is told when to come back."""
+    """Beyond the hourly limit a command is not run, and the reply states the limit."""
     monkeypatch.setattr("bot.threads.limits.MAX_COMMANDS", 2)
     talk = Discussion(stand)
     for _ in range(3):
@@ -148,7 +148,7 @@ def test_commands_beyond_the_hourly_limit_are_not_run(
 
 
 def test_a_command_costs_few_calls_however_long_its_thread(stand: BoardDriver, bell: Bell) -> None:
-    """Reading, replying and editing are what an answer costs, in a thread of five comments or of many."""
+    """An answer takes at most six Hub calls, and no more in a thread with 40 further comments."""
     talk = Discussion(stand)
     talk.say("/bell")
     stand.calls.clear()

@@ -1,6 +1,6 @@
-"""Commands that want opposite things at the same moment, and a bot that dies between effect and reply.
+"""Conflicting commands at the same moment, and a bot that dies between a command's effect and its reply.
 
-`make matrices` has all cases, `make test` some.
+`make matrices` runs all cases, `make test` some.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pytestmark = one_in(2)
 
 @pytest.fixture
 def waiting_request(stand: BoardDriver) -> str:
-    """A request that waits, on a board whose maintainer is the form's account; its path."""
+    """The path of a waiting request, on a board whose maintainer is the form's account."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     path = stand.submit("ada/good", sender="ada")
@@ -33,10 +33,10 @@ def waiting_request(stand: BoardDriver) -> str:
 
 
 @pytest.mark.parametrize("threads", first(1, [2, 1]))
-def test_of_two_who_want_opposite_things_the_second_is_told(
+def test_the_second_of_two_conflicting_commands_is_refused(
     stand: BoardDriver, waiting_request: str, threads: int
 ) -> None:
-    """Ada withdraws a request and a maintainer puts it on hold at the same moment: the file says the first."""
+    """If Ada cancels a request just before a maintainer holds it, it ends cancelled and the later replies say so."""
     talks = [Discussion(stand) for _ in range(threads)]
     stand.ada.comment_discussion(REQUESTS, talks[0].number, comment="/cancel ada/good mine", repo_type="dataset")
     stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/hold ada/good no", repo_type="dataset")
@@ -56,7 +56,7 @@ def test_of_two_who_want_opposite_things_the_second_is_told(
 
 
 def test_hold_and_unhold_and_hold_again_at_once(stand: BoardDriver, waiting_request: str) -> None:
-    """Three in a row before anything is committed: the last one stands."""
+    """Of several `/hold` and `/unhold` before anything is committed, the last one is written to the request file."""
     talk = Discussion(stand)
     for text in ("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/hold ada/good one"):
         stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
@@ -79,10 +79,10 @@ def test_hold_and_unhold_and_hold_again_at_once(stand: BoardDriver, waiting_requ
         ],
     ),
 )
-def test_the_last_one_stands_also_where_it_wants_what_the_first_wanted(
+def test_the_last_of_several_commands_decides_even_if_it_repeats_the_first(
     stand: BoardDriver, waiting_request: str, texts: tuple[str, ...], fact: str, *, stands: bool
 ) -> None:
-    """A file with facts of ours is, byte for byte, what it was before, once a decision is taken back."""
+    """The last of several opposite commands decides, also where a reversal restores the file byte for byte."""
     stand.put(waiting_request, json.dumps({**stand.file(waiting_request), "steward": {"submitter": "ada"}}).encode())
     settle(stand)
     talk = Discussion(stand)
@@ -104,7 +104,7 @@ def test_pause_and_resume_at_once(stand: BoardDriver, waiting_request: str) -> N
 
 
 def test_approve_and_reject_at_once(stand: BoardDriver, waiting_request: str) -> None:
-    """The first decides about the pull request, and the second is told what became of it."""
+    """`/approve` merges a pull request; the reply to a `/reject` right after it says that it is already merged."""
     path = "ada/good_eval_request_False_float16_Original.json"
     number, head = propose(stand, {path: fields(stand, precision="float16")})
     look(stand, number)
@@ -137,7 +137,7 @@ EFFECTS = [
 def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
     stand: BoardDriver, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ) -> None:
-    """After a death between effect and reply, the author reads that it was done, and the edit is made once."""
+    """If the bot dies between a command's effect and its reply, it later replies once without repeating the effect."""
     died: list[str] = []
     before = {"/unhold ada/good": "/hold ada/good no", "/resume board": "/pause board no"}.get(text)
     if before is not None:

@@ -1,4 +1,4 @@
-"""What an answer costs in calls to the Hub: each verb, and threads that are long."""
+"""How many Hub calls an answer takes: for each verb, and in long threads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.board.pull_requests import fields, look, propose
 MOST = 6
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 CHECKED = 4
-"""Calls more where a model is checked: what the Hub says of it, its config and its tokenizer."""
+"""Further calls where a model is checked: its facts on the Hub, its config and its tokenizer."""
 
 
 def calls_of(stand: BoardDriver, talk: Discussion, text: str, who: HfApi) -> list[str]:
-    """The routes of the calls that it takes to answer `text`, when nothing about `who` is remembered."""
+    """Post `text` as `who`, about whom nothing is cached; return the routes of the calls that the answer takes."""
     for kind in ("user", "role"):
         for key in stand.context.redis.scan_iter(f"*:person:{kind} *"):
             stand.context.redis.delete(key)
@@ -56,7 +56,7 @@ def talk(stand: BoardDriver) -> Discussion:
 def test_every_command_costs_few_calls(
     stand: BoardDriver, talk: Discussion, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Six at most, with who may read from the Hub; but for the verbs that check a model, which takes its own."""
+    """Each verb takes at most six Hub calls, roles included; verbs that check a model may take four more."""
     waits, failed = "ada/good precision=float16", "ada/good precision=float32"
     costs = {
         text: len(calls_of(stand, talk, text, who))
@@ -111,10 +111,10 @@ def redis_calls(stand: BoardDriver) -> int:
     return int(stand.context.redis.info("stats")["total_commands_processed"])
 
 
-def test_a_decision_about_a_pull_request_costs_what_its_care_takes(
+def test_a_decision_about_a_pull_request_costs_few_calls(
     stand: BoardDriver, talk: Discussion, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Refusing and closing cost six calls at most; a merge is looked at before and after, which takes twice as many."""
+    """A refused `/approve` and a `/reject` take at most six Hub calls; a merge, checked before and after, twelve."""
     path = "ada/good_eval_request_False_bfloat16_Original.json"
     number, head = propose(stand, {path: fields(stand, precision="bfloat16")})
     other, _ = propose(stand, {"notes.txt": b"x"})

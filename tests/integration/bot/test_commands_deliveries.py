@@ -1,4 +1,4 @@
-"""Deliveries that come again and again, in any order, ours among them: one answer to each comment, and no loop."""
+"""Webhook deliveries that are repeated and shuffled: the bot answers each comment once, and no loop starts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Rung = list[str]
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[tuple[BoardDriver, Rung]]:
-    """A board that runs, and the causes of every `/bell` that was rung on it."""
+    """A running board, and the causes of each `/bell` that took effect on it."""
     rung: Rung = []
 
     def run(call: Call) -> Answer:
@@ -48,27 +48,27 @@ def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 
 def opened(stand: BoardDriver, post: str) -> int:
-    """The number of a discussion that Ada opens."""
+    """Open a discussion as Ada, and return its number."""
     return int(stand.ada.create_discussion(REQUESTS, "Talk", description=post, repo_type="dataset").num)
 
 
 def comments(stand: BoardDriver, number: int) -> tuple[Comment, ...]:
-    """All that is said in it."""
+    """All comments of the discussion."""
     return stand.context.hub.thread(stand.context.requests, number).comments
 
 
 def ours(stand: BoardDriver, number: int) -> list[str]:
-    """What the bot said in it."""
+    """The bot's comments in the discussion."""
     return [comment.text for comment in comments(stand, number) if comment.author_name == "steward-bot"]
 
 
 def is_calm(stand: BoardDriver) -> bool:
-    """Whether every delivery has come, and all that it marked is done."""
+    """Whether all deliveries have arrived and no dirty key is left."""
     return stand.hub.state.webhooks.drain(0.0) and len(stand.context.dirty) == 0
 
 
 def deliveries(stand: BoardDriver, *, by: str) -> list[tuple[str, OutgoingDelivery]]:
-    """The deliveries about comments of the account `by`, and where they go."""
+    """The webhook deliveries about comments of the account `by`, each with the address it goes to."""
     webhooks, name = stand.hub.state.webhooks, stand.hub.state.accounts.by_name(by)
     assert name is not None
     logged = [
@@ -84,7 +84,7 @@ def deliveries(stand: BoardDriver, *, by: str) -> list[tuple[str, OutgoingDelive
 
 
 def again(sent: list[tuple[str, OutgoingDelivery]], times: int) -> None:
-    """Deliver each of them so many times more, shuffled, four at a time: with its own id, with another, with none."""
+    """Send each delivery `times` times more, shuffled, four at once: with its own id, another id, or none."""
     assert sent
     posts = []
     for url, delivery in sent:
@@ -129,10 +129,10 @@ def test_the_bots_own_comments_cause_no_calls(live: tuple[BoardDriver, Rung]) ->
     assert stand.calls == []
 
 
-def test_a_bot_that_answers_each_of_our_comments_falls_silent_with_us(
+def test_the_hourly_limit_ends_a_loop_with_another_bot(
     live: tuple[BoardDriver, Rung], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It writes a command whenever we said something: after a few rounds it is told so, and hears no more."""
+    """If another bot answers each reply with a command, Steward states the hourly limit once and stops replying."""
     stand, _ = live
     monkeypatch.setattr(limits, "MAX_COMMANDS", 3)
     number, rounds = opened(stand, "Two bots meet."), 0

@@ -1,6 +1,6 @@
-"""A hundred hostile texts in comments, titles, posts, file fields and logs: nothing but text comes of them.
+"""A hundred hostile texts in comments, titles, posts, file fields and logs: the bot shows them as plain text.
 
-`make test` writes a few as reasons, and every sixth to files and logs; `make matrices` more and all.
+`make test` uses a sample of them in each place, `make matrices` a larger one or all.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skel
 from tests.support.sizes import WHOLE
 
 FILED = TEXTS if WHOLE else TEXTS[::6]
-"""Those that stand in files and logs."""
+"""The texts that are written to files and logs."""
 SAID = TEXTS if WHOLE else TEXTS[::2]
-"""Those that people write in comments and titles."""
+"""The texts that people write in comments and titles."""
 REFUSED = TEXTS[:: 6 if WHOLE else 18]
-"""Those that make a request file one that is refused."""
+"""The texts in the fields of request files that the bot refuses."""
 HARMLESS = ("word", "two words", 'a "quoted word"')
 
 
 @pytest.fixture
 def quiet(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> BoardDriver:
-    """A board on which one person may give hundreds of commands, and where nothing runs."""
+    """A board without workers, on which one person may give thousands of commands."""
     monkeypatch.setattr("bot.threads.limits.MAX_COMMANDS", 10_000)
     monkeypatch.setattr("leaderboard.waiting_items.MAX_OF_AUTHOR", 10_000)
     form = stand.context.hub.user("form").id
@@ -42,7 +42,7 @@ def quiet(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> BoardDriver:
 def answers(
     stand: BoardDriver, talk: Discussion, texts: dict[str, str], who: HfApi | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Ada (or `who`) writes each comment, all before the bot looks; its key, and the bot's reply.
+    """Post all `texts` as Ada (or `who`), then sync the thread; yield the key of each text with the bot's reply.
 
     The comments are stored without HTTP: there are hundreds, and only the replies are tested here.
     """
@@ -61,12 +61,12 @@ def answers(
 
 
 def check(stand: BoardDriver, key: str, reply: str) -> None:
-    """The comment or reply under `key` holds no effect of a hostile text."""
+    """Assert that no hostile text has an effect in `reply`."""
     assert trouble(reply, hub=stand.hub.url) == [], f"{key!r}: {reply}"
 
 
-def test_in_a_command_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> None:
-    """As the argument of a command, in quotes or plain, as a model's name, and as the name of a verb."""
+def test_hostile_texts_in_commands_are_only_quoted(quiet: BoardDriver) -> None:
+    """A hostile argument, plain or in quotes, or a hostile verb does not change the structure of the reply."""
     talk = Discussion(quiet)
     plain = {f"plain {text}": f"/status {text}" for text in (*SAID, *HARMLESS)}
     quoted = {f"quoted {text}": f'/check "{text}"' for text in (*SAID, *HARMLESS)}
@@ -79,12 +79,12 @@ def test_in_a_command_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> No
     for key, reply in replies.items():
         check(quiet, key, reply)
         assert is_first_marker_alone(reply), key
-        if len(commands_in(commands[key])) == 1:  # what holds a command of its own has a section more
+        if len(commands_in(commands[key])) == 1:  # a text that contains a command gets a further section
             assert skeleton(reply) in shapes, f"{key!r}: {reply}"
 
 
-def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: BoardDriver) -> None:
-    """A maintainer's reason goes into the file, the thread and every answer about it, and stays one line of text."""
+def test_hostile_reasons_stay_text_wherever_they_are_shown(quiet: BoardDriver) -> None:
+    """A hostile reason of a hold has no effect in the replies to `/hold`, `/why` and `/status`, nor in any thread."""
     quiet.submit("ada/good", sender="ada")
     quiet.settle()
     talk = Discussion(quiet)
@@ -100,7 +100,7 @@ def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: BoardDriv
 
 
 def test_hostile_titles_and_posts_stay_text(quiet: BoardDriver) -> None:
-    """A thread with a hostile title and post gets a harmless answer or none, and is a row in the digest."""
+    """A thread with a hostile title and post gets a harmless answer or none, and at most one row in the digest."""
     for text in SAID:
         title = f"On {' '.join(text.split())}"[:190]
         post = f"{text}\n\nmy model ada/good failed" if len(text) % 2 else text
@@ -121,7 +121,7 @@ def test_hostile_titles_and_posts_stay_text(quiet: BoardDriver) -> None:
 
 
 def request_file(name: str, text: str) -> dict[str, Any]:
-    """A request that failed, with `text` in every field in which a stranger could have it."""
+    """A failed request with `text` in every field that an untrusted user can fill."""
     failure = {"cause": "nan-weights", "fault": "submission", "message": text, "advice": text}
     facts = {"attempt": 1, "first": 1, "spent": 1, "revision": text, "submitter": text, "failure": failure}
     defaults = {"model": f"ada/{name}", "status": "FAILED", "revision": text, "precision": "float32", "sender": text}
@@ -130,12 +130,12 @@ def request_file(name: str, text: str) -> dict[str, Any]:
 
 
 def outside_lists(reply: str) -> list[str]:
-    """The skeleton of a reply but for the lines of a log, of which there may be one or two."""
+    """The skeleton of a reply without the lines of the log, of which there may be one or two."""
     return [token for token in skeleton(reply) if "list_item" not in token and token != "code_inline"]
 
 
-def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: BoardDriver) -> None:
-    """In the fields of a request file, in what an attempt said when it died, and in the lines of its log."""
+def test_hostile_texts_in_files_and_logs_are_only_quoted(quiet: BoardDriver) -> None:
+    """A hostile text in a request's fields, its failure and its log does not change the structure of a reply."""
     context, bot, texts = quiet.context, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *FILED)
     names = {f"h{number:03}": text for number, text in enumerate(texts)}
     paths = {name: f"ada/{name}_eval_request_False_float32_Original.json" for name in names}
@@ -155,12 +155,12 @@ def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: BoardDriver) 
         assert len(replies) == len(names)
         for name, reply in replies.items():
             check(quiet, f"{verb} {names[name]}", reply)
-            if len(names[name]) < 500:  # a longer one is cut, or no failure at all
+            if len(names[name]) < 500:  # a longer text is cut, or its failure is not read
                 assert outside_lists(reply) == outside_lists(replies["h000"]), f"{verb} {names[name]!r}: {reply}"
 
 
-def test_a_file_that_is_refused_is_told_of_in_words(quiet: BoardDriver) -> None:
-    """Where fields cannot be what they say, the thread that tells so repeats them as text."""
+def test_the_thread_of_a_refused_file_quotes_its_fields_as_text(quiet: BoardDriver) -> None:
+    """The bot opens a thread about each file with impossible fields, in which they have no effect."""
     for number, text in enumerate(REFUSED):
         quiet.submit(f"ada/r{number}", sender=text, revision=text, base_model=text, model=text)
     quiet.settle()
@@ -171,7 +171,7 @@ def test_a_file_that_is_refused_is_told_of_in_words(quiet: BoardDriver) -> None:
 
 
 def test_names_of_people_are_no_more_than_names(quiet: BoardDriver) -> None:
-    """A reply names and links who wrote; a name that could not be one on the Hub is text."""
+    """A hostile text as the name of an author or of a model has no effect in a reply."""
     from bot.core.commands.answers import say
 
     for text in TEXTS:
@@ -181,7 +181,7 @@ def test_names_of_people_are_no_more_than_names(quiet: BoardDriver) -> None:
         check(quiet, text, sentences)
 
 
-def test_the_judge_sees_what_a_careless_template_would_let_through() -> None:
+def test_unescaped_hostile_texts_are_detected() -> None:
     """Most of the hostile texts have an effect if they are not escaped, so the tests above can fail."""
     achieved = [text for text in TEXTS if trouble(f"Reason: {text}\n\n{text}", hub="http://127.0.0.1")]
     assert len(achieved) >= 40

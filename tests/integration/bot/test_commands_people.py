@@ -1,4 +1,4 @@
-"""Who gives commands while accounts, rights, clocks and other bots change under them."""
+"""Commands while accounts, roles and clocks change, and while other bots write in the thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEEPERS = (MaintainingOrganisation(name="board", role="write"),)
 
 @pytest.fixture
 def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
-    """Verbs that are counted, and that die."""
+    """Test verbs whose effects are counted and can raise an exception."""
     return add_test_verbs(monkeypatch)
 
 
@@ -31,7 +31,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
 
 
 def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: CountedVerb) -> None:
-    """A deleted account's command is not run; a renamed maintainer stays one, and the new owner of the name is none."""
+    """A renamed maintainer keeps the role, the new owner of the name gets none, and a deleted account runs nothing."""
     state, talk = stand.hub.state, Discussion(stand)
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
@@ -52,7 +52,7 @@ def test_accounts_that_are_deleted_or_renamed(stand: BoardDriver, bell: CountedV
 
 
 def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver, bell: CountedVerb) -> None:
-    """The bot dies during the command, and its author is deleted meanwhile: the reply says that the bot stopped."""
+    """If the bot dies during a command and its author is deleted before the next sync, the reply says so."""
     talk, state = Discussion(stand), stand.hub.state
 
     def die() -> None:
@@ -70,7 +70,7 @@ def test_an_account_that_is_deleted_while_its_command_is_done(stand: BoardDriver
 
 
 def rename_account(stand: BoardDriver, old: str, new: str) -> None:
-    """The account `old` calls itself `new`, a name that is free, and what the bot cached of people has expired."""
+    """Rename the account `old` to `new`, a free name, and delete what the bot cached about people."""
     with stand.hub.state.database.write() as db:
         db.execute("UPDATE accounts SET name = ?, key = ? WHERE key = ?", (new, new, old))
     for key in stand.context.redis.keys("*person*"):
@@ -99,7 +99,7 @@ def test_a_submitter_is_known_by_id_whatever_the_name(stand: BoardDriver, redis_
 
 
 def test_an_owner_with_a_new_name_asks_for_the_rename_of_their_models(stand: BoardDriver) -> None:
-    """The Hub leads the model's old name to the new one, so its owner may propose the plan; no other person may."""
+    """A renamed owner can propose that requests follow a model to its new name; another user cannot."""
     stand.submit("ada/good", status="FAILED")
     stand.settle()
     rename_account(stand, "ada", "adele")
@@ -116,7 +116,7 @@ def test_an_owner_with_a_new_name_asks_for_the_rename_of_their_models(stand: Boa
 
 
 def test_an_account_that_takes_an_owners_name_is_no_owner(stand: BoardDriver) -> None:
-    """The owner submitted with an id: an older account that renames itself to their name owns nothing."""
+    """After an owner was renamed, an account that takes the former name gets no role; the owner keeps theirs."""
     talk = Discussion(stand)
     assert "shows its progress" in talk.ask("/submit ada/good precision=float32", stand.ada)
     stand.time += 600
@@ -130,7 +130,7 @@ def test_an_account_that_takes_an_owners_name_is_no_owner(stand: BoardDriver) ->
 
 
 def test_who_registers_a_name_anew_takes_over_nothing(stand: BoardDriver) -> None:
-    """An account with the name of a deleted one neither removes nor withdraws that one's model; its own it does."""
+    """An account with a deleted account's name cannot remove or cancel that account's model, but can cancel its own."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
     stand.submit("ada/good", sender="ada")
@@ -177,7 +177,7 @@ def test_who_lost_membership_a_second_ago_approves_nothing(stand: BoardDriver) -
 def test_a_bot_that_answers_ours_with_commands_is_left_alone(
     stand: BoardDriver, bell: CountedVerb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After so many commands it is told once, and then ignored, also after the hour is over: so there is no loop."""
+    """Beyond the hourly limit a bot gets one notice; the ignored commands are not run after the hour, new ones are."""
     monkeypatch.setattr(limits, "MAX_COMMANDS", 4)
     talk = Discussion(stand)
     talk.say("/bell", stand.bob)
@@ -223,7 +223,7 @@ def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: BoardDr
 def test_clocks_that_disagree_change_nothing(
     stand: BoardDriver, bell: CountedVerb, monkeypatch: pytest.MonkeyPatch, apart: float
 ) -> None:
-    """However far the Hub's clock is from ours, a command is run once, and its author held to the limit."""
+    """If the Hub's clock is hours or days off, each command is run once and the hourly limit still applies."""
     monkeypatch.setattr(limits, "MAX_COMMANDS", 3)
     stand.time += apart
     talk = Discussion(stand)

@@ -1,4 +1,4 @@
-"""The table of all commands, played on a running board: every reply, and every file afterwards.
+"""The table of commands by verb, place, state and role, run on a board: every reply, and every file afterwards.
 
 `make test` plays each command in each place and with each outcome, and in each place each state, at least once; `make
 matrices` plays all cells.
@@ -74,7 +74,7 @@ def test_each_command_has_the_reply_of_the_table(played: Table, cell: Cell) -> N
 
 
 def test_what_was_done_stands_in_the_files_and_nothing_else_does(played: Table) -> None:
-    """A request is changed where the table says so, and is as it was where it does not."""
+    """A request file is changed where the table says so, and otherwise keeps its status and its causes."""
     files = played.files()
     for cell in PLAYED:
         if cell.outcome in EFFECTS:
@@ -97,7 +97,7 @@ def test_pull_requests_are_merged_and_closed_as_the_table_says(played: Table) ->
 
 
 def test_every_decision_and_every_refusal_is_recorded(played: Table) -> None:
-    """For each command that decides something there is a file that says who, what, and whether they might."""
+    """The logs repo has one decision file for each command that decides something, and none for the others."""
     context = played.stand.context
     recorded = [file.path for file in context.hub.list_files(context.logs) if file.path.startswith("decisions/")]
     keys = Counter(path.rpartition("/")[2].partition("-")[0] for path in recorded)
@@ -136,5 +136,5 @@ def test_a_command_is_answered_within_a_second_whatever_waits(
     with capsys.disabled():
         shown = ", ".join(f"{seconds:.2f}" for seconds in times)
         print(f"\nanswered in {shown} s, with {waiting} of 1,000 syncs still waiting")
-    assert waiting > 100, "the syncs were done before the commands: nothing was shown"
+    assert waiting > 100, "the syncs ended before the commands, so nothing is tested"
     assert min(times) < 1.0

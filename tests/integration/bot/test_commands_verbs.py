@@ -1,4 +1,4 @@
-"""Each verb does what it says: through comments on a Hub of our own, down to the request file."""
+"""What each verb does, from a comment on a local Hub to the reply and the request file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def talk(stand: BoardDriver) -> Discussion:
 
 
 def test_status_tells_where_every_request_of_a_model_stands(stand: BoardDriver, talk: Discussion) -> None:
-    """The place of one that waits is told, and of an unknown model that there is none, with names like it."""
+    """`/status` shows the position of a waiting request; for an unknown model it suggests similar names."""
     stand.context.workers.leave("w")
     stand.submit("ada/good", sender="ada")
     stand.settle()
@@ -40,7 +40,7 @@ def test_status_tells_where_every_request_of_a_model_stands(stand: BoardDriver, 
 
 
 def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: BoardDriver, talk: Discussion) -> None:
-    """All that is known of a failure is in the reply, with the decisive lines of the log."""
+    """`/why` shows what happened, whose fault it was, the cause, the decisive lines of the log and what to do."""
     stand.failed(THEIRS, sender="ada")
     reply = talk.ask("/why ada/good")
     for words in (
@@ -70,7 +70,7 @@ def test_requests_of_one_model_can_be_told_apart(stand: BoardDriver, talk: Discu
 
 
 def test_check_lists_what_is_right_and_what_is_not(stand: BoardDriver, talk: Discussion) -> None:
-    """Nothing is submitted, and both lists are there."""
+    """`/check` of a model that fails lists the failed and the passed checks, and submits nothing."""
     assert "passes every check" in talk.ask("/check ada/good precision=float32")
     reply = talk.ask("/check ada/pickled precision=float32")
     assert "would not be accepted" in reply
@@ -79,7 +79,7 @@ def test_check_lists_what_is_right_and_what_is_not(stand: BoardDriver, talk: Dis
 
 
 def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: BoardDriver, talk: Discussion) -> None:
-    """The second time its submitter is told who can; the maintainer's command counts once, however often it is seen."""
+    """A submitter can relaunch a failed request once, a maintainer again; a second sync does not repeat a command."""
     path = stand.failed(THEIRS, sender="ada")
     stand.file(path)
     assert "a maintainer of this leaderboard, the model's owner or its submitter" in talk.ask(
@@ -96,7 +96,7 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: BoardDriver, 
 
 
 def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: BoardDriver, talk: Discussion) -> None:
-    """What only the file says by then goes on standing there, and counts when it is judged anew."""
+    """A relaunch after the loss of Redis keeps the submitter in the request file and in the index."""
     path = stand.failed(THEIRS, sender="ada")
     stand.context.redis.flushall()
     stand.settle()
@@ -141,7 +141,7 @@ def test_a_pause_is_refused_while_the_file_of_pauses_is_unreadable(
 
 
 def test_why_says_that_an_end_is_being_written(stand: BoardDriver, talk: Discussion) -> None:
-    """It may have failed: nothing is said to be fine before the file says how it ended."""
+    """While the file does not yet say how an evaluation ended, `/why` says only that it has just ended."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
@@ -150,7 +150,7 @@ def test_why_says_that_an_end_is_being_written(stand: BoardDriver, talk: Discuss
 
 
 def test_the_submitter_cancels_it(stand: BoardDriver, talk: Discussion) -> None:
-    """A stranger is refused; the submitter's reason is in the file."""
+    """Another user may not cancel a request; its submitter may, and the file records the reason."""
     stand.context.workers.leave("w")
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
@@ -162,7 +162,7 @@ def test_the_submitter_cancels_it(stand: BoardDriver, talk: Discussion) -> None:
 
 
 def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: BoardDriver, talk: Discussion) -> None:
-    """A refused submission leaves no file; an accepted one is written for its author, and a newer commit follows."""
+    """`/submit` writes a file only if the model passes the checks; `/resubmit` has a newer commit evaluated."""
     assert "would be refused" in talk.ask("/submit ada/pickled precision=float32")
     assert stand.context.index.of_model("ada/pickled") == []
     assert "is submitted" in talk.ask("/submit ada/good precision=float32")
@@ -179,7 +179,7 @@ def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: BoardDriver, 
 
 
 def test_a_subscriber_is_told_of_the_end(stand: BoardDriver, talk: Discussion) -> None:
-    """One comment, once, in the thread where it was asked for, also when Redis was lost meanwhile."""
+    """After `/subscribe` the bot comments once in that thread when the evaluation ends, even if Redis lost it."""
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "I will write here" in talk.ask("/subscribe ada/good")
@@ -196,7 +196,7 @@ def test_a_subscriber_is_told_of_the_end(stand: BoardDriver, talk: Discussion) -
 
 @pytest.mark.parametrize("end", ["failed", "removed"])
 def test_a_deleted_thread_follows_nothing_after_the_end(stand: BoardDriver, talk: Discussion, end: str) -> None:
-    """Its sync cannot say which request it followed, so Redis held it for ever."""
+    """When a request ends or is removed, Redis forgets a subscribed thread even if that thread was deleted."""
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "I will write here" in talk.ask("/subscribe ada/good")
@@ -211,7 +211,7 @@ def test_a_deleted_thread_follows_nothing_after_the_end(stand: BoardDriver, talk
 
 
 def test_every_decision_is_kept(stand: BoardDriver, talk: Discussion) -> None:
-    """Who decided what, by id, and whether it was allowed, stands in the logs repo."""
+    """The logs repo records each decision: the person's id, the verb, its arguments, and whether it was allowed."""
     stand.submit("ada/good", sender="ada")
     stand.settle()
     talk.ask("/pause board moving house", stand.form)
@@ -224,7 +224,7 @@ def test_every_decision_is_kept(stand: BoardDriver, talk: Discussion) -> None:
 
 
 def test_the_record_says_what_came_of_each_command(stand: BoardDriver, talk: Discussion) -> None:
-    """Allowed and done are two things: a refused submission, a plan that waits, a second /resume, an unknown digest."""
+    """The record of a command says separately whether it was allowed and its outcome, with a reason for a refusal."""
     stand.submit("ada/good", sender="ada")
     stand.settle()
     for text, api in (
@@ -271,8 +271,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("words", HOSTILE)
-def test_a_reply_cannot_be_made_to_speak(stand: BoardDriver, talk: Discussion, words: str) -> None:
-    """Hostile words in a command come out as text in code: no mention, no link, no HTML, no marker of ours."""
+def test_hostile_text_in_a_command_is_quoted_as_code(stand: BoardDriver, talk: Discussion, words: str) -> None:
+    """The reply shows a hostile argument only as code: no mention, link, image, HTML or marker comes of it."""
     reply = talk.ask(f'/help "{words}"')
     outside = re.sub(r"`[^`]*`|\(http://127[^)]*\)", "", reply.split("\n", 1)[1])
     for sign in ("@", "](https://evil", "<b>", "<!--", "49", "!["):

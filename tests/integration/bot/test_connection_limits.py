@@ -1,7 +1,7 @@
-"""Clients that hold every place of the web server, each in its own way: deliveries are stored all the same.
+"""The web server stores webhook deliveries even while clients hold all of its connections.
 
-The server is the real one with few places, spoken to over raw sockets from several addresses of this machine.
-`make matrices` has each way from each kind of address, `make test` some of them.
+The tests speak to the real server, with a low limit, over raw sockets from several addresses of this machine.
+`make matrices` runs each kind of connection from each kind of address, `make test` some of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CROWD = 4 * ROOM
 
 
 def get(path: str, *lines: str) -> bytes:
-    """A request that leaves the connection open."""
+    """A GET request that keeps the connection open."""
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
 
 
@@ -91,7 +91,7 @@ def test_deliveries_are_stored_while_others_hold_every_place(
     ways: list[Callable[[int, str], socket.socket]],
     addresses: list[str],
 ) -> None:
-    """Streams, idle connections and unfinished requests, of one client or of many: each delivery gets its 202."""
+    """Each delivery gets 202 while one client or many hold streams, idle connections and unfinished requests."""
     with serving(settings, seconds=60) as port, ExitStack() as opened:
         for number in range(CROWD):
             way, address = ways[number % len(ways)], addresses[number % len(addresses)]
@@ -102,7 +102,7 @@ def test_deliveries_are_stored_while_others_hold_every_place(
 
 @contextmanager
 def coming_again(port: int, addresses: list[str]) -> Iterator[None]:
-    """Clients that open streams and idle connections, and open them again when they are closed."""
+    """Run clients that keep opening streams and idle connections, and close their oldest ones."""
     over = threading.Event()
 
     def flood(address: str) -> None:
@@ -130,7 +130,7 @@ def coming_again(port: int, addresses: list[str]) -> Iterator[None]:
 def test_deliveries_are_stored_while_a_crowd_comes_again_and_again(
     settings: BotSettings, connection: redis.Redis, addresses: list[str]
 ) -> None:
-    """No moment of the flood costs a delivery its connection, new or kept open."""
+    """Each delivery gets 202 on a new and on a kept connection while clients keep opening connections."""
     with serving(settings, seconds=60) as port, coming_again(port, addresses), connect(port) as hub:
         for number in range(20):
             assert deliver(port, f"new-{number}") == 202
@@ -153,7 +153,7 @@ def is_over(connection: socket.socket) -> bool:
 
 
 def test_one_client_takes_no_place_of_another(settings: BotSettings, connection: redis.Redis) -> None:
-    """Of the client that holds the most an idle connection goes; one that holds few keeps its own."""
+    """At the limit the server closes an idle connection of the client with the most, and none of a smaller client."""
     with serving(settings, seconds=60) as port, idle(port, "127.0.0.3") as few, ExitStack() as opened:
         crowd = [opened.enter_context(half(port, "127.0.0.2"))]
         crowd += [opened.enter_context(idle(port, "127.0.0.2")) for _ in range(ROOM - 2)]
@@ -165,7 +165,7 @@ def test_one_client_takes_no_place_of_another(settings: BotSettings, connection:
 
 
 def test_clients_behind_a_proxy_are_told_apart(settings: BotSettings, connection: redis.Redis) -> None:
-    """What a trusted proxy forwards counts: the client that holds the most gives up a place."""
+    """The server counts connections by the address that a trusted proxy forwards: the largest client loses one."""
 
     def forwarded(client: str) -> socket.socket:
         return begun(port, "127.0.0.1", get("/events", f"X-Forwarded-For: {client}"), b"retry:")
@@ -179,7 +179,7 @@ def test_clients_behind_a_proxy_are_told_apart(settings: BotSettings, connection
 
 
 def test_a_delivery_that_is_being_stored_keeps_its_place(settings: BotSettings, connection: redis.Redis) -> None:
-    """Storing takes long, and a crowd comes meanwhile from the same address: the answer still arrives."""
+    """A slow delivery gets its answer even if its address meanwhile opens more connections than the limit."""
     with running(settings, seconds=60) as (server, port), connect(port) as hub, ExitStack() as opened:
         connection.client_pause(1_000, all=False)
         hub.sendall(head("Webhook-Id: slow", length=len(BODY)) + BODY)
@@ -190,7 +190,7 @@ def test_a_delivery_that_is_being_stored_keeps_its_place(settings: BotSettings, 
 
 
 def test_a_delivery_that_is_half_sent_keeps_its_place(settings: BotSettings, connection: redis.Redis) -> None:
-    """The secret is known before the body is there: from then on no crowd takes the place."""
+    """Once the server has read a delivery's secret, many other connections do not cost it its connection."""
     with running(settings, seconds=60) as (server, port), connect(port) as hub, ExitStack() as opened:
         hub.sendall(head("Webhook-Id: slow", length=len(BODY)) + BODY[:5])
         assert wait_until(lambda: server.server_state.tasks)
@@ -203,7 +203,7 @@ def test_a_delivery_that_is_half_sent_keeps_its_place(settings: BotSettings, con
 def test_one_client_watches_with_so_many_streams(
     settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Past its share a client is told to reload; others watch, and it may watch again when a stream of it ended."""
+    """Past its limit of streams a client gets 503 until one of them ends; other clients can still open streams."""
     monkeypatch.setattr(live, "VIEWERS_OF_CLIENT", 2)
 
     def watches(address: str) -> bool:

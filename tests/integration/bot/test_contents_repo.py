@@ -1,4 +1,4 @@
-"""Around the aggregated table: in shadow, beside what others keep in it, made by `init`, looked at by the doctor."""
+"""The aggregated table in shadow mode, with rows and columns of others, and in `init`, the sync process and doctor."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ pytestmark = one_in(2)
 
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
-    """A board with flags and a table."""
+    """A board with a flags repo and an aggregated table."""
     with board_with_table(tmp_path, connection, probe) as driver:
         yield driver
 
 
 def test_in_shadow_nothing_is_written(stand: FlagBoardDriver) -> None:
-    """It is listed what would have been; once edits are on, it is."""
+    """In shadow mode the bot lists the table's write instead of making it; with effects on, it writes the row."""
     finished(stand)
     stand.context.board = stand.context.board.model_copy(
         update={"effects": Effects(modes=dict.fromkeys(Effect, EffectMode.SHADOW))}
@@ -70,7 +70,7 @@ def test_in_shadow_nothing_is_written(stand: FlagBoardDriver) -> None:
 
 
 def test_planted_disagreements_are_found(stand: FlagBoardDriver) -> None:
-    """A missing row, a row without results, a wrong flag, a wrong score, a row twice."""
+    """The checker finds missing, orphaned, doubled and wrong rows of the table, and the next sync repairs them."""
     finished(stand)
     finished(stand, "ada/plain")
     finished(stand, "ada/loud")
@@ -98,7 +98,7 @@ def test_planted_disagreements_are_found(stand: FlagBoardDriver) -> None:
 
 
 def test_columns_of_others_are_kept(stand: FlagBoardDriver) -> None:
-    """A column that we do not know stays, with its values, also where we write the row anew."""
+    """A column that the bot does not know keeps its values, also in a row that the bot writes again."""
     finished(stand)
     look(stand)
     shape = columns(stand.context.suite)
@@ -116,7 +116,7 @@ def test_columns_of_others_are_kept(stand: FlagBoardDriver) -> None:
 
 
 def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagBoardDriver) -> None:
-    """Named in the board file, made once, with config and split in its card."""
+    """`init` creates the table's dataset that the board file names, with config and split in its card."""
     org = HfApi(stand.hub.url, token=BOT)
     board = parse_board(BOARD.replace("results: board/results", "results: board/results, contents: board/fresh"))
     bot_hub = Hub(stand.hub.url, BOT)
@@ -131,7 +131,7 @@ def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagBoardDrive
 def test_without_the_library_the_sync_process_does_not_start(
     stand: FlagBoardDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sentence that says what to install; other boards need nothing."""
+    """Without the parquet library, the sync process of a board with a table stops and names the package to install."""
     monkeypatch.setattr(tables, "can_write", lambda: False)
     monkeypatch.setattr("bot.processes.sync_process.can_write", lambda: False)
     file = tmp_path / "board.yaml"
@@ -141,7 +141,7 @@ def test_without_the_library_the_sync_process_does_not_start(
 
 
 def test_the_doctor_looks_at_the_repo(stand: FlagBoardDriver) -> None:
-    """It is read, and workers must not write to it."""
+    """The doctor checks that the worker's token cannot write to the table's repo."""
     with Hub(stand.hub.url, WORKER) as worker:
         checks = examine(stand.context, worker=worker)
     assert f"It may not write to {CONTENTS}." in [check.words for check in checks if check.name == "worker token"]
@@ -151,7 +151,7 @@ def test_the_doctor_looks_at_the_repo(stand: FlagBoardDriver) -> None:
 def test_licences_that_the_table_has_are_not_asked_for_again(
     stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After Redis was lost scores and licences come back, and no model is asked about for it."""
+    """After Redis was lost, scores and the table's licences come back, and the bot reads no model for its licence."""
     card = b"---\nlicense: mit\n---\n# It\n"
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
     path = finished(stand)
@@ -168,7 +168,7 @@ def test_licences_that_the_table_has_are_not_asked_for_again(
 
 
 def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagBoardDriver) -> None:
-    """Their row and ours stand side by side, not written in turns; what theirs tells of the model stays theirs."""
+    """The bot keeps a row of another evaluator for an earlier commit, with its facts, beside its own row."""
     path = finished(stand)
     look(stand)
     results = json.loads(

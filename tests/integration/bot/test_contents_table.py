@@ -1,4 +1,4 @@
-"""The aggregated table on a board that runs: in step with what is published, flagged, removed, restored and renamed.
+"""The aggregated table of a running board follows results, flags, removals, restorations and renames.
 
 Tests that leave the board as they found it share one. `make matrices` runs all tests, `make test` most.
 """
@@ -44,7 +44,7 @@ pytestmark = one_in(2)
 
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
-    """A board with flags and a table."""
+    """A board with a flags repo and an aggregated table."""
     with board_with_table(tmp_path, connection, probe) as driver:
         yield driver
 
@@ -61,7 +61,7 @@ def shared(
 
 
 def test_a_published_evaluation_becomes_a_row(shared: FlagBoardDriver) -> None:
-    """pandas reads the exact columns, types and values; nothing is committed once nothing changes."""
+    """pandas reads the row with the suite's columns, types and values; a sync without changes commits nothing."""
     stand = shared
     (path,) = (entry.path for entry in stand.context.index.of_model(GOOD))
     frame = table(stand)
@@ -86,7 +86,7 @@ def test_a_published_evaluation_becomes_a_row(shared: FlagBoardDriver) -> None:
 
 
 def test_a_round_in_which_nothing_changed_costs_three_calls(shared: FlagBoardDriver) -> None:
-    """However many rows there are."""
+    """A sync of the table makes three Hub calls if nothing changed."""
     shared.calls.clear()
     shared.time += 1
     shared.context.mark(sync.CONTENTS)
@@ -97,7 +97,7 @@ def test_a_round_in_which_nothing_changed_costs_three_calls(shared: FlagBoardDri
 def test_a_table_that_takes_long_is_not_compiled_at_once_again(
     shared: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a pass of ten seconds the process compiles no table for fifty, whatever changed, and then compiles it."""
+    """After a pass that took ten seconds, the process compiles the table again only fifty seconds later."""
     memory, compile_table, compiled = shared.context.contents_memory, sync._compile, []
 
     def slow(*args: Any) -> float | None:
@@ -115,7 +115,7 @@ def test_a_table_that_takes_long_is_not_compiled_at_once_again(
 
 
 def test_many_changes_make_one_commit(stand: FlagBoardDriver) -> None:
-    """Two evaluations and a flag between two looks: one commit."""
+    """Two evaluations and a flag between two syncs of the table reach it in at most one commit."""
     finished(stand)
     finished(stand, "ada/plain")
     AppealThread(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
@@ -127,7 +127,7 @@ def test_many_changes_make_one_commit(stand: FlagBoardDriver) -> None:
 
 
 def test_a_flag_and_its_end_are_told(shared: FlagBoardDriver) -> None:
-    """Flagged is true from the flag to its end."""
+    """The table's column `Flagged` is true while a model is flagged, and false after the flag is lifted."""
     stand = shared
     case = AppealThread(stand, f"[FLAG] {GOOD}", "It knows the questions.")
     case.say("/flag contamination it knows the questions", stand.form)
@@ -141,7 +141,7 @@ def test_a_flag_and_its_end_are_told(shared: FlagBoardDriver) -> None:
 
 
 def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(shared: FlagBoardDriver) -> None:
-    """The same row, byte for byte of the whole table; and the same scores."""
+    """Removal deletes a model's row; restoration makes the whole table and the scores what they were, byte for byte."""
     stand = shared
     before, scores = data(stand), stand.context.scores.all()
     talk = AppealThread(stand, "My model", "Hello.")
@@ -156,7 +156,7 @@ def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(shared: FlagBo
 
 
 def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagBoardDriver) -> None:
-    """Requests and results are renamed on approval; the table follows, and so do the scores."""
+    """After an approved rename, the table and the scores have the model under its new name."""
     finished(stand)
     look(stand)
     stand.ada.move_repo(GOOD, "ada/better")
@@ -174,7 +174,7 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagBoardDriver
 
 
 def test_an_earlier_commit_keeps_its_row_after_a_change_of_the_suite(stand: FlagBoardDriver) -> None:
-    """A newer commit is evaluated by the next suite: both have a row, in the table and on the leaderboard."""
+    """After a new commit is evaluated with a newer suite, both commits have a row in the table and on the page."""
     context, path = stand.context, finished(stand)
     look(stand)
     (earlier,) = table(stand)["Model sha"]
@@ -191,7 +191,7 @@ def test_an_earlier_commit_keeps_its_row_after_a_change_of_the_suite(stand: Flag
 
 
 def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:
-    """With neither Redis nor memory nothing is committed anew; a damaged table is written again."""
+    """Without Redis and memory, the bot commits no unchanged table; it writes a damaged table again."""
     finished(stand, submitted_time="2026-01-31T12:00:00Z")
     look(stand)
     before, good = commits(stand), data(stand)
@@ -225,7 +225,7 @@ def test_two_processes_that_were_told_different_things_do_not_write_in_turns(sta
 
 @left_out("the next test, and that of two processes, have a model that is gone")
 def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
-    """A day later its row says that it is not available, and keeps the rest."""
+    """A day after a model was deleted, its row says that it is not available and keeps its other values."""
     finished(stand)
     look(stand)
     assert list(table(stand)["Available on the hub"]) == [True]
@@ -245,7 +245,7 @@ def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
 def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
     stand: FlagBoardDriver, status: int, error: str, available: bool
 ) -> None:
-    """One is switched off by the Hub, or is more than we read: it keeps its row, and the next model gets one."""
+    """A model that the Hub disabled, or that is too large to read, keeps its row, and the next model gets one."""
     finished(stand)
     look(stand)
     stand.hub.state.faults.fail(f"GET /api/models/{GOOD}/*", status=status, error=error, times=None)
@@ -261,7 +261,7 @@ def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
 
 @left_out("two evaluations; the others have all rows at once")
 def test_a_few_models_are_asked_about_at_a_time(stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New rows come as the Hub tells of their models, by and by."""
+    """With a limit of one model a round, the table still gets the rows of both models in the end."""
     monkeypatch.setattr(sync, "MAX_MODELS", 1)
     finished(stand)
     finished(stand, "ada/plain")

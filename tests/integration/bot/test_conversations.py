@@ -49,11 +49,11 @@ def place(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe
 
 
 Told = tuple[str, str, list[TranscriptThread]]
-"""The title of a conversation, how it came about, and its threads."""
+"""The title of a conversation, its scene, and its threads."""
 
 
 def our_failure(place: Transcripts) -> Told:
-    """A report of a failure that was ours is answered, the model evaluated again, the end told, the thread closed."""
+    """The bot answers a report of a failure on its side, evaluates again, reports the end and closes the thread."""
     path = place.submit("ada/aurora-1b", model_type="pretrained")
     place.run(path, LOST)
     talk = place.open(
@@ -72,7 +72,7 @@ def our_failure(place: Transcripts) -> Told:
 
 
 def their_failure(place: Transcripts) -> Told:
-    """A failure of the model is told with the log's lines and what to change; a mended commit is evaluated."""
+    """The bot explains a failure of the model with lines of the log; a corrected commit is evaluated."""
     path = place.submit("ada/borealis")
     place.run(path, BROKEN)
     talk = place.open("ada", "borealis failed", "Why did ada/borealis fail?")
@@ -89,7 +89,7 @@ def their_failure(place: Transcripts) -> Told:
 
 
 def two_reporters(place: Transcripts) -> Told:
-    """Two people report the same failure: it is evaluated once more, and both hear of the end."""
+    """Two people report the same failure: the model is evaluated once more, and both are notified of the end."""
     path = place.submit("bob/basalt")
     place.run(path, LOST)
     first = place.open("bob", "basalt failed", place.link(path))
@@ -107,7 +107,7 @@ def two_reporters(place: Transcripts) -> Told:
 
 
 def wrong_link(place: Transcripts) -> Told:
-    """A link to no request is told from a failure, and names like it are suggested."""
+    """The reply to a link without a request suggests a similar name."""
     link = place.link("ada/aurora-2b_eval_request_False_float32_Original.json")
     talk = place.open("ada", "Failed", f"Please relaunch {link}")
     assert "`ada/aurora-1b`" in talk.replies()[0]
@@ -115,7 +115,7 @@ def wrong_link(place: Transcripts) -> Told:
 
 
 def stranger_approves(place: Transcripts) -> Told:
-    """The reply to a stranger's approval says who may approve; a maintainer's approval merges the checked commit."""
+    """The reply to another user's approval says who may approve; a maintainer's approval merges the checked commit."""
     talk, head = place.propose("bob", "bob/granite", "Add bob/granite")
     talk.say("bob", f"/approve {head[:8]}")
     assert "Only a maintainer" in talk.replies()[-1]
@@ -126,7 +126,7 @@ def stranger_approves(place: Transcripts) -> Told:
 
 
 def maintainer_pauses(place: Transcripts) -> Told:
-    """A pause stops the queue with its reason, which `/why` tells; resumed, the model has its turn again."""
+    """`/why` shows the reason of a pause; after `/resume` the model is evaluated."""
     path = place.submit("bob/slate")
     talk = place.open(
         "mia", "Moving the cluster", "The machines are moved tonight.\n\n/pause board the machines are moved tonight"
@@ -141,7 +141,7 @@ def maintainer_pauses(place: Transcripts) -> Told:
 
 
 def appeal(place: Transcripts) -> Told:
-    """An appeal against a flag is answered with what helps, and waits for a maintainer."""
+    """The bot answers an appeal against a flag, and lists it until a maintainer has replied."""
     talk = place.open(
         "bob", "basalt was wrongly flagged", "My model bob/basalt is no copy. It shares the tokenizer only."
     )
@@ -153,14 +153,14 @@ def appeal(place: Transcripts) -> Told:
 
 
 def standing_question(place: Transcripts) -> Told:
-    """A question that comes again and again has its answer, with a word on how to reach a person."""
+    """The bot answers a frequent question from the FAQ, and says that the answer is automatic."""
     talk = place.open("bob", "trust_remote_code?", "Hello, can I submit a model that needs trust_remote_code=True?")
     assert "This answer is automatic" in talk.replies()[0]
     return "A frequent question", "The FAQ has the answer.", [talk]
 
 
 def subscribing(place: Transcripts) -> Told:
-    """A subscriber in a request's thread is told of its end there."""
+    """The bot notifies a subscriber in the thread of a request when the evaluation has ended."""
     path = place.submit("ada/corona")
     talk = place.thread_of(path)
     talk.say("bob", "/subscribe")
@@ -175,7 +175,7 @@ def subscribing(place: Transcripts) -> Told:
 
 
 def newer_commit(place: Transcripts) -> Told:
-    """A finished request is evaluated at a newer commit; its thread is opened for that, and closed again."""
+    """The owner's `/resubmit` in a request's thread has the model's newer commit evaluated."""
     path = "ada/aurora-1b_eval_request_False_float32_Original.json"
     place.people["ada"].upload_file(path_or_fileobj=b"z", path_in_repo="model.safetensors", repo_id="ada/aurora-1b")
     talk = place.thread_of(path)
@@ -202,7 +202,7 @@ def several_with_a_typo(place: Transcripts) -> Told:
 
 
 def for_a_person(place: Transcripts) -> Told:
-    """What the bot does not understand it leaves to people: the thread is on the maintainers' list until one speaks."""
+    """The bot does not reply to an unclear thread, and puts it on the maintainers' list."""
     talk = place.open(
         "bob", "An idea for the leaderboard", "How about a column with the energy that an evaluation took?"
     )
@@ -247,7 +247,7 @@ STORIES: list[Callable[[Transcripts], Told]] = [
 
 
 def test_the_conversations_are_those_of_the_docs(place: Transcripts, project: Path) -> None:
-    """Each goes as it should, and reads as it is written in `docs/conversations.md`, letter by letter."""
+    """The transcript of all conversations equals `docs/conversations.md`."""
     chapters = [chapter(number, *story(place)) for number, story in enumerate(STORIES, 1)]
     text = HEAD + normalised("\n".join(chapters), place.stand.hub.url).rstrip() + "\n"
     file = project / "docs" / "conversations.md"

@@ -1,5 +1,6 @@
-"""Answers of other people's workers are computed again before they are published: on a real Hub protocol and a real
-queue server, with workers that report what a test tells them to."""
+"""Cross-checks: a worker of another account recomputes answers of workers that the operator does not own.
+
+The tests use a localhub and a real queue server, with workers that report what a test tells them to."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ rarely = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it, and `mak
 
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[CheckedBoard]:
-    """A board on which workers of three accounts live, none of them the operator's."""
+    """A board with workers of three accounts, none of them the operator's."""
     with open_board(world_of_workers(), tmp_path, connection, probe, CheckedBoard) as board:
         board.use()
         board.alive = ("second", "third")
@@ -39,7 +40,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Che
 
 
 def claimed(stand: CheckedBoard, number: int = 0) -> EvaluationJob:
-    """The worker of CLAIMER evaluated ada/good; its answers wait for their check."""
+    """The job of an evaluation of ada/good by the worker of CLAIMER, whose answers wait for their check."""
     job = stand.started()
     stand.evaluate(job, number)
     assert (stand.file(job.path)["status"], stand.published()) == ("RUNNING", [])
@@ -47,7 +48,7 @@ def claimed(stand: CheckedBoard, number: int = 0) -> EvaluationJob:
 
 
 def told(stand: CheckedBoard) -> list[str]:
-    """What stands in the maintainers' thread about accounts."""
+    """The comments in the maintainers' thread about accounts that are set aside."""
     events = [
         event
         for thread in stand.threads()
@@ -59,7 +60,7 @@ def told(stand: CheckedBoard) -> list[str]:
 
 
 def lose_redis(stand: CheckedBoard) -> None:
-    """The queue server loses everything; workers beat again."""
+    """Empty the queue server, and let workers send heartbeats again."""
     stand.context.redis.flushall()
     stand.worker()
     stand.tick()
@@ -67,7 +68,7 @@ def lose_redis(stand: CheckedBoard) -> None:
 
 
 def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard) -> None:
-    """The order names the published details and questions that follow from a nonce; the results say who checked."""
+    """The bot orders a check of 4 answers from one other worker, and publishes the results with the check's outcome."""
     job = claimed(stand)
     assert stand.orders("w", "third") == [], "the claimer's own worker gets no order, and one worker suffices"
     order = stand.order("second")
@@ -90,8 +91,8 @@ def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard)
 
 
 def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -> None:
-    """Nothing is published, another worker evaluates, maintainers hear of it once, and its next results are refused
-    before anything is computed."""
+    """If two workers find the same answer wrong, the bot publishes nothing, queues the model again, notifies
+    maintainers once, and gives workers of that account no more claims."""
     job = claimed(stand)
     second = stand.order("second")
     assert second.cross_check is not None
@@ -115,9 +116,9 @@ def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -
     assert not stand.take(again), "no worker of the account gets a claim"
 
 
-def test_a_request_that_is_withdrawn_saves_no_worker_that_forges(stand: CheckedBoard) -> None:
-    """Its account could submit the model, read the first report, and withdraw the request: the check goes on, and
-    nothing is published."""
+def test_a_withdrawn_request_does_not_end_the_check_of_a_worker(stand: CheckedBoard) -> None:
+    """The check goes on after a request is cancelled, so that a worker's account cannot stop it by submitting and
+    cancelling the model; nothing is published."""
     job = claimed(stand)
     second = stand.order("second")
     assert second.cross_check is not None
@@ -135,7 +136,7 @@ def test_a_request_that_is_withdrawn_saves_no_worker_that_forges(stand: CheckedB
 
 @rarely
 def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(stand: CheckedBoard) -> None:
-    """The account is read from the Hub's commit, not from the worker's name."""
+    """The bot refuses results of an account that was set aside during the evaluation."""
     job = stand.started()
     name = account_name(CLAIMER)
     aside = SetAsideWorker(worker=name, account=CLAIMER, attempt="a", path="p", reason="r", at=stand.time)
@@ -147,7 +148,7 @@ def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(st
 
 
 def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedBoard) -> None:
-    """The claim holds, and its results are published."""
+    """If the third worker confirms what the second contradicts, the second is set aside and the results published."""
     job = claimed(stand)
     second = stand.order("second")
     assert second.cross_check is not None
@@ -160,7 +161,7 @@ def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedB
 
 @rarely
 def test_workers_that_contradict_each_other_leave_a_dispute(stand: CheckedBoard) -> None:
-    """No two found the same answer wrong: the results are published, and say so."""
+    """If no two workers find the same answer wrong, the results are published as disputed; no account is set aside."""
     job = claimed(stand)
     second = stand.order("second")
     assert second.cross_check is not None
@@ -171,7 +172,7 @@ def test_workers_that_contradict_each_other_leave_a_dispute(stand: CheckedBoard)
 
 
 def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard) -> None:
-    """After some minutes the results are published, and say so plainly."""
+    """If no worker of another account comes within minutes, the results are published with a note that says so."""
     stand.alive = ()
     job = claimed(stand)
     stand.pass_time(NO_WORKER_SECONDS - 100)
@@ -185,7 +186,7 @@ def test_with_workers_of_one_account_nothing_can_be_compared(stand: CheckedBoard
 
 @rarely
 def test_a_worker_that_dies_is_followed_by_another_one(stand: CheckedBoard) -> None:
-    """Its job is taken back; the report of the next one decides."""
+    """If a checking worker disappears, the bot withdraws its job and orders the check from another worker."""
     stand.alive = ("second",)
     job = claimed(stand)
     assert len(stand.orders("second")) == 1
@@ -199,7 +200,7 @@ def test_a_worker_that_dies_is_followed_by_another_one(stand: CheckedBoard) -> N
 
 @rarely
 def test_workers_that_never_answer_hold_no_results_back_for_ever(stand: CheckedBoard) -> None:
-    """After the hours of the policy the results are published without the comparison."""
+    """Hours after a worker took a check and never reported, the results are published as not compared."""
     stand.alive = ("second",)
     job = claimed(stand)
     stand.order("second")
@@ -211,7 +212,7 @@ def test_workers_that_never_answer_hold_no_results_back_for_ever(stand: CheckedB
 
 @rarely
 def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> None:
-    """Another one is asked; without another one the results name the problem."""
+    """If the only worker reports a problem instead of answers, the results are not compared and name the problem."""
     stand.alive = ("second",)
     job = claimed(stand)
     stand.report(stand.order("second"), "second", answers=(), problem="ModelTooLarge: 80 GB")
@@ -222,7 +223,7 @@ def test_a_worker_that_could_compute_nothing_says_why(stand: CheckedBoard) -> No
 
 
 def test_no_account_but_the_one_that_was_asked_confirms_answers(stand: CheckedBoard) -> None:
-    """The Hub says whose commit a report is: that of the account that was asked counts, about the questions it got."""
+    """A report counts only if the ordered account committed it on the Hub and it covers the ordered questions."""
     job = claimed(stand)
     order = stand.order("second")
     for account in (CLAIMER, "third"):
@@ -246,7 +247,7 @@ OWNER = WorkerPolicy.model_validate({"owned": ["second"], "check": {"questions":
     ],
 )
 def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool, owned: bool) -> None:
-    """A report of the operator's own worker on the Hub is found again and decides; else the check begins anew, once."""
+    """After Redis was lost, only a report of the operator's own worker still counts; else the check starts again."""
     if owned:
         stand.use(OWNER)
     job = claimed(stand)
@@ -258,7 +259,7 @@ def test_redis_may_be_lost_between_the_steps(stand: CheckedBoard, reported: bool
         stand.pass_time(30)
     if not (reported and owned):
         again = stand.order("second")
-        assert nonce_of(again) != nonce_of(order), "the report that lies there may be one that no bot ordered"
+        assert nonce_of(again) != nonce_of(order), "a report on the Hub may be one that the bot did not order"
         order = again
         stand.report(order, "second")
     assert stand.file(job.path)["status"] == "FINISHED"
@@ -274,7 +275,7 @@ def nonce_of(job: EvaluationJob) -> str:
 
 @rarely
 def test_a_disagreement_goes_on_after_redis_was_lost(stand: CheckedBoard) -> None:
-    """The report of the operator's own worker is found again on the Hub, and the third gets the same questions."""
+    """After Redis was lost, the bot reads the second worker's report again, and the third gets the same questions."""
     stand.use(OWNER)
     job = claimed(stand)
     second = stand.order("second")
@@ -293,7 +294,7 @@ def test_a_disagreement_goes_on_after_redis_was_lost(stand: CheckedBoard) -> Non
 
 @rarely
 def test_a_request_that_is_removed_meanwhile_ends_its_check(stand: CheckedBoard) -> None:
-    """The report is read by no sync, and nothing is published."""
+    """If a request is deleted during its check, the worker's report is ignored and nothing is published."""
     job = claimed(stand)
     order = stand.order("second")
     stand.form.delete_file(job.path, "board/requests", repo_type="dataset")
@@ -306,7 +307,7 @@ def test_a_request_that_is_removed_meanwhile_ends_its_check(stand: CheckedBoard)
 
 @rarely
 def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
-    """Their results are as they were before."""
+    """Results of the operator's own account are published without a cross-check."""
     stand.use(WorkerPolicy(owned=(CLAIMER.upper(),)))
     job = stand.started()
     stand.evaluate(job)
@@ -316,7 +317,7 @@ def test_the_operators_own_workers_are_not_checked(stand: CheckedBoard) -> None:
 
 @rarely
 def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -> None:
-    """A worker could otherwise keep the bot from drawing, and fail a good model by three attempts: it is set aside."""
+    """The bot refuses results that do not say how many questions they have, and sets their worker aside."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     assert stand.file(job.path)["steward"]["failure"]["cause"] == "answers-differ"
@@ -325,7 +326,7 @@ def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -
 
 
 def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> None:
-    """Those that no worker confirmed, after the last that one did: in their files, and nothing else of them changes."""
+    """When an account is set aside, its published results since the last confirmed check are marked as doubted."""
     paths = list[str]()
     for number, status in enumerate(["not-compared", "agrees", "not-compared"]):
         stand.alive = ("second",) if status == "agrees" else ()
@@ -351,7 +352,7 @@ def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> No
 
 
 def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
-    """The request at `path` is evaluated again, and a worker has it."""
+    """Submit the request at `path` again, and return the job that a worker claimed."""
     file = stand.file(path)
     stand.submit("ada/good", path=path, **{**file, "status": "RERUN"})
     stand.worker()
@@ -364,7 +365,7 @@ def relaunched(stand: CheckedBoard, path: str) -> EvaluationJob:
 
 @rarely
 def test_answers_of_other_evaluators_are_not_compared(stand: CheckedBoard) -> None:
-    """The results name the evaluator, and wait for no other worker, nor for metrics that are computed again."""
+    """Results of another evaluator are published without a cross-check or recomputed metrics, and say why."""
 
     def recompute(*folders: Path) -> RecomputedSamples:
         raise AssertionError(f"the tables were downloaded to {folders}")

@@ -26,21 +26,21 @@ from tests.support.board.worlds import open_board
 
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
-    """A board that keeps flags, with an account for a second bot."""
+    """A board with a flags repo, and an account for a second bot."""
     world = flags_world().user("other-bot")
     with open_board(world, tmp_path, connection, probe, FlagBoardDriver) as driver:
         yield driver
 
 
 def account(stand: FlagBoardDriver, name: str) -> HfApi:
-    """A new account."""
+    """Create an account, and return an API client with its token."""
     accounts = stand.hub.state.accounts
     accounts.add_token(accounts.create(name), f"hf_{name}", {"role": "write"})
     return HfApi(stand.hub.url, token=f"hf_{name}")
 
 
 def test_ten_accounts_that_report_one_model_are_one_report(stand: FlagBoardDriver) -> None:
-    """Nothing is flagged, maintainers have one row, and the report stays when an edited thread names another model."""
+    """Reports of one model by ten accounts make one row, flag nothing, and stay when a thread is edited to another."""
     talks = [
         AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.", account(stand, f"puppet-{n}")) for n in range(10)
     ]
@@ -64,7 +64,7 @@ def test_ten_accounts_that_report_one_model_are_one_report(stand: FlagBoardDrive
 
 
 def test_one_account_that_reports_many_takes_little(stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot gathers evidence for its first reports, and its threads take a few rows of the maintainers' list."""
+    """The bot gathers evidence for an account's first reports only, and shows few of its threads on the digest."""
     monkeypatch.setattr(flag_reports, "MAX_OF_REPORTER", 3)
     monkeypatch.setattr(waiting_items, "MAX_OF_AUTHOR", 3)
     mallory = account(stand, "mallory")
@@ -82,7 +82,7 @@ def test_one_account_that_reports_many_takes_little(stand: FlagBoardDriver, monk
 
 
 def test_a_program_that_answers_each_of_our_comments_is_left_alone(stand: FlagBoardDriver) -> None:
-    """Comments without a command, also with the bot's marker, a link or a question, get no further answer."""
+    """A program that comments on each reply, without commands, gets at most three replies."""
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     echo = account(stand, "echo")
@@ -104,7 +104,7 @@ def test_a_program_that_answers_each_of_our_comments_is_left_alone(stand: FlagBo
 
 
 def test_two_boards_in_one_thread_do_not_answer_each_other(stand: FlagBoardDriver) -> None:
-    """Each answers the person's words once, and neither the other's replies."""
+    """The bots of two boards in one thread answer each of a person's comments at most once, and not each other."""
     old, bot = stand.context, "hf_other-bot"
     board = old.board.model_copy(update={"name": "second"})
     with Hub(stand.hub.url, bot) as hub:

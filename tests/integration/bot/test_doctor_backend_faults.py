@@ -1,4 +1,4 @@
-"""`steward doctor` finds what keeps worker backends from evaluating: faults planted in a board whose tiers have two.
+"""`steward doctor` finds faults of worker backends, planted in a board with a Jobs and a Slurm backend.
 
 `make matrices` plants all faults, `make test` every fourth one.
 """
@@ -30,7 +30,7 @@ PROGRAMS = {"squeue": "#!/bin/sh\n", "sacct": "#!/bin/sh\n", "sbatch": "#!/bin/s
 
 @dataclass
 class BackendWard:
-    """A board with a backend of each kind, the settings of its sync process, and programs of Slurm that answer."""
+    """A board with a backend of each kind, the settings of its sync process, and fake programs of Slurm."""
 
     stand: BoardDriver
     folder: Path
@@ -50,7 +50,7 @@ class BackendWard:
         return list(backends(context, lambda: build_platforms(settings, context.board), lambda _: self.answer))
 
     def token(self, **fields: Any) -> None:
-        """Jobs are started with another token of the bot's account."""
+        """Let the board start Jobs with another token of the bot's account."""
         accounts = self.stand.hub.state.accounts
         owner = accounts.by_name("steward-bot")
         assert owner is not None
@@ -58,7 +58,7 @@ class BackendWard:
         self.changes["jobs_token"] = "hf_jobs"
 
     def trouble(self, **fields: Any) -> None:
-        """The sync process recorded a trouble of the tier of Jobs some time ago."""
+        """Record a trouble of the Jobs tier, as the sync process does, some time ago."""
         since = self.stand.time - 2 * AWAY_SECONDS
         self.stand.context.backend_runs.put_trouble(BackendTrouble("medium", since, **fields))
 
@@ -78,7 +78,7 @@ def ward(stand: BoardDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_backends_that_work_are_well(ward: BackendWard) -> None:
-    """The board in which the faults below are planted has none of them."""
+    """The doctor reports no fault of backends that work."""
     assert [check for check in ward.examine() if check.state != "ok"] == []
 
 
@@ -206,7 +206,7 @@ FAULTS: list[tuple[Callable[[BackendWard], None], str]] = [
 def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
     ward: BackendWard, fault: Callable[[BackendWard], None], words: str
 ) -> None:
-    """A line is no longer well, and names the fault and what to do."""
+    """The doctor reports each planted fault of a backend, with what to do about it."""
     fault(ward)
     checks = [check for check in ward.examine() if check.state != "ok"]
     assert words in " ".join(f"{check.words} {check.mend}" for check in checks)
@@ -214,7 +214,7 @@ def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
 
 
 def test_the_web_server_is_asked(web: httpx2.Client) -> None:
-    """One that answers is well; an address without one, or without a host, is told."""
+    """The doctor's check of the public address accepts a server that answers, and rejects other addresses."""
     address = str(web.base_url).rstrip("/")
     assert reached(address) == ""
     assert reached(f"{address}/nowhere") == "the answer to /healthz is 404"

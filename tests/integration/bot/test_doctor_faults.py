@@ -1,4 +1,4 @@
-"""`steward doctor` finds what is amiss: faults planted one by one in a board at which nothing is.
+"""`steward doctor` finds faults that are planted one by one in a healthy board.
 
 `make matrices` plants all faults, `make test` every second one.
 """
@@ -32,7 +32,7 @@ Usage = namedtuple("Usage", "total used free")
 
 @dataclass
 class Ward:
-    """A board, and who asks: the doctor's patient."""
+    """A board that the doctor examines, with the tokens of the bot and the worker."""
 
     stand: BoardDriver
     bot: str = BOT
@@ -60,7 +60,7 @@ class Ward:
         accounts.set_member(where, who, role)  # type: ignore[arg-type]
 
     def card(self, **fields: Any) -> None:
-        """The worker announces itself, otherwise than it should."""
+        """Let the worker announce itself with `fields` that differ from a healthy worker's."""
         card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=0, beat=self.stand.time)
         self.stand.context.workers.announce(card.model_copy(update=fields))
 
@@ -73,14 +73,14 @@ class Ward:
             self.stand.context.hub.rotate_webhook(replace(hook, url=url), "s3cret")
 
     def info(self, **sections: dict[str, Any]) -> None:
-        """The queue server says something else of itself."""
+        """Let the queue server's INFO return other values."""
         real_info = self.stand.context.redis.info
         self.stand.context.redis.info = lambda section: {**real_info(section), **sections.get(section, {})}  # type: ignore
 
 
 @pytest.fixture
 def ward(stand: BoardDriver) -> Ward:
-    """A board at which nothing is amiss, with effects switched on."""
+    """A healthy board, with all effects on."""
     context, modes = stand.context, dict.fromkeys(Effect, EffectMode.ON)
     watched = [
         WatchedItem("dataset", "board/requests"),
@@ -98,7 +98,7 @@ def ward(stand: BoardDriver) -> Ward:
 
 
 def test_nothing_is_amiss_in_a_healthy_board(ward: Ward) -> None:
-    """The board in which the faults below are planted has none of them."""
+    """The doctor reports no fault of a healthy board."""
     assert [check for check in ward.examine() if check.state != "ok"] == []
 
 
@@ -220,7 +220,7 @@ def evaluator_without_cross_checks(ward: Ward) -> None:
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ward], None]:
-    """A disk with next to nothing left."""
+    """A fault: a disk with almost no free space."""
     return lambda _: monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(100 << 30, 100 << 30, 1 << 20))
 
 
@@ -259,7 +259,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
 def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
     ward: Ward, fault: Callable[[Ward], None], name: str, words: str
 ) -> None:
-    """The line of that name is no longer well, and names what to do."""
+    """The doctor reports each planted fault under its check's name, with what to do about it."""
     try:
         fault(ward)
         checks = [check for check in ward.examine() if check.name == name and check.state != "ok"]
@@ -273,7 +273,7 @@ def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
 
 
 def test_a_full_disk_is_found(ward: Ward, full_disk: Callable[[Ward], None]) -> None:
-    """Clones need room; the line names the setting that puts them elsewhere."""
+    """The doctor reports a full disk as an error, and names the setting that moves the mirrors elsewhere."""
     full_disk(ward)
     (check_of_disk,) = (check for check in ward.examine() if check.name == "disk")
     assert check_of_disk.state == "error"
@@ -281,7 +281,7 @@ def test_a_full_disk_is_found(ward: Ward, full_disk: Callable[[Ward], None]) -> 
 
 
 def test_a_webhook_that_starts_a_job_is_no_fault(ward: Ward) -> None:
-    """A board without a server has webhooks without an address."""
+    """The doctor accepts a webhook that starts a Job instead of calling an address."""
     state = ward.stand.hub.state
     (bot, org) = (state.accounts.by_name(name) for name in ("steward-bot", "board"))
     assert bot is not None and org is not None

@@ -1,4 +1,4 @@
-"""Requests that are there twice: reported once, in a thread with the pair and a plan that a maintainer approves."""
+"""Duplicate requests: the bot reports a pair once, in a thread with a plan that a maintainer approves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read(files: dict[str, bytes]) -> list[Request]:
     ],
 )
 def test_what_is_there_twice_and_which_of_both_stays(change: dict[str, Any], lost: list[str]) -> None:
-    """The same commit, precision, weights and template; results count first, then who was there first."""
+    """Requests with equal commit, precision, weights and template are duplicates; the finished or earlier one stays."""
     files = {path("ada/solo"): request("ada/solo"), TWICE: request("ada/solo", **{"status": "FAILED", **change})}
     assert possible_duplicates(files) == [tuple(sorted(files))]
     assert [str(pair.lose.path) for pair in find_duplicates(read(files))] == lost
@@ -55,7 +55,7 @@ def test_what_is_there_twice_and_which_of_both_stays(change: dict[str, Any], los
 
 @pytest.fixture
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
-    """A board that Maya maintains, with a request that is there twice, and two that are only alike."""
+    """A board that Maya maintains, with one pair of duplicate requests, and others that are only similar."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
         with board_on(hub, client, KEPT) as driver:
@@ -64,7 +64,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
 
 
 def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: BoardDriver) -> None:
-    """One thread, also after Redis was lost; the second request is withdrawn with the reason, and the first stays."""
+    """The bot opens one thread for a pair, even if Redis is lost; on approval it cancels the second request."""
     for _ in range(2):
         stand.context.mark(DUPLICATES)
         stand.work()
@@ -90,7 +90,7 @@ def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: BoardDr
 def test_unresolved_pairs_keep_no_other_from_being_reported(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With room for one new thread a pass, the second pair is reported in the second pass; then no call is made."""
+    """With one new thread a pass, the bot reports the second pair in the second pass, and then makes no Hub call."""
     monkeypatch.setattr(duplicates, "MAX_REPORTED", 1)
     stand.put("ada/solo_eval_request_True_4bit_Original.json", request("ada/solo", "4bit", status="FAILED"))
     stand.settle()

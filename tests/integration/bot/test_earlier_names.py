@@ -1,4 +1,4 @@
-"""The board's repos had other names before, which people's links and tables still have: the Hub sends them on."""
+"""Links and tables that use earlier names of the board's repos, which the Hub redirects to the present ones."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
 
 
 def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(stand: FlagBoardDriver) -> None:
-    """The record has the address that the thread has by now, and its operator is told so; a name is asked for once."""
+    """Imported flags get the present address of their thread, so an author's appeal there reaches the maintainers."""
     title = "Contamination of ada/good"
     number = stand.bob.create_discussion(SPACE, title, description="It is too good.", repo_type="space").num
-    stand.time -= 60  # what is said from now on is said after the import
+    stand.time -= 60  # comments from now on are later than the import
     present = f"{stand.hub.url}/spaces/{SPACE}/discussions/{number}"
     earlier = present.replace(SPACE, FORMER[SPACE])
     stand.calls.clear()
@@ -49,7 +49,7 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
     assert [problem.code for problem in imported.problems] == ["moved", "moved"]
     assert [record.thread for record in imported.records] == [present, present]
     assert [route for _, route in stand.calls].count("info") == 4, (
-        "one for each model, and two for the name: the Hub sends it on"
+        "one for each model, and two for the repo's name, which the Hub redirects"
     )
     assert importing.write(stand.context, imported.records)
     stand.sync_flags()
@@ -73,7 +73,7 @@ def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(st
     ],
 )
 def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: FlagBoardDriver, thread: str) -> None:
-    """Of another site, or of a repo that is not the board's: as the operator wrote it, and said by the doctor."""
+    """The import keeps a thread's address on another site or repo as it is, and the consistency check reports it."""
     thread = thread.format(stand.hub.url)
     imported = importing.read(stand.context, json.dumps({"ada/good": thread}), category="other", by="m")
     assert ([disagreement.thread for disagreement in imported.records], imported.problems) == ([thread], ())
@@ -85,7 +85,7 @@ def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: F
 
 
 def report(stand: FlagBoardDriver, name: str, path: str) -> str:
-    """Ada reports a failure with a link by the requests repo's `name`; what she is told."""
+    """Report a failure as Ada, with a link that names the requests repo `name`; return the bot's first reply."""
     link = f"{stand.hub.url}/datasets/{name}/blob/main/{path}"
     talk = Discussion(stand, "My evaluation failed", link)
     talk.look()
@@ -94,7 +94,7 @@ def report(stand: FlagBoardDriver, name: str, path: str) -> str:
 
 
 def test_a_report_that_links_the_repo_by_an_earlier_name_is_taken(stand: FlagBoardDriver) -> None:
-    """The evaluation is started again, as by a link to the present one; the name is asked for once a day."""
+    """A link by an earlier name of the repo restarts the evaluation; a second link does not look up the name again."""
     path = stand.failed(LOST)
     assert "There is no request" not in report(stand, "Old/requests", path)
     assert stand.file(path)["status"] == "RERUN"
@@ -104,7 +104,7 @@ def test_a_report_that_links_the_repo_by_an_earlier_name_is_taken(stand: FlagBoa
 
 
 def test_a_later_comment_that_links_the_repo_by_an_earlier_name_is_a_report_too(stand: FlagBoardDriver) -> None:
-    """The author adds the link when they have found it."""
+    """A later comment with a link by an earlier name of the repo restarts the evaluation."""
     path = stand.failed(LOST)
     talk = Discussion(stand, "My evaluation failed", "Could you have a look?")
     talk.look()
@@ -114,8 +114,8 @@ def test_a_later_comment_that_links_the_repo_by_an_earlier_name_is_a_report_too(
 
 
 def test_links_to_repos_of_strangers_are_hardly_asked_about(stand: FlagBoardDriver) -> None:
-    """About none by a path at which we have no request; of those with such a path, about two in a thread, twice each:
-    one 404 may be wrong."""
+    """The bot looks up no foreign repo whose link has the path of no request, and at most two others in a thread, twice
+    each because one 404 may be wrong."""
     path = stand.failed(LOST)
     submitted = [path, *(path.replace("float32", word) for word in ("float16", "bfloat16", "4bit"))]
     unknown = [path.replace("float32", f"{n}bit") for n in range(10, 15)]

@@ -1,4 +1,4 @@
-"""A model that has results and is submitted again: they stay until there are newer ones, or come back."""
+"""A model with results is submitted again: the earlier results stay until a newer evaluation has finished."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def finished(stand: BoardDriver) -> dict[str, Any]:
 
 
 def resubmit(stand: BoardDriver, path: str, revision: str = "main") -> None:
-    """A form writes a new file over the finished one."""
+    """Write a new request file over the finished one, as a form does."""
     stand.submit("ada/good", path=path, revision=revision, submitted_time="2026-11-25T00:00:00Z")
     stand.settle()
 
 
 def run(stand: BoardDriver, **end: Any) -> None:
-    """What waits is taken and ends."""
+    """Let a worker take the waiting request and end it."""
     stand.worker()
     stand.tick()
     stand.settle()
@@ -52,7 +52,7 @@ def run(stand: BoardDriver, **end: Any) -> None:
 
 
 def scored(stand: BoardDriver) -> list[tuple[str, float]]:
-    """Commit and average on the page of results."""
+    """The commits and averages on the page of results."""
     return [
         (result.revision, result.average)
         for result in results(BoardReader(stand.context), ResultsQuery(limit=9)).results
@@ -60,14 +60,14 @@ def scored(stand: BoardDriver) -> list[tuple[str, float]]:
 
 
 def found(stand: BoardDriver, revision: str) -> list[float | None]:
-    """The averages of what a search for a commit finds."""
+    """The averages of the requests that a search for a commit finds."""
     return [hit.average for hit in find(stand.context, f"Model sha: {revision}", limit=9).hits]
 
 
 def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(
     stand: BoardDriver, finished: dict[str, Any]
 ) -> None:
-    """The file says PENDING_NEW_EVAL, and keeps which result there is; after the newer one it has just that."""
+    """The file of a waiting resubmission is PENDING_NEW_EVAL and names the old result, and later only the new one."""
     path = finished["path"]
     stand.context.workers.leave("w")
     resubmit(stand, path)
@@ -83,7 +83,7 @@ def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(
 
 
 def test_a_newer_evaluation_that_fails_puts_the_old_result_back(stand: BoardDriver, finished: dict[str, Any]) -> None:
-    """FINISHED at the old commit with the old results, and the failure is noted in the file and told in the thread."""
+    """After a failed newer evaluation the file is FINISHED with the old commit and results, and records the failure."""
     path = finished["path"]
     resubmit(stand, path)
     run(stand, failure=THEIRS)
@@ -107,7 +107,7 @@ def test_a_refused_resubmission_puts_the_old_result_back(stand: BoardDriver, fin
 def test_a_board_whose_front_end_drops_that_status_never_writes_it(
     stand: BoardDriver, finished: dict[str, Any]
 ) -> None:
-    """Such a board says PENDING, and has the old result back all the same."""
+    """With `shows_new_evals` off, a resubmission is PENDING, and FINISHED again if the newer evaluation fails."""
     stand.context.board = stand.context.board.model_copy(update={"shows_new_evals": False})
     path = finished["path"]
     stand.context.workers.leave("w")
@@ -121,7 +121,7 @@ def test_a_board_whose_front_end_drops_that_status_never_writes_it(
 def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
     stand: BoardDriver, finished: dict[str, Any], *, shows_new_evals: bool
 ) -> None:
-    """Only the newer evaluation is withdrawn: the row stays, and the thread says so."""
+    """`/cancel` of a newer evaluation leaves the old result on the page of results, and the thread says so."""
     stand.context.board = stand.context.board.model_copy(update={"shows_new_evals": shows_new_evals})
     path, old = finished["path"], finished["steward"]["revision"]
     stand.context.workers.leave("w")
@@ -143,7 +143,7 @@ def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
 def test_a_score_is_shown_at_the_commit_that_was_evaluated(
     stand: BoardDriver, finished: dict[str, Any], is_known: bool
 ) -> None:
-    """While a newer one waits, and for ever after it failed; also of scores that were noted without their commit."""
+    """While a newer commit waits, and after it failed, page and search show the old score at the old commit."""
     path, old = finished["path"], finished["steward"]["revision"]
     new = stand.ada.model_info("ada/good").sha
     (noted,) = stand.context.scores.all()
@@ -154,16 +154,14 @@ def test_a_score_is_shown_at_the_commit_that_was_evaluated(
     stand.context.workers.leave("w")
     resubmit(stand, path)
     assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
-    assert serializers.summary(stand.context, stand.context.index.get(path)).revision == new, (
-        "what waits is the newer one"
-    )
+    assert serializers.summary(stand.context, stand.context.index.get(path)).revision == new, "the newer commit waits"
     run(stand, failure=THEIRS)
     assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
     assert serializers.summary(stand.context, stand.context.index.get(path)).revision == old
 
 
 def test_a_newer_score_is_shown_at_the_newer_commit(stand: BoardDriver, finished: dict[str, Any]) -> None:
-    """Once that was evaluated, the page, the search and the request tell of it alone."""
+    """After a newer commit was evaluated, the page, the search and the request show only that one."""
     path, old = finished["path"], finished["steward"]["revision"]
     resubmit(stand, path)
     run(stand)

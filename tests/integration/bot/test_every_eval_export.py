@@ -1,4 +1,4 @@
-"""`steward export eee`: files of Every Eval Ever, checked with its own schemas."""
+"""`steward export eee` writes files in the format of Every Eval Ever, which its own schemas accept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Mod
 
 
 def publish_answers(stand: ModelPagesDriver, folder: Path) -> None:
-    """The worker's tables of two tasks, as it writes them, and of no other; one answer has no score."""
+    """Publish the worker's tables of answers for two tasks and delete all others; one answer has no score."""
     (scores,) = stand.context.scores.all()
     time = results_time(scores.results)
     assert time is not None
@@ -67,13 +67,13 @@ def name_commit(stand: ModelPagesDriver, commit: str) -> None:
 
 
 def change(stand: ModelPagesDriver, changes: list[CommitOperationAdd | CommitOperationDelete]) -> str:
-    """Commit `changes` of the details as a worker may at any time; the commit."""
+    """Commit `changes` to the details repo as the worker, and return the commit."""
     repo, gpu = stand.context.board.repos.details(MODEL), HfApi(stand.hub.url, token=WORKER)
     return gpu.create_commit(repo, changes, commit_message="Change", repo_type="dataset").oid
 
 
 def restrict(stand: ModelPagesDriver) -> None:
-    """One benchmark of the suite is restricted from now on."""
+    """Restrict the benchmark of SECRET."""
     suite = stand.context.suite
     benchmarks = tuple(each.model_copy(update={"restricted": each.source == SECRET}) for each in suite.benchmarks)
     stand.context.suite = suite.model_copy(update={"benchmarks": benchmarks})
@@ -90,7 +90,7 @@ def validator(name: str) -> Any:
 
 
 def check(files: dict[str, bytes]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The one record and its answers, after both schemas accepted them and they name each other."""
+    """Validate the only record and its answers, and that they refer to each other; return both."""
     (path,) = [name for name in files if name.endswith(".json")]
     record = json.loads(files[path])
     validator("eval.schema.json").validate(record)
@@ -112,7 +112,7 @@ def check(files: dict[str, bytes]) -> tuple[dict[str, Any], list[dict[str, Any]]
 
 
 def test_an_evaluation_is_a_valid_record_and_always_the_same(stand: ModelPagesDriver, tmp_path: Path) -> None:
-    """Raw scores with their tasks, the model's commit and precision; the board is a third party."""
+    """The export writes the same valid record each time, with raw scores, the model's commit and its precision."""
     first, second = tmp_path / "first", tmp_path / "second"
     assert export(stand.context, first, with_samples=False) == ExportReport(evaluations=1)
     assert export(stand.context, second, with_samples=False) == ExportReport(evaluations=1)
@@ -138,7 +138,7 @@ def test_an_evaluation_is_a_valid_record_and_always_the_same(stand: ModelPagesDr
 
 
 def test_answers_of_restricted_benchmarks_are_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
-    """With samples the answers of public tasks are written; scores of a restricted benchmark stay."""
+    """The export with samples leaves out the answers of a restricted benchmark, and keeps its scores."""
     report = export(stand.context, tmp_path / "all", with_samples=True)
     assert (report.evaluations, report.samples) == (1, 4)
     restrict(stand)
@@ -164,8 +164,8 @@ def test_answers_in_a_private_repo_are_left_out(stand: ModelPagesDriver, tmp_pat
 
 
 @pytest.mark.parametrize("table", [b"PAR1 no table PAR1", b""])
-def test_a_table_that_is_none_costs_its_answers_alone(stand: ModelPagesDriver, tmp_path: Path, table: bytes) -> None:
-    """Workers write tables: the record of the evaluation is written, and the report says what is left out."""
+def test_an_unreadable_table_of_answers_is_left_out(stand: ModelPagesDriver, tmp_path: Path, table: bytes) -> None:
+    """If a table of answers is not valid parquet, the export writes the record alone and reports what is left out."""
     (scores,) = stand.context.scores.all()
     time = results_time(scores.results)
     assert time is not None
@@ -177,7 +177,7 @@ def test_a_table_that_is_none_costs_its_answers_alone(stand: ModelPagesDriver, t
 
 
 def test_answers_are_those_that_the_bot_checked(stand: ModelPagesDriver, tmp_path: Path) -> None:
-    """A worker that changes the tables on main later changes no export; none are written without their commit."""
+    """The export reads answers at the commit of the attempt's outcome, not on main; without it none are written."""
     export(stand.context, tmp_path / "before", with_samples=True)
     (scores,) = stand.context.scores.all()
     time = results_time(scores.results)
@@ -192,7 +192,7 @@ def test_answers_are_those_that_the_bot_checked(stand: ModelPagesDriver, tmp_pat
 
 
 def test_a_flagged_model_is_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
-    """Its results are named with the reason, and no file is written."""
+    """The export writes no file for a flagged model, and reports the reason."""
     stand.ask(f"/flag other {MODEL} it was trained on the test set", stand.form)
     stand.sync_flags()
     report = export(stand.context, tmp_path / "out", with_samples=False)
@@ -203,7 +203,7 @@ def test_a_flagged_model_is_left_out(stand: ModelPagesDriver, tmp_path: Path) ->
 def test_the_command_writes_the_same_and_says_how_many(
     stand: ModelPagesDriver, tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`steward export eee --out DIR --samples`, with `--json` for programs."""
+    """`steward export eee --out DIR --samples` writes valid files and reports counts, with `--json` as JSON."""
     (tmp_path / "board.yaml").write_text(BOARD)
     settings = {"STEWARD_BOT_TOKEN": BOT, "HF_ENDPOINT": stand.hub.url, "REDIS_URL": valkey_url}
     for name, value in settings.items():

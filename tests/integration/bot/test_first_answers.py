@@ -23,7 +23,7 @@ BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 
 @pytest.fixture
 def stand_with_maintainer(stand: BoardDriver) -> BoardDriver:
-    """A board whose form's account is a maintainer, and a worker."""
+    """A board with a worker, whose maintainer is the form's account."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "attempts": 1})
     stand.worker()
@@ -36,7 +36,7 @@ def link(stand: BoardDriver, path: str) -> str:
 
 
 def open_thread(stand: BoardDriver, title: str, post: str) -> Discussion:
-    """Ada opens a thread, and the bot looks at it, three times."""
+    """Open a thread as Ada, and sync it three times."""
     talk = Discussion(stand, title, post)
     for _ in range(3):
         talk.look()
@@ -44,7 +44,7 @@ def open_thread(stand: BoardDriver, title: str, post: str) -> Discussion:
 
 
 def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintainer: BoardDriver) -> None:
-    """The report is answered with what happened; the evaluation runs again, and the thread hears of its end."""
+    """The bot answers a report of a board-side failure, restarts the evaluation, and reports its end in the thread."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
     talk = open_thread(stand, "My model failed", f"Here: {link(stand, path)}")
@@ -60,7 +60,7 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
 
 
 def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maintainer: BoardDriver) -> None:
-    """One thread links two requests: both wait again, for the same cause, and neither is kept from its next sync."""
+    """A thread that links two requests that failed by the board's fault restarts both, with the thread as cause."""
     stand = stand_with_maintainer
     paths = [stand.failed(OURS), stand.failed(OURS, path=BFLOAT16)]
     talk = open_thread(stand, "Two failed", " and ".join(link(stand, path) for path in paths))
@@ -74,7 +74,7 @@ def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maint
 
 
 def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: BoardDriver) -> None:
-    """Nothing is started again, and the advice is there, with the lines of the log."""
+    """The bot answers a report of a model's failure with advice and lines of the log, and restarts nothing."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     (reply,) = open_thread(stand, "Why?", f"{link(stand, path)}?download=true").replies()
@@ -122,7 +122,7 @@ def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
 
 
 def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer: BoardDriver) -> None:
-    """A wrong link is told from a failure, and the right model suggested."""
+    """The reply to a link without a request says that there is none, and suggests a similar model."""
     stand = stand_with_maintainer
     stand.failed(THEIRS)
     wrong = "ada/god_eval_request_False_float32_Original.json"
@@ -132,7 +132,7 @@ def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer:
 
 
 def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_maintainer: BoardDriver) -> None:
-    """Who names a model with a slip hears of the right one; words that are like no model go on the list, unanswered."""
+    """The bot suggests the model that a misspelt name resembles; text like no model is listed without an answer."""
     stand = stand_with_maintainer
     stand.failed(THEIRS)
     (reply,) = open_thread(stand, "My model ada/god failed", "What happened?").replies()
@@ -143,8 +143,8 @@ def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_m
 
 
 def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_with_maintainer: BoardDriver) -> None:
-    """A person who asks for an evaluation of an upgraded model is told how, and waits for a maintainer, also after
-    Redis was lost; while an evaluation runs or has failed, no maintainer is needed."""
+    """A thread about a finished request gets a reply with `/resubmit` and waits for a maintainer, also after Redis was
+    lost; a thread about a failed request does not wait."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     open_thread(stand, "Why did it fail?", link(stand, path))
@@ -166,7 +166,7 @@ def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_wi
 
 
 def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_with_maintainer: BoardDriver) -> None:
-    """Two people report one failure of ours: it is started again once, and both threads are told how it ended."""
+    """If two threads report one board-side failure, it is restarted once, and the bot reports the end in both."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
     talks = [Discussion(stand, "My model failed", link(stand, path)) for _ in range(2)]
@@ -187,7 +187,7 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
 def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(
     stand_with_maintainer: BoardDriver,
 ) -> None:
-    """A request that was relaunched for a report and failed again waits for a maintainer, as the answer says."""
+    """A thread about a request that failed again after a restart waits for a maintainer, also after Redis was lost."""
     stand = stand_with_maintainer
     path = stand.failed(OURS)
     open_thread(stand, "My model failed", link(stand, path))
@@ -221,7 +221,7 @@ def test_a_thread_waits_for_a_person_also_when_it_is_too_old_for_an_answer(stand
 
 
 def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_maintainer: BoardDriver) -> None:
-    """The answer from the list says that a person reads the thread: so it is listed once its author is not content."""
+    """After an automatic answer, a further comment of the author puts the thread on the maintainers' list."""
     stand = stand_with_maintainer
     talk = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
     talk.say("/help")
@@ -235,7 +235,7 @@ def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_mainta
 def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(
     stand_with_maintainer: BoardDriver,
 ) -> None:
-    """The command gets its reply and the report its answer."""
+    """If a command follows a report before the first sync, the bot answers both, once each."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     talk = Discussion(stand, "Why?", link(stand, path))
@@ -246,7 +246,7 @@ def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(
 
 
 def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: BoardDriver) -> None:
-    """What one of them opens gets no answer, and where one has spoken a thread waits no more."""
+    """A reply by a member of a maintaining organisation takes a thread off the maintainers' list."""
     organisation = MaintainingOrganisation(name="board", role="write")
     stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": (organisation,)})
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
@@ -275,7 +275,7 @@ def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: B
 def test_each_kind_of_thread_has_its_answer(
     stand_with_maintainer: BoardDriver, title: str, post: str, words: str
 ) -> None:
-    """One answer each; what only people can settle goes on their list until one of them has spoken."""
+    """Each kind of thread gets one answer; unless it was automatic, the thread waits until a maintainer replies."""
     stand = stand_with_maintainer
     talk = open_thread(stand, title, post)
     (reply,) = talk.replies()
@@ -305,7 +305,7 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: BoardDriver)
     assert "Nothing waits" in digest.events[0].content
 
 
-def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maintainer: BoardDriver) -> None:
+def test_a_thread_that_refuses_comments_is_not_tried_again(stand_with_maintainer: BoardDriver) -> None:
     """A question in a locked thread gets no answer and no retry; once unlocked it gets one."""
     stand = stand_with_maintainer
     stand.hub.state.faults.fail("POST */comment", status=403, times=None)
@@ -318,7 +318,7 @@ def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maint
 
 
 def test_a_question_is_not_answered_over_a_maintainer(stand_with_maintainer: BoardDriver) -> None:
-    """Where a maintainer has spoken, the bot does not answer from its list."""
+    """The bot gives no automatic answer in a thread in which a maintainer has replied."""
     stand = stand_with_maintainer
     talk = Discussion(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
     talk.say("No.", stand.form)
@@ -326,7 +326,7 @@ def test_a_question_is_not_answered_over_a_maintainer(stand_with_maintainer: Boa
 
 
 def test_a_thread_with_a_command_is_answered_by_the_command_alone(stand_with_maintainer: BoardDriver) -> None:
-    """Who writes a command in the opening post gets its reply, and no other."""
+    """A thread whose opening post has a command gets the command's reply and no first answer."""
     talk = open_thread(stand_with_maintainer, "My model ada/good failed", "/status ada/good")
     assert len(talk.replies()) == 1
     assert "`/status ada/good`" in talk.replies()[0]

@@ -36,7 +36,7 @@ def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriv
 
 
 def test_a_board_without_a_repo_of_flags_says_so(stand: FlagBoardDriver) -> None:
-    """Reports are gathered all the same: a person can act upon them."""
+    """Without a flags repo the bot still gathers evidence for a report, and refuses a maintainer's `/flag`."""
     stand.context.flags_repo = stand.context.flag_book.repo = None
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     report = find_report(stand.context, "ada/copy")
@@ -47,7 +47,7 @@ def test_a_board_without_a_repo_of_flags_says_so(stand: FlagBoardDriver) -> None
 
 
 def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> None:
-    """Its thread is looked at again; one that was dismissed does not come back."""
+    """After Redis was lost, the sync of a thread restores its report, unless the report was dismissed."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     stand.context.redis.flushall()
     case.look()
@@ -60,7 +60,7 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagBoardDriver) -> Non
 
 
 def test_what_is_flagged_already_is_not_reported_but_the_rest_of_a_model_is(stand: FlagBoardDriver) -> None:
-    """The reply, and the one to a mention, names the discussion of the flag. One precision flagged leaves the rest."""
+    """The bot takes no report of a flagged model and links the flag's discussion, unless one precision is flagged."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     case.say("/flag copy it is bob/original", stand.form)
     AppealThread(stand, "Strange", "Hm.").say("/flag copy ada/plain precision=float16 it is bob/original", stand.form)
@@ -81,9 +81,9 @@ def test_what_is_flagged_already_is_not_reported_but_the_rest_of_a_model_is(stan
 
 
 def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDriver) -> None:
-    """Two people who reported the model in other threads are told of the decision once each, also after Redis was lost.
+    """The bot posts a decision once in each thread in which the model was reported, also after Redis was lost.
 
-    A dismissal ends their reports too.
+    It closes only the thread that is about nothing else.
     """
     first = AppealThread(stand, "Strange", "Hm.")
     first.say("/flag copy ada/copy it is bob/original", stand.bob)
@@ -99,13 +99,13 @@ def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDri
         for _ in range(2):
             talk.look()
         assert sum("which was reported here, is now flagged" in reply for reply in talk.replies()) == 1
-    assert (first.status, second.status) == ("open", "closed"), "only what is about nothing else"
+    assert (first.status, second.status) == ("open", "closed"), "only the thread about nothing else is closed"
     assert reports(stand.context) == []
 
 
 def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDriver) -> None:
-    """Each is told of the first, one of them is on the list, and evidence is gathered once. What is decided in one is
-    told in all; those that are about nothing else are closed, and none brings the report back."""
+    """Later reports of a model get a link to the first thread, and evidence is gathered once. The decision is posted in
+    all threads; it closes those that are about nothing else, and no thread brings the report back."""
     first = AppealThread(stand, "[FLAG] ada/copy", "It is too good.")
     gathered = [report.gathered for report in reports(stand.context)]
     again = AppealThread(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
@@ -130,7 +130,7 @@ def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagBoardDri
 
 
 def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagBoardDriver) -> None:
-    """A reporter in another thread was told; lifting the flag does not open the same report again."""
+    """When a flag is lifted, a decided report of another thread does not come back."""
     other = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
     case = AppealThread(stand, "Something else", "Hello.")
     case.say("/flag copy ada/copy it is bob/original", stand.form)
@@ -143,7 +143,7 @@ def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagB
 def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
     stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gathering takes some dozen calls; a maintainer's word within them counts."""
+    """A maintainer's dismissal while the bot gathers evidence ends the report."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
 
     def meanwhile(*_: object) -> FlagReport:
@@ -157,14 +157,13 @@ def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
 
 
 def flag_source(stand: FlagBoardDriver, case: AppealThread) -> FlagSource:
-    """A maintainer's word in a discussion."""
+    """A maintainer's comment in a discussion, as the source of a decision."""
     thread = stand.context.hub.thread(stand.context.community, case.number)
     return FlagSource(stand.context.community, thread, Person("1", "form"), "c:0")
 
 
-def test_a_dismissal_that_died_half_way_is_one(stand: FlagBoardDriver) -> None:
-    """The report is dropped, and the bot dies before its reply says so: the next one says the same, so that nothing
-    comes back."""
+def test_a_repeated_dismissal_has_the_same_outcome(stand: FlagBoardDriver) -> None:
+    """If the bot dies after a dismissal and before its reply, the repeated dismissal has the same outcome."""
     case = AppealThread(stand, "Strange", "Hm.")
     case.say("/flag copy ada/copy it is bob/original", stand.bob)
     first, second = (decisions.dismiss(stand.context, "it is known", flag_source(stand, case)) for _ in range(2))

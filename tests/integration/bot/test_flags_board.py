@@ -1,4 +1,4 @@
-"""Flags on a board that runs: who says what where, after Redis was lost, killed anywhere, and in part."""
+"""Flags on a running board: from any thread, of parts of a model, after Redis was lost, and when the bot dies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriv
 
 
 def test_a_flag_survives_the_loss_of_redis(stand: FlagBoardDriver) -> None:
-    """The first verdict after it reads the flags from the Hub again, so no model evades its flag."""
+    """After Redis was lost, the bot reads the flags from the Hub before its first verdict, and refuses the model."""
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", reason="it cheats")})
     stand.sync_flags()
     assert "flagged" in stand.codes("ada/good")
@@ -59,7 +59,7 @@ def test_a_flag_survives_the_loss_of_redis(stand: FlagBoardDriver) -> None:
 
 
 def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagBoardDriver) -> None:
-    """It stands in a table of its own, and forbids only what it names."""
+    """A flag of one precision is listed in `scoped.json` and applies to that precision alone."""
     case = AppealThread(stand, "[FLAG] ada/good", "Its float32 is not what it says.")
     for scope in ("precision=float31", "revision=main"):
         case.say(f"/flag other {scope} it is another model's", stand.form)
@@ -73,8 +73,8 @@ def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagBoardDriver) -> N
     assert stand.table("scoped.json") == []
 
 
-def test_a_second_flag_never_ends_the_first_one_by_the_way(stand: FlagBoardDriver) -> None:
-    """A flag of another part is refused, also in the same comment; one that covers the first takes its place."""
+def test_a_second_flag_replaces_the_first_only_if_it_covers_it(stand: FlagBoardDriver) -> None:
+    """The bot refuses a flag of another part of a flagged model; a flag of the whole model replaces the first."""
     first, second = "aaaaaaa", "bbbbbbb"
     case = AppealThread(stand, "[FLAG] ada/good", "Two of its commits know the answers.")
     case.say(f"/flag other revision={first} it cheats\n/flag other revision={second} it cheats", stand.form)
@@ -107,7 +107,7 @@ def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagBoardDriver) -
 
 
 def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None:
-    """A flag that is lifted from elsewhere closes its own discussion alone.
+    """Lifting a flag from another discussion closes only the flag's own discussion.
 
     The discussion of the command and those about requests stay open; if there is nothing to dismiss, nothing is closed.
     """
@@ -153,11 +153,11 @@ def test_an_appeal_leaves_the_list_when_the_flag_is_lifted(stand: FlagBoardDrive
 
 
 class Died(BaseException):
-    """The process that worked on a thread is gone."""
+    """Raised to simulate the death of the sync process."""
 
 
 def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver) -> None:
-    """Killed before each call of each sync: then, one discussion, one record, one decision, one call to the author."""
+    """If the bot dies before any Hub call of a `/flag`, there are still one discussion, one record and one decision."""
     for number in range(0, MANY, STEP):
         name, remaining = f"ada/try-{number}", [number]
         stand.time = max(stand.time, clock.now()) + 300
@@ -193,7 +193,7 @@ def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver) -> No
 
 
 def dies(stand: FlagBoardDriver, key: str) -> bool:
-    """Whether the bot died of working on `key` and on what follows; its lease lapses then, as time would have it."""
+    """Sync `key` and what follows; return whether the bot died, and end its lease if it did."""
     stand.context.mark(key)
     try:
         stand.work()
@@ -205,7 +205,7 @@ def dies(stand: FlagBoardDriver, key: str) -> bool:
 
 @contextmanager
 def watching(stand: FlagBoardDriver, count: Callable[..., None]) -> Iterator[None]:
-    """Have `count` told of every call, as long as this is open."""
+    """Call `count` for every Hub call within the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stand.context.hub.session, "_on_call", count)
         yield
@@ -228,7 +228,7 @@ def test_nothing_is_done_by_halves(stand: FlagBoardDriver) -> None:
     first(1, [(Effect.EDIT, EffectMode.SHADOW), (Effect.EDIT, EffectMode.OFF), (Effect.NEW_THREAD, EffectMode.SHADOW)]),
 )
 def test_without_effects_nothing_is_flagged(stand: FlagBoardDriver, kind: Effect, mode: EffectMode) -> None:
-    """The reply says so, nothing is opened, and no file is written."""
+    """With edits or new threads off or in shadow, `/flag` replies so, opens no thread and writes no file."""
     modes = {**dict.fromkeys(Effect, EffectMode.ON), kind: mode}
     stand.context.board = stand.context.board.model_copy(update={"effects": Effects(modes=modes)})
     before = len(list(stand.form.get_repo_discussions(SPACE, repo_type="space")))
@@ -262,11 +262,11 @@ def test_a_maintainer_by_an_organisation_flags(stand: FlagBoardDriver) -> None:
     case.say("It does not!", stand.ada)
     stand.calls.clear()
     case.look()
-    assert stand.calls == [("GET", "thread")], "who of many people is a maintainer is not asked for each"
+    assert stand.calls == [("GET", "thread")], "the bot asks for no commenter's role in the organisation"
 
 
 def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagBoardDriver) -> None:
-    """The models alone are none; of many, which would cost some dozen calls each, nothing is looked at."""
+    """The bot refuses flag commands without a reason, and a `/flag` of more than five models without reading them."""
     case = AppealThread(stand, "Strange", "Hm.")
     for api, words in ((stand.form, "/flag copy ada/copy"), (stand.bob, "/flag copy ada/copy bob/original")):
         case.say(words, api)
@@ -287,7 +287,7 @@ def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagBoardD
 
 
 def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagBoardDriver) -> None:
-    """Evidence and admission agree, however the files are called."""
+    """Evidence and admission compute the same digest of a model's weights, whatever the files' names."""
     copy, original = (gather_subject(stand.context, name) for name in ("ada/copy", "bob/original"))
     assert copy is not None
     assert original is not None

@@ -53,7 +53,7 @@ def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriv
 
 
 def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagBoardDriver) -> None:
-    """A record that was committed or removed by hand has its place in the tables within a round."""
+    """The flag sync adds a record that was committed by hand to the table, and removes it when the file is deleted."""
     stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good")})
     stand.sync_flags()
     stand.sync_flags()
@@ -61,7 +61,7 @@ def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagBoardDrive
     commits = len(stand.form.list_repo_commits(FLAGS, repo_type="dataset"))
     stand.calls.clear()
     stand.sync_flags()
-    assert len(stand.calls) == 1, "nothing changed: one look at the head"
+    assert len(stand.calls) == 1, "nothing changed: one call that reads the head"
     assert len(stand.form.list_repo_commits(FLAGS, repo_type="dataset")) == commits
     deletions = [CommitOperationDelete("flags/ada/good.json")]
     stand.form.create_commit(FLAGS, deletions, commit_message="By hand", repo_type="dataset")
@@ -90,8 +90,8 @@ def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagBoardDr
 
 @pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
 def test_the_thread_of_an_imported_flag_is_heard(stand: FlagBoardDriver, at: str, *, waits: bool) -> None:
-    """A comment since the import waits for a maintainer, an earlier one does not. The bot posts nothing but that it
-    opened the discussion again for the author."""
+    """In an imported flag's thread, the owner's comment waits for a maintainer, and reopens the closed thread, only if
+    the comment is later than the import."""
     case = AppealThread(stand, "About ada/good", "It is too good.")
     url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
     decision = {"what": "flagged", "at": at, "by": "maya", "cause": "import ada/good"}
@@ -140,7 +140,7 @@ def dirty_table(url: Callable[[int], str]) -> dict[str, str]:
 def test_a_table_of_others_is_imported_from_a_shell(
     stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
+    """`steward flags import` reports each malformed key by its kind, keeps addresses, and imports nothing twice."""
     set_environment(stand, valkey, tmp_path, monkeypatch)
     stand.ada.create_repo("ada/old-name")
     stand.ada.move_repo("ada/old-name", "ada/new-name")
@@ -206,7 +206,7 @@ def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
     deletions = [CommitOperationDelete(addition.path_in_repo) for addition in results]
     stand.form.create_commit("board/results", deletions, commit_message="Clear", repo_type="dataset")
     assert [disagreement.path for disagreement in listed if disagreement.path.startswith("ada/merged")] == [], (
-        "its request is there, and unreadable"
+        "its request exists and is unreadable"
     )
     assert kinds == {
         "request-place",
@@ -225,7 +225,7 @@ def test_each_disagreement_is_found(stand: FlagBoardDriver) -> None:
 
 
 def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagBoardDriver) -> None:
-    """A commit by hand is looked at within seconds."""
+    """A delivery about a commit in the flags repo marks the flag sync."""
     body = {
         "event": {"scope": "repo.content", "action": "update"},
         "repo": {"type": "dataset", "name": FLAGS},
@@ -236,7 +236,7 @@ def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagBoardDriver) 
 
 
 def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagBoardDriver) -> None:
-    """`steward init` makes one for that repo, and the Hub suspends it with all others when our server is away."""
+    """The bot enables the webhook of the flags repo again after it was disabled."""
     hub = stand.context.hub
     hook = hub.ensure_webhook("http://127.0.0.1:9/hook", [WatchedItem("dataset", FLAGS)], ["repo"], "s3cret")
     try:
@@ -249,7 +249,7 @@ def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagBoard
 
 @pytest.mark.parametrize("both", [False, True])
 def test_a_renamed_model_has_one_flag_that_knows_both_names(stand: FlagBoardDriver, *, both: bool) -> None:
-    """It follows from the old name, and joins one that lies under the new name already."""
+    """A rename moves a model's flag to the new name, or joins it with the flag there; the tables list both names."""
     scope = {"precision": "float16"}
     files = {"flags/ada/loud.json": by_hand("ada/loud", category="opt-out" if both else "other", scope=scope)}
     files |= {"flags/ada/hushed.json": by_hand("ada/hushed", scope=scope)} if both else {}

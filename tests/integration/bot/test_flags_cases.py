@@ -54,7 +54,7 @@ def the_repos_agree(stand: FlagBoardDriver) -> Iterator[None]:
 
 
 def mend(stand: FlagBoardDriver, model: str, more: str) -> None:
-    """The author writes a better card."""
+    """Replace the model's card, as its author, by one with the metadata `more`."""
     text = card(model, more).encode()
     stand.ada.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id=model)
 
@@ -62,14 +62,14 @@ def mend(stand: FlagBoardDriver, model: str, more: str) -> None:
 def test_a_copy_with_renamed_shards_names_its_original(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """The evidence finds the copy; its author mends the card; the bot notices; the flag is lifted."""
+    """The evidence shows the copy; the model is flagged, its author corrects the card, and the flag is lifted."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is the same model as bob/original.")
     conversations["A copy with renamed files"] = [case]
     report = find_report(stand.context, "ada/copy")
     assert report is not None
     assert [finding.code for finding in report.findings] == ["same-weights-unnamed"]
     assert stand.table() is None
-    assert not any("byte for byte" in reply for reply in case.replies()), "nothing is said of it before it was decided"
+    assert not any("byte for byte" in reply for reply in case.replies()), "no evidence is posted before the decision"
     case.say("/flag copy its files are those of bob/original, byte for byte", stand.form)
     assert stand.table() == {"ada/copy": stand.record("ada/copy")["thread"]}
     case.say("I forgot to name it. I will fix the card.", stand.ada)
@@ -86,8 +86,8 @@ def test_a_copy_with_renamed_shards_names_its_original(
 def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """A maintainer flags it in a thread about something else: a discussion of its own is opened. The daily check
-    finds that the cause is gone, without a comment about it."""
+    """A flag from a thread about something else opens a discussion of its own. The daily check notices that the card
+    now declares the merge."""
     question = AppealThread(stand, "Thank you", "This is a great leaderboard.")
     question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
     assert "[in its own discussion]" in question.replies()[-1]
@@ -110,7 +110,7 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
 def test_one_discussion_holds_several_models(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """Two models, one lifted, the other's flag upheld; its author has the closed thread opened again."""
+    """Of two flags in one discussion, one is lifted and one upheld; the owner's comment reopens the discussion."""
     case = AppealThread(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
     conversations["Contamination, and two models in one discussion"] = [case]
     assert {report.model for report in reports(stand.context)} == {"ada/plain", "ada/half"}
@@ -131,7 +131,7 @@ def test_one_discussion_holds_several_models(
 
 
 def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]) -> None:
-    """Nothing is found, the report is dismissed in public, and not taken up again."""
+    """The bot finds no evidence against a fine-tune; a maintainer dismisses the report, and it does not come back."""
     case = AppealThread(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
     conversations["A dismissed report"] = [case]
     report = find_report(stand.context, "ada/tuned")
@@ -147,7 +147,7 @@ def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, conversations: d
 def test_anybody_may_report_and_only_maintainers_flag(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """An unknown name is an error with similar names; a person's command is a report, a maintainer's a flag."""
+    """A user's `/flag` is a report and `/unflag` is refused; for an unknown model the bot suggests similar names."""
     stand.submit("ada/good")
     stand.settle()
     case = AppealThread(stand, "Something is strange", "Who looks at this?")
@@ -163,10 +163,10 @@ def test_anybody_may_report_and_only_maintainers_flag(
     assert reports(stand.context) == []
 
 
-def test_authors_who_do_not_want_to_be_here(
+def test_an_author_can_opt_out_of_evaluation(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """It is no flag: rows are not hidden as flagged, and the model cannot be submitted until they change their mind."""
+    """An opt-out is not listed as a flag, and blocks a model's evaluation until its author changes their mind."""
     case = AppealThread(stand, "Remove ada/shy", "Please do not evaluate it.", stand.ada)
     conversations["An author who opts out"] = [case]
     case.say("/flag opt-out ada/shy its author asked for it", stand.form)
@@ -183,7 +183,7 @@ def test_authors_who_do_not_want_to_be_here(
 def test_a_closed_discussion_is_opened_again_within_limits(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """Three times in thirty days by its author; never by anybody else; and then a maintainer decides."""
+    """The owner's comments reopen a closed discussion three times at most; other users' comments never do."""
     case = AppealThread(stand, "[FLAG] ada/quiet", "Look at its answers.")
     conversations["An author who appeals again and again"] = [case]
     case.say("/flag contamination its answers are those of the test set", stand.form)
@@ -203,7 +203,7 @@ def test_a_closed_discussion_is_opened_again_within_limits(
 def test_a_flag_is_not_escaped_by_another_name(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
-    """The same weights under a new name, and the same model renamed, are met by the flag that is there."""
+    """A flag also applies to the same weights under another name, and to the renamed model."""
     case = AppealThread(stand, "[FLAG] ada/loud", "It was trained on the test set.")
     conversations["The same model under another name"] = [case]
     case.say("/flag contamination its author said so", stand.form)

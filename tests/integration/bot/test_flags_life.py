@@ -1,7 +1,7 @@
-"""Random lives of a board's flags: who says what, in which discussion, with Redis lost and the bot killed on the way.
+"""Random sequences of commands about flags, in several discussions, while Redis is lost and the bot is killed.
 
-At every quiet point the repos agree with each other, exactly those models are flagged that maintainers flagged, and
-every decision has been told once. A short life in `make test`; STEWARD_WHOLE_MATRIX=1 plays many long ones.
+After each step the repos agree with each other, exactly those models are flagged that maintainers flagged, and
+each decision was posted once. `make test` runs a short sequence; STEWARD_WHOLE_MATRIX=1 runs many long ones.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ WHYS = ("contamination", "copy", "merge", "other")
 
 
 class Died(BaseException):
-    """The bot is gone."""
+    """Raised to simulate the death of the bot."""
 
 
 class Life:
-    """A board, the discussions that people opened there, and which models ought to be flagged by now."""
+    """A board, its discussions, and the models that should be flagged."""
 
     def __init__(self, stand: FlagBoardDriver, seed: int) -> None:
         self.stand, self.random = stand, random.Random(seed)
@@ -48,7 +48,7 @@ class Life:
         ]
 
     def step(self) -> str:
-        """Something happens; what it was."""
+        """Do one random action, maybe lose Redis or kill the bot, sync; return what was done."""
         happenings = (
             self.flag,
             self.flag,
@@ -68,40 +68,40 @@ class Life:
         return f"{what} {trouble}"
 
     def say(self, text: str, api: object) -> str:
-        """A person writes in one of the discussions."""
+        """Post `text` in a random discussion."""
         talk = self.random.choice(self.talks)
         api.comment_discussion(SPACE, talk.number, comment=text, repo_type="space")  # type: ignore[attr-defined]
         return text
 
     def flag(self) -> str:
-        """A maintainer flags some models."""
+        """Let a maintainer flag one or two models."""
         models = self.random.sample(MODELS, self.random.randrange(1, 3))
         self.flagged |= set(models)
         self.decided += 1
         return self.say(f"/flag {self.random.choice(WHYS)} {' '.join(models)} so I say", self.stand.form)
 
     def unflag(self) -> str:
-        """A maintainer lifts a flag, or one that is none."""
+        """Let a maintainer unflag a model, flagged or not."""
         name = self.random.choice(MODELS)
         self.flagged.discard(name)
         return self.say(f"/unflag {name} so I say", self.stand.form)
 
     def dismiss(self) -> str:
-        """A maintainer has heard enough."""
+        """Let a maintainer dismiss a report or an appeal."""
         return self.say("/dismiss so I say", self.stand.form)
 
     def appeal(self) -> str:
-        """A person speaks for a model."""
+        """Let a user defend a model."""
         return self.say("It is a good one!", self.random.choice((self.stand.ada, self.stand.bob)))
 
     def report(self) -> str:
-        """A person who may not flag tries to, and to lift a flag."""
+        """Let a user without permission write `/flag` or `/unflag`."""
         name = self.random.choice(MODELS)
         words = self.random.choice((f"/flag other {name} so I say", f"/unflag {name} so I say", f"/flag {name}"))
         return self.say(words, self.random.choice((self.stand.ada, self.stand.bob)))
 
     def mend(self) -> str:
-        """An author changes the card, for better or worse, and a day passes."""
+        """Let the author change a model's card, and let a day pass."""
         more = self.random.choice(
             ("", "base_model: bob/original\n", "tags: [merge]\nbase_model: [bob/original, eve/lion]\n")
         )
@@ -113,7 +113,7 @@ class Life:
         return f"a card of {name}"
 
     def by_hand(self) -> str:
-        """A person takes a record out of the repo."""
+        """Delete a flag's record from the repo by hand."""
         there = self.stand.form.list_repo_files("board/flags", repo_type="dataset")
         name = next((model for model in MODELS if record_path(model) in there), None)
         if name is not None:
@@ -123,7 +123,7 @@ class Life:
         return f"no record of {name}"
 
     def settle(self, *, dies_at: int | None) -> None:
-        """The bot works until there is nothing left to do; it is killed once on the way, before some call."""
+        """Sync until nothing is left to do; with `dies_at`, the bot is killed once before that call."""
         remaining = [dies_at if dies_at is not None else -1]
 
         def count(*_: str) -> None:
@@ -141,13 +141,13 @@ class Life:
             self.look()
 
     def wait(self, seconds: float) -> None:
-        """Time passes, by the bot's clock and by the Hub's: the bot leaves commands alone that are a week old."""
+        """Advance the clocks of the bot and the Hub together, because the bot ignores commands that are a week old."""
         clock = self.stand.hub.state.clock
         self.stand.time = max(self.stand.time, clock.seconds()) + seconds
         clock.advance(self.stand.time - clock.seconds())
 
     def look(self) -> None:
-        """Everything is looked at, as the reconciler would in its rounds."""
+        """Sync the flags and every discussion, as the reconciler does."""
         self.wait(400)
         listed = self.stand.form.get_repo_discussions(SPACE, repo_type="space")
         keys = [f"thread:space/{SPACE}:{thread.num}" for thread in listed]
@@ -156,7 +156,7 @@ class Life:
         self.stand.work()
 
     def statements(self) -> list[str]:
-        """By which comments flags were told, one for each time that it was told."""
+        """The keys of the bot's comments that announce a flag decision, once for each comment."""
         keys = []
         for thread in self.stand.form.get_repo_discussions(SPACE, repo_type="space"):
             details = self.stand.form.get_discussion_details(SPACE, thread.num, repo_type="space")
@@ -168,14 +168,14 @@ class Life:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """A Hub for one life after the other."""
+    """One Hub for all tests of this file."""
     with LocalHub(tmp_path_factory.mktemp("lives"), flags_world()) as started:
         yield started
 
 
 @pytest.mark.timeout(900 if WHOLE else 180)
 @pytest.mark.parametrize("seed", range(LIVES))
-def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int) -> None:
+def test_flags_stay_consistent_in_random_sequences(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int) -> None:
     """In any order of commands, all views of the board agree, and only maintainers' decisions count."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
@@ -194,10 +194,10 @@ def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int)
             stand.context.hub.close()
 
 
-def test_a_flag_counts_however_long_the_life_lasts(hub: LocalHub, valkey: Valkey, probe: Probe) -> None:
-    """A maintainer's command has its effect also in a life of many days."""
+def test_a_flag_command_counts_after_many_days(hub: LocalHub, valkey: Valkey, probe: Probe) -> None:
+    """A maintainer's `/flag` still takes effect after the clocks advanced by many days."""
     with no_flags(hub, valkey, probe) as stand:
-        stand.clear()  # of what the lives before it left
+        stand.clear()  # of what earlier tests left
         life = Life(stand, seed=0)
         for _ in range(DAYS):
             life.mend()

@@ -1,4 +1,4 @@
-"""The pages on which people check and submit models: without a script, over HTTP, with a Hub and running syncs."""
+"""The pages for checking and submitting models, over HTTP and without JavaScript, with a Hub and running syncs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def lasting_site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe
 
 @pytest.fixture
 def site(lasting_site: SignInSite) -> SignInSite:
-    """The board, with its whole limit of checks left."""
+    """The board, with the full number of checks left."""
     context = lasting_site.stand.context
     context.redis.delete(context.keys.asked(client_name("127.0.0.1")), context.keys.asked("all"))
     return lasting_site
@@ -65,7 +65,7 @@ def shown(answer: httpx2.Response) -> str:
 
 
 def looked(browser: Browser, address: str, params: dict[str, str] | None = None) -> httpx2.Response:
-    """The page once its check is through."""
+    """Reload the page until its check is done, and return it."""
 
     def done() -> httpx2.Response | None:
         answer = browser.get(address, params=params)
@@ -91,7 +91,7 @@ def press(browser: Browser, page: httpx2.Response, do: str = "submit", **fields:
 
 
 def test_a_check_needs_no_account_and_tells_everything_at_once(site: SignInSite) -> None:
-    """The page shows reasons with advice, what is fine, and guesses; it takes an address on the Hub and an alias."""
+    """The check page shows reasons, advice, passed checks and guesses, and accepts a Hub address and aliases."""
     browser, before = site.browser(), site.stand.commits()
     empty = browser.get("/check")
     assert (empty.status_code, "would" in shown(empty).partition("Check a model")[2][:40]) == (200, False)
@@ -116,7 +116,7 @@ def test_a_check_needs_no_account_and_tells_everything_at_once(site: SignInSite)
 
 
 def test_checks_on_the_page_are_limited_as_those_of_the_api(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the limit the page keeps the fields and says how long to wait; a check under way can be looked at again."""
+    """Over the limit the page returns 429, keeps the fields and says how long to wait; a pending check has a link."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no sync answers
     browser = site.browser()
@@ -132,7 +132,7 @@ def test_checks_on_the_page_are_limited_as_those_of_the_api(site: SignInSite, mo
 
 
 def test_names_are_completed_from_the_hub(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of public models alone, by one call for all who type the same; without an answer, or over the limit, none."""
+    """Name suggestions list public models only and are cached; without an answer from the Hub there are none."""
     context, browser = site.stand.context, site.browser()
     context.hub.create_repo(Repo("model", "steward-bot/good-secret"), private=True)
 
@@ -152,7 +152,7 @@ def test_names_are_completed_from_the_hub(site: SignInSite, monkeypatch: pytest.
         assert exists(model) is known
     calls = len(site.stand.calls)
     assert [exists(name) for name in ("good", "a b/c", "x/" + "y" * 300, "ada/good")] == [False, False, False, True]
-    assert len(site.stand.calls) == calls, "an invalid name, or one that was asked about before, costs no call"
+    assert len(site.stand.calls) == calls, "an invalid or a cached name costs no call"
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(SyncAsker, "send", lambda asker, message: asker.mailbox.put(message))  # no sync answers
     assert (names("ada/"), exists("ada/unasked")) == ([], None)
@@ -162,7 +162,7 @@ def test_names_are_completed_from_the_hub(site: SignInSite, monkeypatch: pytest.
 
 @pytest.mark.parametrize("name", ["model", "revision", "precision", "weight_type", "base_model", "model_type"])
 def test_hostile_fields_stay_text(site: SignInSite, name: str) -> None:
-    """On both pages, signed in or not; a text that is too long is said to be."""
+    """A hostile or too long text in any field is not rendered as HTML, and causes no server error."""
     browser = site.browser()
     for text in (HOSTILE, "x" * 5_000, "\ud83d\ude00\u202e\x00"):
         fields = {"model": "ada/nothing", name: text.encode("utf-16", "surrogatepass").decode("utf-16")}
@@ -173,7 +173,7 @@ def test_hostile_fields_stay_text(site: SignInSite, name: str) -> None:
 
 
 def test_visitors_who_are_not_signed_in_learn_what_they_can_do(site: SignInSite) -> None:
-    """Sign in, and the fields come back; or write a comment; or send a token."""
+    """The submit page offers sign-in, a comment and the API; after sign-in the fields are filled in again."""
     browser = site.browser()
     response = browser.get("/submit", params={"model": "ada/good", "precision": "fp16"})
     assert (response.status_code, response.headers["x-frame-options"]) == (200, "DENY")
@@ -187,7 +187,7 @@ def test_visitors_who_are_not_signed_in_learn_what_they_can_do(site: SignInSite)
 
 
 def test_a_look_at_the_model_guesses_the_rest_and_says_from_where(site: SignInSite) -> None:
-    """The form comes back filled in, with the source of each guess; what a person chose stays."""
+    """The form fills in guesses from the model and names their source; it keeps the person's own choices."""
     browser = site.browser()
     browser.sign_in("ada")
     page = browser.get("/submit")
@@ -206,11 +206,11 @@ def test_a_look_at_the_model_guesses_the_rest_and_says_from_where(site: SignInSi
     chosen = looked(browser, "/submit", {"model": "ada/good", "precision": "float32", "model_type": "chat"})
     assert (value(chosen, "precision"), value(chosen, "model_type")) == ("float32", "chat")
     hasty = press(browser, page, "submit", precision="")
-    assert hasty.headers["location"].startswith("/submit?model=ada%2Fgood"), "nothing is submitted unseen"
+    assert hasty.headers["location"].startswith("/submit?model=ada%2Fgood"), "an incomplete form is not submitted"
 
 
 def sent(browser: Browser, answer: httpx2.Response) -> Any:
-    """Follow a submission until it is known what came of it; the page, or the address to which it leads."""
+    """Reload a submission's page until its outcome is known, and return the response."""
     assert answer.status_code == 303, answer.text
 
     def known() -> httpx2.Response | None:
@@ -221,7 +221,7 @@ def sent(browser: Browser, answer: httpx2.Response) -> Any:
 
 
 def test_a_person_submits_a_model_once_however_often_they_click(site: SignInSite) -> None:
-    """In their name, with its type; two clicks are one submission, which is followed to the page of its request."""
+    """Two clicks make one submission in the person's name, which leads to the page of its request."""
     browser = site.browser()
     browser.sign_in("ada")
     page = browser.get("/submit")
@@ -244,7 +244,7 @@ def test_a_person_submits_a_model_once_however_often_they_click(site: SignInSite
 
 
 def test_a_refused_model_is_told_with_every_reason_and_the_form_comes_back(site: SignInSite) -> None:
-    """The bot writes nothing, the link back keeps what the person typed, and no other person sees the answer."""
+    """A refused submission commits nothing, its link back keeps the fields, and only its author sees the answer."""
     browser, before = site.browser(), site.stand.commits()
     browser.sign_in("bob")
     answer = press(browser, browser.get("/submit"), model="ada/pickled", model_type="continuously pretrained")
@@ -265,7 +265,7 @@ def test_a_refused_model_is_told_with_every_reason_and_the_form_comes_back(site:
 
 
 def test_a_session_that_ends_in_the_middle_of_the_form_loses_nothing(site: SignInSite) -> None:
-    """The answer to the button leads over the sign-in back to the filled-in form; an older form is shown again too."""
+    """If the session has ended, the sign-in leads back to the filled-in form; an older session's form is kept."""
     browser = site.browser()
     browser.sign_in("bob")
     page = browser.get("/submit")
@@ -284,7 +284,7 @@ def test_a_session_that_ends_in_the_middle_of_the_form_loses_nothing(site: SignI
 
 
 def test_a_form_that_is_nonsense_is_shown_again(site: SignInSite) -> None:
-    """A name that can be none, and a body that is no form."""
+    """A form with an impossible model name is shown again with its fields; a malformed body gets 403."""
     browser = site.browser()
     browser.sign_in("bob")
     page = browser.get("/submit")
@@ -295,7 +295,7 @@ def test_a_form_that_is_nonsense_is_shown_again(site: SignInSite) -> None:
 
 
 def test_a_person_sees_their_submissions_and_their_quota(site: SignInSite) -> None:
-    """State, position, start and link of each request; another person sees none of them, a stranger how to sign in."""
+    """The page `/mine` lists a person's public requests with state and position, and shows none to other users."""
     context = site.stand.context
     path = PATH.replace("ada/good", "ada/mine").replace("float32", "4bit")
     standing = RequestSnapshot(status="PENDING", time=clock.now() - 60)
@@ -319,7 +319,7 @@ def test_a_person_sees_their_submissions_and_their_quota(site: SignInSite) -> No
     context.board = (unlimited := context.board).model_copy(update={"admission": AdmissionPolicy(quota=3)})
     assert (own := quota_of(board, "OLAF")) is not None
     context.board = unlimited
-    assert (own.left, own.used, own.days) == (1, 2, 7), "one that waits and one that is private; not the old one"
+    assert (own.left, own.used, own.days) == (1, 2, 7), "the waiting and the private request count, the old one not"
     other = site.browser()
     other.sign_in("bob")
     assert "ada/mine" not in other.get("/mine?cursor=nonsense").text
@@ -330,7 +330,7 @@ def test_a_person_sees_their_submissions_and_their_quota(site: SignInSite) -> No
 def test_a_box_for_the_models_own_page_is_never_ticked_beforehand(
     site: SignInSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is there only on a board with `model_pages`; no address ticks it; who is no owner is told so plainly."""
+    """No address ticks the box for the pull request with scores; a person who is not the owner gets a plain answer."""
     browser, context = site.browser(), site.stand.context
     browser.sign_in("bob")
     page = browser.get("/submit", params={"publish_scores": "yes"})

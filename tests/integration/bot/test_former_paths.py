@@ -1,6 +1,6 @@
-"""Files of Steward at the paths of earlier versions are read, and moved by one commit.
+"""The bot reads its own files at the paths of earlier versions, and moves them in one commit.
 
-`make matrices` has all cases, `make test` some.
+`make matrices` runs all cases, `make test` some.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ARCHIVED = "ada/good/results_2026-01-01T00-00-00.000000.json"
 
 
 def commit(stand: BoardDriver, files: dict[str, bytes | None], repo: str = REQUESTS) -> None:
-    """The form commits files; None removes one."""
+    """Commit `files` as the form's account; None deletes a file."""
     operations: list[Any] = [
         CommitOperationDelete(path) if data is None else CommitOperationAdd(path, data) for path, data in files.items()
     ]
@@ -44,18 +44,18 @@ def commit(stand: BoardDriver, files: dict[str, bytes | None], repo: str = REQUE
 
 
 def on_main(stand: BoardDriver, repo: str = REQUESTS) -> set[str]:
-    """Paths of Steward's own files on main."""
+    """The paths of Steward's own files on main."""
     board = stand.context.requests if repo == REQUESTS else stand.context.results
     return {file.path for file in stand.context.hub.list_files(board) if file.path.startswith(".steward/")}
 
 
 def commits(stand: BoardDriver, repo: str = REQUESTS) -> int:
-    """How many commits main has."""
+    """The number of commits on main."""
     return len(stand.form.list_repo_commits(repo, repo_type="dataset"))
 
 
 def effects(stand: BoardDriver, mode: EffectMode) -> None:
-    """The board's effects, all of them."""
+    """Set all effects of the board to `mode`."""
     update = {"effects": Effects(modes=dict.fromkeys(Effect, mode))}
     stand.context.board = stand.context.board.model_copy(update=update)
 
@@ -74,7 +74,7 @@ def former(stand: BoardDriver) -> BoardDriver:
 
 
 def started(stand: BoardDriver) -> None:
-    """A process of this version starts, and a while later does what is to be done."""
+    """Start a process of this version, and run its scheduled syncs, also after the wait before the move."""
     stand.schedule = Schedule(stand.context)
     stand.tick()
     stand.work()
@@ -84,7 +84,7 @@ def started(stand: BoardDriver) -> None:
 
 
 def test_one_commit_a_repo_moves_all_at_the_start_and_no_other_follows(former: BoardDriver) -> None:
-    """Content for content; the pause holds, the adopted requests stay old, and later starts write nothing."""
+    """One commit in each repo moves the files unchanged; pauses and adoption still hold; later starts write nothing."""
     record, before = former.read(FORMER_RECORD), (commits(former), commits(former, RESULTS))
     started(former)
     assert on_main(former) == {RECORD, PAUSES}
@@ -103,7 +103,7 @@ def test_one_commit_a_repo_moves_all_at_the_start_and_no_other_follows(former: B
 
 
 def test_a_start_moves_them_where_the_earlier_version_had_seen_them(former: BoardDriver) -> None:
-    """Redis knows the head of the repo, so that no look at it would find them."""
+    """A new process moves the files even if Redis already holds the head of the requests repo."""
     index, requests = former.context.index, former.context.requests
     index.put_head(requests.id, former.context.hub.head(requests), index.life())
     started(former)
@@ -111,7 +111,7 @@ def test_a_start_moves_them_where_the_earlier_version_had_seen_them(former: Boar
 
 
 def test_until_they_are_moved_they_count_where_they_are(former: BoardDriver) -> None:
-    """In shadow nothing is written: the pause holds, the adopted requests stay old; the move is listed."""
+    """In shadow mode the files stay and still count, and the move is listed; with effects on, the bot moves them."""
     effects(former, EffectMode.SHADOW)
     before = commits(former)
     former.context.redis.flushall()
@@ -132,7 +132,7 @@ def test_until_they_are_moved_they_count_where_they_are(former: BoardDriver) -> 
 def test_a_sync_that_dies_at_the_commit_leaves_nothing_half_done(
     former: BoardDriver, monkeypatch: pytest.MonkeyPatch, landed: bool
 ) -> None:
-    """All files are at their former paths, or none is; the next sync makes the one commit, or finds it made."""
+    """If the sync dies before or after the commit, all files of a repo are moved or none, by one commit in the end."""
     before, real = commits(former), former.context.hub.commit
 
     def dies(*arguments: Any, **options: Any) -> Any:
@@ -154,7 +154,7 @@ def test_a_sync_that_dies_at_the_commit_leaves_nothing_half_done(
 def test_what_a_person_writes_at_the_same_moment_is_moved_too(
     former: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit lands on the commit that was read, or not at all: then everything is read again."""
+    """If a person edits a file during the move, the move fails as stale, reads again, and moves the edited file."""
     real, stale = former.context.hub.commit, list[str]()
 
     def raced(*arguments: Any, **options: Any) -> Any:
@@ -176,7 +176,7 @@ def test_what_a_person_writes_at_the_same_moment_is_moved_too(
 def test_a_file_that_is_moved_while_it_is_looked_for_is_found(
     former: BoardDriver, monkeypatch: pytest.MonkeyPatch, place: str, former_place: str
 ) -> None:
-    """The move lands between two looks of another process: the record, or the pause, counts all the same."""
+    """A process that reads the record or the pauses while another one moves the file still finds it."""
     context, real, calls = former.context, former.context.hub.find_file, list[str]()
     content = former.read(former_place)
 
@@ -196,8 +196,8 @@ def test_a_file_that_is_moved_while_it_is_looked_for_is_found(
     assert place in calls
 
 
-def test_processes_of_both_versions_go_by_the_same_files_for_a_while(former: BoardDriver) -> None:
-    """One that was not restarted yet finds record and pauses where it looks, with what people command meanwhile."""
+def test_the_move_waits_until_older_processes_are_restarted(former: BoardDriver) -> None:
+    """Until the wait is over, the bot writes pauses at the former path, which processes of the earlier version read."""
     former.settle()
     former.tick()
     former.work()
@@ -214,7 +214,7 @@ def test_processes_of_both_versions_go_by_the_same_files_for_a_while(former: Boa
 
 
 def test_a_command_that_lands_after_the_move_counts(former: BoardDriver) -> None:
-    """It was staged for the former path: what it says is moved to the present one, and ends the pause there."""
+    """An edit of the pauses that was staged for the former path ends the pause at the present path after the move."""
     commit(former, {FORMER_PAUSES: json.dumps({**PAUSE, "board": "Back on Monday."}).encode()})
     assert rulings.resume(former.context, "tier:small").done
     former_paths.move(former.context, former.context.requests)
@@ -228,7 +228,7 @@ def test_a_command_that_lands_after_the_move_counts(former: BoardDriver) -> None
 
 
 def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: BoardDriver) -> None:
-    """A process of it is still running, or a person goes by an old page: the file is moved again, member by member."""
+    """A file of pauses that is written at the former path after the move is merged into the present one."""
     started(former)
     former.worker()
     commit(former, {FORMER_PAUSES: b'{"tier:small": null, "board": "Back on Monday."}'})
@@ -260,7 +260,7 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
 def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
     former: BoardDriver, present: bytes, newer: bytes, remaining: bytes
 ) -> None:
-    """One readable file of pauses is left, and front ends see none."""
+    """If one of two files of pauses is not valid JSON, the other one is kept at the present path."""
     commit(former, {PAUSES: present, FORMER_PAUSES: newer})
     started(former)
     assert on_main(former) == {RECORD, PAUSES}
@@ -268,7 +268,7 @@ def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
 
 
 def test_adopting_moves_the_record_and_does_not_change_it(former: BoardDriver) -> None:
-    """Also in shadow, for an operator asks for it by name; adopting again writes over it at its present path."""
+    """`adopt` moves the record unchanged, also in shadow mode; adopting again overwrites it at the present path."""
     effects(former, EffectMode.SHADOW)
     record = former.read(FORMER_RECORD)
     adoption = adopt(former.context)
@@ -279,7 +279,7 @@ def test_adopting_moves_the_record_and_does_not_change_it(former: BoardDriver) -
 
 
 def test_many_archived_files_are_moved_in_several_commits(former: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as one commit should hold, and the rest with the next one; a file of a later removal is left as it is."""
+    """The bot moves archived files in batches, one commit each, and does not overwrite a file of a later removal."""
     monkeypatch.setattr(former_paths, "BATCH_FILES", 2)
     more = {f"{FORMER_ARCHIVE}ada/m{n}/results_2026-01-01T00-00-00.json": b"former" for n in range(4)}
     later = archived("ada/m0/results_2026-01-01T00-00-00.json")
@@ -297,14 +297,14 @@ def test_many_archived_files_are_moved_in_several_commits(former: BoardDriver, m
 
 
 def own_files(stand: BoardDriver) -> Iterator[tuple[str, str]]:
-    """What `steward doctor` says of Steward's own files."""
+    """The findings of `steward doctor` about Steward's own files."""
     return (
         (check.state, f"{check.words} {check.mend}") for check in examine(stand.context) if check.name == "own files"
     )
 
 
 def test_the_doctor_says_what_is_read_and_when_it_is_well(former: BoardDriver) -> None:
-    """Which files, what they break and what moves them, by whether edits are on; then that all is well."""
+    """The doctor names the files at former paths, their effects and how to move them, and reports ok after the move."""
     (requests, results) = own_files(former)
     assert requests[0] == results[0] == "warning"
     for words in (FORMER_RECORD, FORMER_PAUSES, "KeyError", "steward sync"):

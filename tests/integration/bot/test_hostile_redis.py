@@ -1,6 +1,6 @@
-"""Forged data in Redis, as after a stolen password: other requests are not disturbed, and no code runs.
+"""Forged data in Redis, as after a stolen password, does not disturb other requests and executes no code.
 
-Each test forges data that its writer could not write, and then lets the board do a day's work.
+Each test writes data that no program of the board writes, and then runs the board's syncs.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from tests.support.board.running_board import serving
 
 KEYS = Keys("demo")
 NUMBERS = ("", "x", "nan", "inf", "-inf", "-1", "1e400", "9" * 30, "9" * 5_000, "\x00", "٣", "0x10", "[1]")
-"""What stands where a number should."""
+"""Malformed and extreme values in place of a number."""
 
 
 class Pickled:
-    """Unpickling it creates a folder."""
+    """An object that creates the folder `mark` when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -58,7 +58,7 @@ def pages(stand: BoardDriver, valkey_url: str, tmp_path: Path) -> Iterator[httpx
 
 
 def all_pages_answer(pages: httpx2.Client) -> None:
-    """Every page answers."""
+    """Assert that every page answers with 200."""
     for path in ("/", "/requests", "/workers", "/api/queue", "/api/workers", "/healthz", "/metrics"):
         answer = pages.get(path)
         assert answer.status_code == 200, f"{path}: {answer.text[:500]}"
@@ -72,7 +72,7 @@ def finish(stand: BoardDriver) -> None:
 
 
 def is_well(stand: BoardDriver) -> None:
-    """Nothing is parked and no sync failed."""
+    """Assert that nothing is parked and no sync failed."""
     assert stand.context.parking.all() == []
     assert stand.context.redis.hgetall(KEYS.dirty_tries) == {}
 
@@ -99,11 +99,11 @@ def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(
     stand.settle()
     is_well(stand)
     all_pages_answer(pages)
-    assert stand.file(waiting.replace("good", "strange"))["status"] == "FAILED", "other requests went their way"
+    assert stand.file(waiting.replace("good", "strange"))["status"] == "FAILED", "other requests are handled"
 
 
-def test_an_outcome_that_is_none_counts_as_silence(stand: BoardDriver) -> None:
-    """Malformed, huge, or with a log without end: it is tried again as a lost attempt is, and nothing is parked."""
+def test_a_malformed_outcome_counts_as_a_lost_attempt(stand: BoardDriver) -> None:
+    """A request whose outcome is malformed or too large is tried again like a lost attempt, and nothing is parked."""
     job = stand.started()
     for outcome, log in (
         (b"{", b""),
@@ -118,11 +118,11 @@ def test_an_outcome_that_is_none_counts_as_silence(stand: BoardDriver) -> None:
     stand.time += 1_000
     stand.context.mark(f"request:{job.path}")
     stand.settle()
-    assert stand.file(job.path)["status"] == "RERUN", "as after any worker that was lost"
+    assert stand.file(job.path)["status"] == "RERUN", "as after the loss of a worker"
 
 
-def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: BoardDriver) -> None:
-    """Dirty keys with bytes that are no text, unknown kinds, escaping paths or malformed generations are dropped."""
+def test_malformed_dirty_keys_are_dropped(stand: BoardDriver) -> None:
+    """The bot drops dirty keys with invalid bytes, unknown kinds or escaping paths, and handles other requests."""
     path = stand.submit("ada/good")
     before = [str(commit.commit_id) for commit in stand.form.list_repo_commits("ada/good")]
     forged: list[bytes] = [b"\xff\xfe", b"request:\x80", b"", b":", b"zork:x", b"request:", b"x" * 100_000]
@@ -154,7 +154,7 @@ def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: 
 
 
 def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: BoardDriver, tmp_path: Path) -> None:
-    """Under the very id of the attempt whose turn it is: packed bombs, pickles, statuses that there are none of."""
+    """A forged RQ job under the next attempt's id, with a zip bomb or a pickle, neither runs nor blocks the queue."""
     stand.tick()
     stand.worker()
     path = stand.submit("ada/good")
@@ -183,8 +183,8 @@ def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: BoardDriver, tmp_p
     assert not mark.exists()
 
 
-def test_forged_cards_of_workers_are_no_workers(stand: BoardDriver, pages: httpx2.Client) -> None:
-    """Times that are no numbers or lie far ahead, names and versions without end, cards that are none."""
+def test_forged_worker_cards_are_ignored(stand: BoardDriver, pages: httpx2.Client) -> None:
+    """The bot ignores worker cards with times in the future or not finite, with too long fields, or of a wrong type."""
     card: dict[str, Any] = {"name": "w", "tiers": ["all"], "since": 1.0, "beat": stand.time}
     forged: list[Any] = [{**card, "beat": beat} for beat in (float("nan"), float("inf"), stand.time + 1e9)]
     forged += [{**card, "since": float("nan")}, {**card, "name": "n" * 10_000}, {**card, "doing": "x" * 1_000}, [], 1]
@@ -195,7 +195,7 @@ def test_forged_cards_of_workers_are_no_workers(stand: BoardDriver, pages: httpx
 
 
 def test_results_that_a_stranger_proposed_are_not_published(stand: BoardDriver) -> None:
-    """Who can write to Redis, and to no repo of ours, opens a pull request on the details and reports its commit."""
+    """The bot refuses an outcome whose commit is only in a pull request, because it is not on the main branch."""
     job = stand.started()
     honest = publish(stand.hub.url, job, stand.context.suite)
     bob = HfApi(stand.hub.url, token=BOB)
@@ -215,7 +215,7 @@ def test_results_that_a_stranger_proposed_are_not_published(stand: BoardDriver) 
 
 
 def test_an_earlier_commit_of_the_main_branch_is_as_good_as_its_head(stand: BoardDriver) -> None:
-    """Another evaluation of the same model was published meanwhile."""
+    """The bot accepts an outcome whose commit is on the main branch below a later publication of the same model."""
     job = stand.started()
     ours = publish(stand.hub.url, job, stand.context.suite)
     publish(stand.hub.url, job, stand.context.suite, number=1)
@@ -232,8 +232,8 @@ def forge_edit(stand: BoardDriver, repo: Repo, name: str, body: bytes) -> None:
     stand.context.mark(ledger_key(repo), SyncPriority.PERSON)
 
 
-def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(stand: BoardDriver) -> None:
-    """A forged edit for a foreign repo is not written, a malformed one is skipped, and no path escapes."""
+def test_forged_edits_change_no_other_repo_and_block_no_edits(stand: BoardDriver) -> None:
+    """The ledger writes no forged edit to a foreign repo, skips malformed edits, and writes no escaping path."""
     context = stand.context
     foreign, requests = Repo("dataset", "board/space-of-others"), context.requests
     HfApi(stand.hub.url, token="hf_form").create_repo(foreign.id, repo_type="dataset")
@@ -244,7 +244,7 @@ def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(
         forge_edit(stand, requests, f"broken {number}", body)
     path = stand.submit("ada/pickled")
     finish(stand)
-    assert stand.file(path)["status"] == "FAILED", "what was staged behind them was written"
+    assert stand.file(path)["status"] == "FAILED", "edits staged after them are written"
     assert "x.txt" not in stand.form.list_repo_files(foreign.id, repo_type="dataset")
     is_well(stand)
     for number, out in enumerate(("../board/results/x.txt", "/etc/x", "a/../../x", ".git/config")):

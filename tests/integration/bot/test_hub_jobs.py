@@ -1,4 +1,4 @@
-"""The `jobs` backend against a Hub that fails: nothing is started twice by the call itself, and the reason is told."""
+"""The `jobs` backend against a Hub that fails: no call starts a Job twice, and errors name the reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROXY = {"status": 200, "headers": {"content-type": "text/html"}, "error": "<htm
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    """A Hub whose Jobs find no program named `steward`, and fail at once."""
+    """A Hub whose Jobs fail at once, because their image has no program named `steward`."""
     world = {**HubWorld().user("ada"), "jobs": {"images": {"tools": []}, "flavors": {"cpu-basic": 167}}}
     with LocalHub(tmp_path, world) as started:
         httpx2.get(f"{started.url}/api/jobs/hardware", timeout=60)  # the first call of a process builds all routes
@@ -49,13 +49,13 @@ def platform(hub: LocalHub) -> Iterator[JobsPlatform]:
 def test_a_hub_that_refuses_or_answers_nonsense_is_told(
     hub: LocalHub, platform: JobsPlatform, fault: dict[str, Any]
 ) -> None:
-    """A list, a start and a cancel end in the one error that the sync expects, and no Job was started."""
+    """If the Hub refuses a list, a start or a cancel of Jobs, the backend raises PlatformError and starts no Job."""
     run = platform_run(platform)
     hub.state.faults.fail(JOBS, times=None, **fault)
     for call in (platform.runs, lambda: platform.launch(ORDER)):
         with pytest.raises(PlatformError, match=r"ada"):
             call()
-    if fault is not PROXY:  # the answer to a cancel is not read: the next look at the list decides
+    if fault is not PROXY:  # the answer to a cancel is not read: the next list of Jobs decides
         with pytest.raises(PlatformError):
             platform.cancel(run)
     hub.state.faults.clear()
@@ -63,7 +63,7 @@ def test_a_hub_that_refuses_or_answers_nonsense_is_told(
 
 
 def test_what_the_hub_quotes_of_a_refused_start_names_no_token(hub: LocalHub, platform: JobsPlatform) -> None:
-    """Troubles of backends are on a public page."""
+    """The backend removes tokens from the Hub's error message, because the message is shown on a public page."""
     hub.state.faults.fail(JOBS, status=400, error=f"bad secrets: hf_worker, {ORDER.token}")
     with pytest.raises(PlatformError, match="bad secrets") as refused:
         platform.launch(ORDER)
@@ -71,13 +71,13 @@ def test_what_the_hub_quotes_of_a_refused_start_names_no_token(hub: LocalHub, pl
 
 
 def platform_run(platform: JobsPlatform) -> BackendRun:
-    """A run that was started and has ended."""
+    """Start a run, wait until it has failed, and return it."""
     job = platform.launch(ORDER)
     return wait_until(lambda: next((run for run in platform.runs() if run.id == job and run.stage == "failed"), None))
 
 
 def test_a_hub_that_does_not_answer_is_told(hub: LocalHub, platform: JobsPlatform) -> None:
-    """The sync goes on with the other tiers, and asks again."""
+    """If the Hub does not answer in time, the list of Jobs raises PlatformError."""
     hub.state.faults.hang(JOBS, times=None)
     with pytest.raises(PlatformError, match="cannot be listed"):
         platform.runs()
@@ -87,7 +87,7 @@ def test_a_hub_that_does_not_answer_is_told(hub: LocalHub, platform: JobsPlatfor
 def test_a_start_whose_answer_is_lost_is_not_repeated_and_is_found_by_its_label(
     hub: LocalHub, platform: JobsPlatform
 ) -> None:
-    """The call fails after its effect: one Job runs, and the next look at the list finds it with its attempt."""
+    """If a start's answer is lost, the backend raises an error and starts no second Job; the list finds the first."""
     hub.state.faults.fail_after(f"POST {JOBS}")
     with pytest.raises(PlatformError, match="No Job could be started"):
         platform.launch(ORDER)
@@ -95,7 +95,7 @@ def test_a_start_whose_answer_is_lost_is_not_repeated_and_is_found_by_its_label(
 
 
 def test_jobs_of_others_are_neither_listed_nor_cancelled(hub: LocalHub, platform: JobsPlatform) -> None:
-    """Another tier's run, and a Job of the same account that has nothing to do with the board."""
+    """The backend does not list another tier's run, nor Jobs of its account that do not belong to the board."""
     other = JobsPlatform(platform.hub, BACKEND, "demo", "large", "hf_worker")
     other.launch(LaunchOrder(ATTEMPT, "large", "ada/x", "a" * 40, False, 60.0, "http://127.0.0.1:1", "t"))
     labels = {"steward-board": "demo", "steward-tier": "small", "steward-attempt": "not-an-attempt"}
@@ -107,7 +107,7 @@ def test_jobs_of_others_are_neither_listed_nor_cancelled(hub: LocalHub, platform
 
 
 def test_the_hub_is_asked_for_jobs_by_label_and_stage(platform: JobsPlatform) -> None:
-    """So a look at a few Jobs does not read all those of the namespace."""
+    """The client lists Jobs by label and stage, so that it does not read all Jobs of the namespace."""
     specification = {"command": ["true"], "dockerImage": "tools", "flavor": "cpu-basic"}
     first, _ = (platform.hub.start_job("ada", {**specification, "labels": {"a": n}}).id for n in "12")
     assert [job.id for job in platform.hub.jobs("ada", {"a": "1"})] == [first]
@@ -116,7 +116,7 @@ def test_the_hub_is_asked_for_jobs_by_label_and_stage(platform: JobsPlatform) ->
 
 
 def test_a_run_is_found_behind_an_old_one(platform: JobsPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub does not say in which order it lists Jobs."""
+    """The backend finds a new run also if the Hub lists an old Job first."""
     old, new = (platform.launch(ORDER) for _ in range(2))
     jobs = {job.id: job for job in platform.hub.jobs("ada", {})}
     listed = [replace(jobs[old], created=1.0), jobs[new]]
@@ -125,7 +125,7 @@ def test_a_run_is_found_behind_an_old_one(platform: JobsPlatform, monkeypatch: p
 
 
 def test_a_model_is_mounted_at_its_commit(hub: LocalHub, platform: JobsPlatform, tmp_path: Path) -> None:
-    """The worker finds its files where STEWARD_MODEL_VOLUME says; a private model is not mounted."""
+    """A public model is mounted read-only at its commit under STEWARD_MODEL_VOLUME; a private model is not mounted."""
     program = tmp_path / "image" / "steward"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\necho "$(cat ${STEWARD_MODEL_VOLUME:-/nowhere}/a.txt)."\n')
@@ -149,7 +149,7 @@ def test_a_model_is_mounted_at_its_commit(hub: LocalHub, platform: JobsPlatform,
 
 
 def test_a_model_that_the_hub_does_not_mount_is_downloaded(hub: LocalHub, platform: JobsPlatform) -> None:
-    """The Job starts once, without it. A Hub that refuses both is told; one whose answer is lost is not asked again."""
+    """If the Hub cannot mount the model, the Job starts once without it; a start with a lost answer is not repeated."""
     mounting = replace(platform, backend=BACKEND.model_copy(update={"mount_models": True}))
     job = mounting.launch(ORDER)  # there is no such model
     assert [run.id for run in mounting.runs()] == [job] and not hub.state.job_store.find(job).spec.volumes

@@ -8,7 +8,7 @@ from tests.support.board.board_driver import BoardDriver
 
 
 def retried(stand: BoardDriver, *tiers: str) -> str:
-    """An attempt dies for want of memory; the tier that the next one asks for where workers offer `tiers`."""
+    """End an attempt as out of memory, and return the next attempt's tier while a worker offers `tiers`."""
     job = stand.started()
     stand.context.workers.leave("w")
     stand.end(job, failure=cause("out-of-memory").failure("it held more than it may"))
@@ -22,7 +22,7 @@ def retried(stand: BoardDriver, *tiers: str) -> str:
 
 
 def test_what_ran_out_of_memory_is_tried_on_a_larger_machine(stand: BoardDriver) -> None:
-    """The tiny model of the stand is small; the next larger machine is a large one."""
+    """After a small model ran out of memory, its next attempt goes to the tier `large` if a worker offers it."""
     assert retried(stand, "small", "large") == "large"
 
 

@@ -1,4 +1,4 @@
-"""What the author of a thread reports in a later comment: it is answered once, as in an opening post."""
+"""A failure that a thread's author reports in a later comment is answered once, as in an opening post."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 
 @pytest.fixture
 def failed(stand: BoardDriver) -> tuple[BoardDriver, str]:
-    """A board that the form's account maintains, and a request that failed by our fault."""
+    """A board that the form's account maintains, and a request that failed on the board's side."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "attempts": 1})
     stand.worker()
@@ -30,7 +30,7 @@ def link(stand: BoardDriver, path: str) -> str:
 
 
 def opened(stand: BoardDriver, title: str, post: str) -> Discussion:
-    """Ada opens a thread, and the bot looks at it."""
+    """Open a thread as Ada, and sync it."""
     talk = Discussion(stand, title, post)
     talk.look()
     return talk
@@ -61,7 +61,7 @@ def test_a_link_in_a_later_comment_is_a_report(
     stand.settle()
     talk.say(f"Thank you! It is {link(stand, path)}, and `ada/good`.")
     assert len(talk.replies()) == answers + 1
-    assert len(waiting_threads(stand.context)) == 1, "who writes again is heard by a person"
+    assert len(waiting_threads(stand.context)) == 1, "a further comment puts the thread on the list"
 
 
 def test_a_name_in_a_later_comment_of_the_author_is_a_report(failed: tuple[BoardDriver, str]) -> None:
@@ -80,8 +80,10 @@ def test_a_name_in_a_later_comment_of_the_author_is_a_report(failed: tuple[Board
     ("title", "post"),
     [("[FLAG] ada/good", "It was trained on the test set."), ("Rename ada/good", "To ada/better."), ("Hello", "/help")],
 )
-def test_a_link_that_is_no_report_is_none(failed: tuple[BoardDriver, str], title: str, post: str) -> None:
-    """A thread about something else, or a command, has its answer; a link in it starts nothing."""
+def test_a_link_in_a_thread_about_something_else_is_not_a_report(
+    failed: tuple[BoardDriver, str], title: str, post: str
+) -> None:
+    """In a thread about something else, or with a command as its post, a link gets no answer and starts nothing."""
     stand, path = failed
     talk = opened(stand, title, post)
     talk.look()
@@ -107,7 +109,7 @@ def test_only_the_first_comments_of_the_author_without_commands_are_read(failed:
 
 
 def test_a_second_link_of_one_who_was_answered_is_for_people(failed: tuple[BoardDriver, str]) -> None:
-    """An opening post that reports a failure has its answer: what its author adds is on the maintainers' list."""
+    """After an answered report, the author's second link gets no answer, and the thread waits for a maintainer."""
     stand, path = failed
     other = stand.failed(OURS, path=BFLOAT16)
     talk = opened(stand, "It failed", link(stand, path))

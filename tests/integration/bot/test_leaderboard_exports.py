@@ -1,4 +1,4 @@
-"""The leaderboard as files: any view of it in CSV and parquet, as pandas and datasets read them."""
+"""Exports of any view of the leaderboard as CSV and parquet, read with pandas and datasets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.board.seeded_board import BENCHMARKS, entry, fill_board, path
 KEYS = Keys("exported")
 FORMULA = '=HYPERLINK("https://elsewhere.example")'
 STRANGE = {"wide": "\uff1d1+1", "spaced": "  @SUM(A1)", "broken": "\n=1+1", "split": "mit;=1+1"}
-"""Licences that some spreadsheet would run: in full width, behind spaces, on a new line, after its own separator."""
+"""Licences that a spreadsheet may run as formulas: full-width, after spaces, on a new line, after a separator."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def site(
 
 
 def test_pandas_reads_the_csv_of_any_view(site: Client) -> None:
-    """The rows, order and filters of the page; standard errors; no text that a spreadsheet runs."""
+    """The CSV has the page's rows, order and filters, standard errors, and escaped formulas."""
     import pandas as pd  # here, because every process imports this file
 
     answer = site.get("/leaderboard.csv", params={"q": "Average: <= 60", "sort": "average", "rising": "1"})
@@ -82,7 +82,7 @@ def test_pandas_reads_the_csv_of_any_view(site: Client) -> None:
 
 
 def test_no_text_of_a_stranger_becomes_a_formula(site: Client) -> None:
-    """Each text is quoted, so that it stays one cell where lines are split at other characters; a formula is marked."""
+    """The CSV quotes each text, so that it stays in one cell, and puts an apostrophe before a formula."""
     text = site.get("/leaderboard.csv").text
     rows = {row["model"]: row["licence"] for row in csv.DictReader(io.StringIO(text, newline=""))}
     assert {name: rows[f"eve/{name}"] for name in STRANGE} == {
@@ -114,7 +114,7 @@ def test_datasets_and_pandas_read_both_files(site: Client, tmp_path: Path) -> No
 def test_large_files_are_bounded_and_that_of_the_whole_table_is_kept(
     site: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One client has few of them written a minute, and few are written at once; the whole table's is written once."""
+    """Large files are limited per client and minute and in number at once; the file of the whole table is cached."""
     written = list[object]()
     real = exports._written
     monkeypatch.setattr(exports, "_written", lambda *given, **named: (written.append(given), real(*given, **named))[1])
@@ -135,19 +135,19 @@ def test_large_files_are_bounded_and_that_of_the_whole_table_is_kept(
     monkeypatch.setattr(exports, "MAX_OPEN", 0)
     busy = site.get("/leaderboard.csv?rising=1")
     assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "busy", "15")
-    assert site.get("/leaderboard.csv").content == whole.content, "the kept file is sent all the same"
-    assert len(site.get("/leaderboard.csv?q=birch-70b").content.splitlines()) == 2, "small files have no bounds"
+    assert site.get("/leaderboard.csv").content == whole.content, "the cached file is still sent"
+    assert len(site.get("/leaderboard.csv?q=birch-70b").content.splitlines()) == 2, "small files have no limits"
 
 
 def test_facts_of_the_table_and_rows_of_earlier_commits_are_on_the_leaderboard(site: Client) -> None:
-    """Likes and dates beside the newest evaluation; the earlier commit has a row of its own; what is gone is hidden."""
+    """The leaderboard shows likes and dates, a row for an earlier commit, and deleted models only on request."""
     rows = site.get("/api/leaderboard", params={"q": "yi-34b"}).json()["rows"]
     assert [(row["likes"], row["uploaded"], row["revision"][:1] == "b") for row in rows] == [
         (1234, "2023-11-01", False),
         (1234, "2023-11-01", True),
     ]
     text = page(site, "/", q="yi-34b", column="revision")
-    assert [f'title="{row["revision"]}"' in text for row in rows] == [True, True], "Model sha tells them apart"
+    assert [f'title="{row["revision"]}"' in text for row in rows] == [True, True], "the column Model sha differs"
     assert [row["model"] for row in site.get("/api/leaderboard", params={"q": "gone"}).json()["rows"]] == []
     shown = site.get("/api/leaderboard", params={"q": "gone", "deleted": "1"}).json()["rows"]
     assert [(row["path"], row["available"]) for row in shown] == [("", False)]
@@ -155,7 +155,7 @@ def test_facts_of_the_table_and_rows_of_earlier_commits_are_on_the_leaderboard(s
 
 
 def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
-    """By id or by name; the margin stands where both have standard errors; a name that is not there is named."""
+    """Models are compared by id or name, with margins if both have standard errors; unknown names are listed."""
     pins = [path_of("north/birch-70b"), path_of("01-ai/Yi-34B")]
     comparison = site.get("/api/compare", params={"pin": pins, "model": ["tiny-lab/CEDAR-7b", "no/body"]}).json()
     assert [evaluation["row"]["model"] for evaluation in comparison["compared"]] == [
@@ -176,7 +176,7 @@ def test_two_models_are_compared_with_their_intervals(site: Client) -> None:
 
 
 def test_rows_that_answered_other_questions_are_marked_and_found(site: Client) -> None:
-    """On the page, in its JSON, in searches, in files, and where they are compared with others."""
+    """A row whose model answered other questions is marked on the page, in JSON, search, CSV and comparison."""
     rows = {row["model"]: row for row in site.get("/api/leaderboard", params={"limit": 500}).json()["rows"]}
     assert [model for model, row in rows.items() if row["other_questions"]] == ["eve/formula"]
     assert (rows["eve/formula"]["asked"], rows["north/birch-70b"]["asked"]) == ("d" * 12, "c" * 12)

@@ -1,4 +1,4 @@
-"""The snapshot of the leaderboard beside the table: it says what the API says, and follows every change."""
+"""The snapshot of the leaderboard in the table's repo equals the API's data and follows every change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.board.queued_requests import path_of
 
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
-    """A board with flags and a table."""
+    """A board with a flags repo and an aggregated table."""
     with board_with_table(tmp_path, connection, probe) as driver:
         yield driver
 
@@ -63,7 +63,7 @@ def rows_in(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_it_says_what_the_api_says(stand: FlagBoardDriver) -> None:
-    """Every field of every row, raw scores, columns and links; written in the commit of the table, and once."""
+    """The snapshot has the API's rows, raw scores, columns and links, and is committed once, with the table."""
     finished(stand)
     finished(stand, "ada/plain")
     look(stand)
@@ -96,7 +96,7 @@ def test_it_says_what_the_api_says(stand: FlagBoardDriver) -> None:
 
 
 def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDriver) -> None:
-    """A flag marks the row, a lifted one unmarks it, a removed model has no row, and a strange edit is overwritten."""
+    """The snapshot marks flagged rows, drops a removed model, and overwrites an edit by another account."""
     finished(stand)
     finished(stand, "ada/plain")
     look(stand)
@@ -118,7 +118,7 @@ def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDrive
 
 
 def test_a_flag_of_one_precision_hides_that_evaluation_alone(stand: FlagBoardDriver) -> None:
-    """Pages, API, search, ranks in status comments and the snapshot follow it at once, and follow its end."""
+    """A flag of one precision, and its end, apply to that row alone in pages, API, search, ranks and snapshot."""
     context = stand.context
     context.board = context.board.model_copy(update={"precisions": ("float32", "float16")})
     paths = [finished(stand), finished(stand, path=path_of("float16"), precision="float16")]
@@ -145,7 +145,7 @@ def test_a_flag_of_one_precision_hides_that_evaluation_alone(stand: FlagBoardDri
 
 
 def test_after_a_change_of_the_suite_an_evaluation_is_shown_once(stand: FlagBoardDriver) -> None:
-    """With the scores in Redis and the facts of the table; after Redis was lost, with the scores of the table."""
+    """After a new suite version an evaluation has one row with its score and facts, also after Redis was lost."""
     context, path = stand.context, finished(stand)
     look(stand)
     (before,) = leaderboard(BoardReader(context), LeaderboardQuery()).rows
@@ -166,7 +166,7 @@ def test_after_a_change_of_the_suite_an_evaluation_is_shown_once(stand: FlagBoar
 
 
 def test_a_model_whose_authors_opted_out_leaves_the_leaderboard(stand: FlagBoardDriver) -> None:
-    """Neither the leaderboard of the pages and the API nor the snapshot has it, until the opt-out is lifted."""
+    """A model with an opt-out is in neither the leaderboard nor the snapshot until the opt-out is lifted."""
     finished(stand)
     finished(stand, "ada/plain")
     look(stand)
@@ -185,7 +185,7 @@ def test_a_model_whose_authors_opted_out_leaves_the_leaderboard(stand: FlagBoard
 
 
 def test_it_waits_for_the_scores_after_redis_was_lost(stand: FlagBoardDriver) -> None:
-    """Neither an empty snapshot nor another commit: the file is the same once the scores are read again."""
+    """After Redis was lost, the bot commits no other snapshot, and the file stays the same."""
     card = b"---\nlicense: mit\n---\n# It\n"
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
     finished(stand, submitted_time="2026-01-31T12:00:00Z")

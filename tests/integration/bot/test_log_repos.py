@@ -1,4 +1,4 @@
-"""Logs are in repos that their readers can open, and links to logs are shown only to those readers."""
+"""Public and private repos of logs, and to whom the bot shows links to logs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are N
 
 @pytest.mark.parametrize("is_private", [False, True])
 def test_a_log_is_linked_only_where_everybody_can_open_it(stand: BoardDriver, is_private: bool) -> None:
-    """Thread, page and API link public logs; of others they say that maintainers can read them."""
+    """Thread, page and API link a public log; for a private one the thread says that maintainers can read it."""
     context = stand.context
     context.board = context.board.model_copy(update={"threads": "always", "attempts": 1})
     if is_private:
@@ -46,7 +46,7 @@ def test_a_log_is_linked_only_where_everybody_can_open_it(stand: BoardDriver, is
 
 
 def test_the_web_server_links_no_log_before_a_sync_has_looked(stand: BoardDriver) -> None:
-    """It has no token: until it knows that the logs repo is public, it shows no link there; others' links stay."""
+    """The web server shows links into the logs repo only after a sync has found it public; other links stay."""
     context = stand.context
     url = f"{context.address(context.logs)}/blob/main/ada/good/1/log.txt"
     context.redis.hdel(context.keys.hub_state, "logs")
@@ -59,7 +59,7 @@ def test_the_web_server_links_no_log_before_a_sync_has_looked(stand: BoardDriver
 
 
 def test_secret_questions_stay_out_of_public_logs(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The logs of a restricted suite go to the private repo, unless all logs are private."""
+    """Logs of gated and private models, and all logs of a restricted suite, go to the private repo."""
     context = stand.context
     assert [logs_repo(context, access) for access in ("public", "gated", "private")] == [
         context.logs,
@@ -72,7 +72,7 @@ def test_secret_questions_stay_out_of_public_logs(stand: BoardDriver, monkeypatc
 
 
 def decided(path: str) -> dict[str, Any]:
-    """A decision that a program made about the request at `path`."""
+    """The record of a decision by a program about the request at `path`."""
     return {
         "at": "2026-11-24T12:00:00Z",
         "person": {"id": "5f6b6d1a3a1f0a3f6f8e5b8b", "name": "mia"},
@@ -85,7 +85,7 @@ def decided(path: str) -> dict[str, Any]:
 
 
 def test_a_decision_about_a_private_model_is_in_no_public_repo(stand: BoardDriver) -> None:
-    """Its record lies beside the private logs; that of a public model in the public repo."""
+    """The record of a decision about a private model goes to the private logs repo, else to the public one."""
     context = stand.context
     for name, access in (("secret", "private"), ("open", "public")):
         path = stand.submit(f"ada/{name}", status="CANCELLED")
@@ -102,7 +102,7 @@ def test_a_decision_about_a_private_model_is_in_no_public_repo(stand: BoardDrive
 
 
 def test_a_new_board_has_public_logs_and_a_private_repo_beside_them(stand: BoardDriver) -> None:
-    """An existing board whose logs are all private keeps that, and gets no second repo."""
+    """`init` creates a public and a private logs repo, and no second repo if the existing logs repo is private."""
     board = parse_board(BOARD.replace("logs: board/logs", "logs: board/fresh"))
     with Hub(stand.hub.url, BOT) as hub:
         lines = list(steps(hub, board, url="http://127.0.0.1:1/webhooks/hub", secret="s", apply=True))
@@ -116,7 +116,8 @@ def test_a_new_board_has_public_logs_and_a_private_repo_beside_them(stand: Board
 
 
 def test_the_doctor_says_what_submitters_see(stand: BoardDriver) -> None:
-    """Public logs with a private repo for the others, which may be missing, and must not be public; or all private."""
+    """The doctor accepts public logs with a private or missing second repo, reports a public second repo, and accepts
+    logs that are all private."""
     context = stand.context
 
     def said() -> tuple[str, str]:

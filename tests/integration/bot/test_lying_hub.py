@@ -1,6 +1,6 @@
-"""A Hub, or a proxy before it, that says what is not so: no submission is judged by it, and no other waits for it.
+"""A Hub, or a proxy before it, that returns wrong data: no submission is refused for it, and no other has to wait.
 
-`make matrices` has all lies, `make test` about half.
+`make matrices` runs all kinds of wrong data, `make test` about half.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ DEEP = '{"id": "ada/good", "sha": "%s", "cardData": ' + "[" * 2_000 + "]" * 2_00
 
 @pytest.fixture(autouse=True)
 def quick_retries(stand: BoardDriver) -> None:
-    """Calls of the bot are repeated without long waits."""
+    """Let the bot repeat its calls without long waits."""
     stand.context.hub.retries = QUICK
 
 
 def lie(stand: BoardDriver, route: str, name: str, **more: Any) -> None:
-    """From now on, answers to calls of `route` are lies."""
+    """Let the Hub answer all calls of `route` with the wrong data `name` from now on."""
     stand.hub.state.faults.add(route, **{**LIES[name], "times": None, **more})
 
 
 def live(stand: BoardDriver, seconds: float = 300.0, *, truth: bool = True, step: float = 60.0) -> None:
-    """Time passes, on a Hub that says the truth again."""
+    """Let time pass and sync; with `truth`, the Hub first returns correct data again."""
     if truth:
         stand.hub.state.faults.clear()
     for _ in range(int(seconds // step)):
@@ -63,7 +63,7 @@ FILES_OF_REQUESTS, CONFIG, FILES_OF_MODEL = (
 
 
 def was_away(stand: BoardDriver) -> bool:
-    """Whether a sync has ever concluded that the Hub does not answer, and slowed all others."""
+    """Whether a sync has ever concluded that the Hub does not answer, which slows all syncs."""
     return bool(stand.context.redis.hexists(stand.context.keys.hub_state, "failed"))
 
 
@@ -79,7 +79,7 @@ ABOUT_FILES = [
 
 @pytest.mark.parametrize(("route", "name"), every(3, ABOUT_FILES))
 def test_a_submission_is_not_judged_by_a_lie(stand: BoardDriver, route: str, name: str) -> None:
-    """A request whose file, or whose model's files, come as something else waits until they come as they are."""
+    """A request waits while the Hub returns its file or its model's files wrongly, and is queued afterwards."""
     lie(stand, route, name)
     path = stand.submit("ada/good")
     stand.settle()
@@ -92,7 +92,7 @@ def test_a_submission_is_not_judged_by_a_lie(stand: BoardDriver, route: str, nam
 
 @pytest.mark.parametrize("name", first(1, ["page", "missing"]))
 def test_a_finished_evaluation_is_not_lost_by_a_lie(stand: BoardDriver, name: str) -> None:
-    """Results that come as something else are read again."""
+    """The bot reads results again that the Hub returned wrongly, and finishes the request."""
     job = stand.started()
     lie(stand, "GET */resolve/*/results_*", name)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
@@ -103,7 +103,7 @@ def test_a_finished_evaluation_is_not_lost_by_a_lie(stand: BoardDriver, name: st
 
 @pytest.mark.parametrize("code", first(1, ["RevisionNotFound", "RepoNotFound"]))
 def test_a_commit_that_the_hub_does_not_know_yet_is_read_again(stand: BoardDriver, code: str) -> None:
-    """Right after a publication a server of the Hub may lack the commit, or the repo: the results are not refused."""
+    """If the Hub does not know a fresh commit or its repo yet, the bot reads the results later instead of refusing."""
     job = stand.started()
     stand.hub.state.faults.fail(
         "GET */resolve/*/results_*", status=404, error="Not here.", headers={"X-Error-Code": code}, times=None
@@ -118,7 +118,7 @@ def test_a_commit_that_the_hub_does_not_know_yet_is_read_again(stand: BoardDrive
 
 @left_out("fifteen minutes of a board; the test above has the wait")
 def test_a_commit_that_the_hub_never_shows_is_refused(stand: BoardDriver) -> None:
-    """The wait for the Hub has an end."""
+    """If the Hub still does not know the commit after 15 minutes, the bot refuses the results."""
     job = stand.started()
     stand.hub.state.faults.fail(
         "GET */resolve/*/results_*",
@@ -133,7 +133,7 @@ def test_a_commit_that_the_hub_never_shows_is_refused(stand: BoardDriver) -> Non
 
 
 def test_a_request_file_that_seems_too_large_is_not_refused(stand: BoardDriver) -> None:
-    """The Content-Length of an answer is compared with the listing."""
+    """If the Hub returns a request file larger than it lists and than is allowed, the bot reads it again."""
     size = stand.context.board.max_request_bytes + 1
     path = stand.submit("ada/good")
     head = stand.context.hub.head(stand.context.requests)
@@ -149,7 +149,7 @@ def test_a_request_file_that_seems_too_large_is_not_refused(stand: BoardDriver) 
 
 
 def test_a_model_whose_metadata_cannot_be_read_is_refused_and_disturbs_nobody(stand: BoardDriver) -> None:
-    """Metadata of 2,000 nested levels refuses the model with a reason, and the Hub does not count as away."""
+    """The bot refuses a model with metadata of 2,000 nested levels, with a reason; the Hub does not count as away."""
     sha = stand.ada.model_info("ada/good").sha
     stand.hub.state.faults.fail(
         "GET /api/models/ada/good/revision/*",
@@ -173,7 +173,7 @@ def test_a_model_whose_metadata_cannot_be_read_is_refused_and_disturbs_nobody(st
 
 @pytest.mark.parametrize("fault", first(1, [{"kind": "fail", "status": 500}, {"kind": "cut"}]))
 def test_errors_of_one_models_repo_slow_no_other(stand: BoardDriver, fault: dict[str, Any]) -> None:
-    """A model whose every call fails is no Hub that is away: its request waits, and all others go on."""
+    """If only the calls about one model fail, its request waits, others go on, and the Hub does not count as away."""
     stand.hub.state.faults.add("GET /api/models/ada/good*", **fault, times=None)
     path, other = stand.submit("ada/good"), stand.submit("ada/remote")
     stand.settle()
@@ -195,7 +195,7 @@ def status_posts(stand: BoardDriver, model: str) -> list[str]:
 
 
 def test_the_submitter_reads_once_that_the_hub_does_not_answer_about_the_model(stand: BoardDriver) -> None:
-    """After a while thread, queue, `/status` and `/why` give the same reason, also after a loss of Redis; it ends."""
+    """While calls about a model fail, its thread, the queue, `/status` and `/why` say so, also after Redis was lost."""
     stand.hub.state.faults.fail("GET /api/models/ada/good*", status=500, times=None)
     path, other, context = stand.submit("ada/good"), stand.submit("ada/remote"), stand.context
     stand.settle()
@@ -219,7 +219,7 @@ def test_the_submitter_reads_once_that_the_hub_does_not_answer_about_the_model(s
 
 
 def test_errors_of_all_repos_are_a_hub_that_is_away(stand: BoardDriver) -> None:
-    """A model's call fails as all others do: the Hub is away, and is tried seldom."""
+    """If all calls fail, the Hub counts as away; the request goes on when it answers again."""
     path = stand.submit("ada/good")
     stand.hub.state.faults.add("GET *", kind="fail", status=500, times=None)
     stand.settle()
@@ -231,7 +231,7 @@ def test_errors_of_all_repos_are_a_hub_that_is_away(stand: BoardDriver) -> None:
 
 @left_out("test_errors_of_one_models_repo_slow_no_other has errors in their place")
 def test_garbled_facts_about_one_model_slow_no_other(stand: BoardDriver) -> None:
-    """The Hub answers other calls, so it is not away; the model's own request waits, and is not refused."""
+    """If only the facts about one model are garbled, its request waits and the Hub does not count as away."""
     lie(stand, "GET /api/models/ada/good/revision/*", "page")
     path, other = stand.submit("ada/good"), stand.submit("ada/remote")
     stand.settle()
@@ -245,7 +245,7 @@ def test_garbled_facts_about_one_model_slow_no_other(stand: BoardDriver) -> None
 
 
 def test_a_proxy_that_answers_everything_with_a_page_is_a_hub_that_is_away(stand: BoardDriver) -> None:
-    """Then no other call works either."""
+    """While a proxy answers every call with an HTML page, the Hub counts as away; afterwards the request goes on."""
     stand.submit("ada/good")
     lie(stand, "*", "page")
     stand.settle()

@@ -1,4 +1,4 @@
-"""What maintainers see and do on their pages and by the API, and what others cannot."""
+"""The maintainers' pages and API: what maintainers can see and do there, and other users cannot."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 @pytest.fixture(scope="module")
 def mia(site: SignInSite) -> Browser:
-    """A maintainer, whom the board file names."""
+    """A browser that is signed in as Mia, a maintainer in the board file."""
     browser = site.browser()
     browser.sign_in("mia")
     return browser
@@ -57,7 +57,7 @@ def mia(site: SignInSite) -> Browser:
 
 @pytest.fixture
 def parked(site: SignInSite) -> str:
-    """A sync that is parked, another one each time: once it was woken, its sync may still be under way."""
+    """The key of a parked sync, a new one for each test because a woken sync may still be running."""
     return park(site, f"nobody:{next(NUMBERS)}")
 
 
@@ -79,7 +79,7 @@ def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:
 
 
 def click(browser: Browser, key: str, **form: str) -> httpx2.Response:
-    """Press the button beside `key`; the page that follows."""
+    """Press the button beside `key`, and return the page that follows."""
     response = browser.post("/maintain/parked/wake", data={"csrf": browser.form_token, "key": key, **form})
     return browser.get(response.headers["location"]) if response.status_code == 303 else response
 
@@ -111,7 +111,7 @@ def test_pages_without_a_session_lead_to_the_sign_in(site: SignInSite) -> None:
 
 
 def test_a_stranger_is_told_who_may(site: SignInSite, parked: str) -> None:
-    """A friendly 403, on pages and by a token; nothing of what they would see; what they would do is not done."""
+    """A user who is not a maintainer gets 403 with an explanation, on pages and by token, and wakes nothing."""
     browser = site.browser()
     browser.sign_in("bob")
     for page in PAGES:
@@ -133,7 +133,7 @@ def test_a_stranger_is_told_who_may(site: SignInSite, parked: str) -> None:
 
 
 def test_a_maintainer_wakes_a_parked_sync(site: SignInSite, mia: Browser, parked: str) -> None:
-    """It is shown with its cause, as text; woken by a click it is synced; who did it is on record, also on the Hub."""
+    """A maintainer sees a parked sync with its escaped error; a click wakes it, and the decision is recorded."""
     shown = mia.get("/maintain/parked")
     assert 'href="/maintain"' in shown.text
     assert HOSTILE not in shown.text
@@ -158,14 +158,14 @@ def test_a_maintainer_wakes_a_parked_sync(site: SignInSite, mia: Browser, parked
 
 
 def kept(site: SignInSite) -> list[Any]:
-    """The decisions that lie on the Hub."""
+    """The decisions that are recorded on the Hub."""
     context = site.stand.context
     paths = [file.path for file in context.hub.list_files(context.logs) if file.path.startswith("decisions/")]
     return [json.loads(context.hub.read_file(context.logs, path).data) for path in paths]
 
 
 def test_a_form_without_its_token_wakes_nothing(site: SignInSite, mia: Browser, parked: str) -> None:
-    """Also one with the token of another session; the page says what to do. A cookie alone wakes nothing by the API."""
+    """A form without its session's own form token wakes nothing, nor does the API with a cookie alone."""
     other = site.browser()
     other.sign_in("mia")
     for token in ("", "0" * 64, other.form_token):
@@ -179,7 +179,7 @@ def test_a_form_without_its_token_wakes_nothing(site: SignInSite, mia: Browser, 
 
 
 def test_programs_wake_with_a_token_of_a_maintainer(site: SignInSite, parked: str) -> None:
-    """Once; what is not parked is told so, and leaves no record."""
+    """A maintainer's token wakes a parked sync once; for a key that is not parked the API returns 409, unrecorded."""
     with httpx2.Client(base_url=site.url, headers={"authorization": f"Bearer {MIA}"}, timeout=30) as program:
         first = program.post("/api/maintain/parked/wake", json={"key": parked})
         assert (first.status_code, first.json()["code"]) == (200, "woken"), first.text
@@ -193,16 +193,14 @@ def test_programs_wake_with_a_token_of_a_maintainer(site: SignInSite, parked: st
         assert program.post("/api/maintain/parked/wake", content=b"{").status_code == 422
 
 
-def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_is_done(
-    site: SignInSite, parked: str
-) -> None:
-    """Olaf sees the pages by his role; once he has lost it he may look for a moment more, and wakes nothing."""
+def test_a_role_in_an_organisation_is_read_again_before_an_action(site: SignInSite, parked: str) -> None:
+    """A maintainer by organisation can wake a sync, and is refused as soon as the Hub no longer shows the role."""
     olaf = site.browser()
     olaf.sign_in("olaf")
     wait_until(lambda: 'href="/maintain"' in olaf.get("/").text)
     assert olaf.get("/maintain/parked").status_code == 200
     site.stand.context.redis.delete(*site.stand.context.redis.keys(site.stand.context.keys.message("errand", "look-*")))
-    assert 'href="/maintain"' in olaf.get("/").text  # as long as they are signed in: they were let in once
+    assert 'href="/maintain"' in olaf.get("/").text  # the session keeps the link after one successful check
     assert "Woken" in click(olaf, parked).text
     accounts = site.stand.hub.state.accounts
     board, person = accounts.by_name("board"), accounts.by_name("olaf")
@@ -237,7 +235,7 @@ def test_a_maintainer_by_organisation_waits_for_a_sync(site: SignInSite, monkeyp
 
 
 def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: SignInSite) -> None:
-    """Done again, it does not take the key for one that was never parked, and there is one decision."""
+    """If the sync of a wake-up runs again after the bot died, its outcome is the same, with one recorded decision."""
     context = site.stand.context
     mailbox = Mailbox(context.redis, context.keys, MaintainerAction, MaintainerActionResult)
     key = park(site, "nobody:knows")
@@ -264,13 +262,13 @@ def test_the_record_names_no_model_that_not_everybody_may_see(site: SignInSite, 
 
 
 def deliver(site: SignInSite, body: bytes, name: str) -> None:
-    """The Hub brings something."""
+    """Send a delivery to the webhook endpoint, as the Hub does."""
     headers = {"x-webhook-secret": SECRET, "webhook-id": name}
     assert httpx2.post(f"{site.url}/webhooks/hub", content=body, headers=headers, timeout=30).is_success
 
 
-def test_the_inbox_shows_what_came_and_what_became_of_it(site: SignInSite, mia: Browser) -> None:
-    """Newest first, page by page and by verdict; the body in bounds, as text that no browser takes for a page."""
+def test_the_inbox_shows_deliveries_with_their_verdict(site: SignInSite, mia: Browser) -> None:
+    """The inbox lists deliveries newest first, by page and by verdict, and shows each body cut and escaped."""
     deliver(site, f'{{"hello": "{HOSTILE}\u202e"}}'.encode(), "first")
     for number in range(4):
         deliver(site, b"no JSON \xff\x1b[2J" + HOSTILE.encode(), f"more-{number}")

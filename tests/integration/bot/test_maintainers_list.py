@@ -1,4 +1,4 @@
-"""The discussion that lists what waits for a maintainer: every kind of item, edited in place, with few calls."""
+"""The maintainers' list, a discussion that the bot edits in place: its kinds of items, and when it is edited."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTILE = "<b>@ada</b> | [x](http://evil.example)"
 
 
 def digests(stand: BoardDriver) -> list[list[str]]:
-    """What stands in each list: opening post and comments."""
+    """The opening post and the comments of each maintainers' list."""
     return [
         [event.content for event in thread.events if event.type == "comment"]
         for thread in stand.threads()
@@ -34,7 +34,7 @@ def digests(stand: BoardDriver) -> list[list[str]]:
 
 
 def look(stand: BoardDriver, seconds: float = EDIT_SECONDS) -> list[tuple[str, str]]:
-    """Later the timer ticks, and the bot brings the list up to date; its calls that write."""
+    """Sync the list after `seconds`, and return the bot's calls that write."""
     stand.work()
     stand.time += seconds
     stand.calls.clear()
@@ -44,13 +44,13 @@ def look(stand: BoardDriver, seconds: float = EDIT_SECONDS) -> list[tuple[str, s
 
 
 def park(stand: BoardDriver, key: str) -> None:
-    """The sync of `key` failed too often."""
+    """Park the sync of `key`, as after too many failures."""
     error = f"ValueError: {HOSTILE}"
     stand.context.parking.park(ParkedSync(key=key, error=error, tries=8, since=stand.time - 60))
 
 
 def listed_in(stand: BoardDriver) -> str:
-    """The one list, which has no comment."""
+    """The opening post of the only list, which must have no comments."""
     ((post,),) = digests(stand)
     return post
 
@@ -106,7 +106,7 @@ def test_each_kind_of_item_appears_and_vanishes(stand: BoardDriver) -> None:
     assert "Nothing waits" in listed_in(stand)
 
 
-def test_a_list_that_did_not_change_costs_no_call_and_changes_wait_for_their_turn(stand: BoardDriver) -> None:
+def test_the_list_is_edited_only_for_changes_and_not_too_often(stand: BoardDriver) -> None:
     """At most one edit is made within EDIT_SECONDS, and none without a change."""
     park(stand, "scores")
     look(stand)
@@ -121,11 +121,11 @@ def test_a_list_that_did_not_change_costs_no_call_and_changes_wait_for_their_tur
     assert "contents" not in listed_in(stand)
     stand.time += EDIT_SECONDS
     stand.work()
-    assert "contents" in listed_in(stand), "the sync asked for its own next turn"
+    assert "contents" in listed_in(stand), "the sync scheduled its next run"
 
 
 def test_an_edit_is_made_at_once_before_a_process_ends(stand: BoardDriver) -> None:
-    """An edit that waits for its turn is made, and without one nothing is."""
+    """`hasten_edit` makes a waiting edit due at once, and marks nothing if no edit waits."""
     park(stand, "scores")
     look(stand)
     hasten_edit(stand.context)
@@ -141,7 +141,7 @@ def test_an_edit_is_made_at_once_before_a_process_ends(stand: BoardDriver) -> No
 
 
 def test_the_timer_marks_the_list(stand: BoardDriver) -> None:
-    """What begins to wait is listed without an event, within LOOK_SECONDS of a list that is not fresh."""
+    """The timer adds a new item to the list without an event."""
     stand.tick()
     stand.work()
     stand.time += READ_SECONDS
@@ -154,7 +154,7 @@ def test_the_timer_marks_the_list(stand: BoardDriver) -> None:
 
 
 def test_a_bot_that_dies_at_any_call_says_nothing_twice(stand: BoardDriver) -> None:
-    """Also after all of Redis is lost, the list is found again by title and marker, and edited, not repeated."""
+    """If the bot dies before any call, or Redis is lost, the bot edits the list that exists and opens no second one."""
     for name in ("scores", "contents"):
         park(stand, name)
         stand.time += EDIT_SECONDS
@@ -175,7 +175,7 @@ def test_a_bot_that_dies_at_any_call_says_nothing_twice(stand: BoardDriver) -> N
 
 
 def test_a_list_of_an_earlier_version_goes_on_in_place(stand: BoardDriver) -> None:
-    """It has the same title and marker, and another text: it is edited, and no second one is opened."""
+    """The bot edits a list that an earlier version opened, and opens no second one."""
     context = stand.context
     marker = context.marker(DIGEST, "maintainers")
     context.hub.open_thread(context.requests, TITLE, "No thread waits for a maintainer.", marker=marker)
@@ -186,7 +186,7 @@ def test_a_list_of_an_earlier_version_goes_on_in_place(stand: BoardDriver) -> No
 
 
 def test_a_paused_suite_is_listed_and_told_at_once(stand: BoardDriver) -> None:
-    """An outbreak does not wait for the next edit."""
+    """A suite that is paused by an outbreak is added to the list and announced in a comment at once."""
     park(stand, "scores")
     look(stand)
     rulings.pause(stand.context, "suite:starter", "4 models failed.", BY)
@@ -197,7 +197,7 @@ def test_a_paused_suite_is_listed_and_told_at_once(stand: BoardDriver) -> None:
 
 
 def test_after_redis_was_lost_the_list_stays_until_the_discussions_were_read(stand: BoardDriver) -> None:
-    """No sync meanwhile empties the list, and the next edit knows again what waits."""
+    """After Redis was lost, no sync empties the list before the threads are read again; the next edit is complete."""
     Discussion(stand, "Thank you", "An idea.")
     stand.tick()
     stand.work()
@@ -219,7 +219,7 @@ def test_after_redis_was_lost_the_list_stays_until_the_discussions_were_read(sta
 
 
 def test_the_list_does_not_wait_for_ever_for_discussions_that_cannot_be_read(stand: BoardDriver) -> None:
-    """After an hour it is edited all the same."""
+    """If discussions cannot be read, the bot edits the list after MAX_UNREAD_SECONDS all the same."""
     park(stand, "scores")
     key = f"thread:dataset/{REQUESTS}:1"
     for seconds, is_opened in ((0.0, False), (MAX_UNREAD_SECONDS / 2, False), (MAX_UNREAD_SECONDS / 2, True)):

@@ -1,4 +1,4 @@
-"""People who address the bot without a command get an answer; others do not, and two bots do not talk for ever."""
+"""Comments that mention the bot without a command: which the bot answers, and how often."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def board(stand: BoardDriver) -> BoardDriver:
 
 
 def opened(stand: BoardDriver, title: str, post: str = "Hello.") -> Discussion:
-    """Ada opens a discussion, and the bot looks at it twice."""
+    """Open a discussion as Ada, and sync it twice."""
     talk = Discussion(stand, title, post)
     for _ in range(2):
         stand.context.mark(f"thread:dataset/{REQUESTS}:{talk.number}")
@@ -36,14 +36,14 @@ def opened(stand: BoardDriver, title: str, post: str = "Hello.") -> Discussion:
     ],
 )
 def test_the_commonest_questions_are_answered_with_the_command(board: BoardDriver, title: str, words: str) -> None:
-    """One answer, which names the command; and no maintainer has to look."""
+    """A frequent question in a title gets one answer, and is not put on the maintainers' list."""
     (reply,) = opened(board, title).replies()
     assert words in reply
     assert waiting_threads(board.context) == []
 
 
 def test_how_long_it_takes_is_told_with_the_estimate(board: BoardDriver) -> None:
-    """The queue, the last one's start, how long evaluations took; of a model that waits, its own place."""
+    """The answer to “how long” has the queue, the estimated start and the usual duration, or a model's own position."""
     context = board.context
     board.worker()
     for _ in range(4):
@@ -67,7 +67,7 @@ def test_a_model_that_is_there_already_is_told_its_state(board: BoardDriver) -> 
 
 
 def test_a_mention_is_answered_once(board: BoardDriver) -> None:
-    """With what the bot can do, or the command for what is asked; an unclear opening post still waits for a person."""
+    """Each mention gets one answer, with help or the right command; an unclear thread still waits for a maintainer."""
     talk = opened(board, "Something odd", "@steward-bot can you help?")
     (reply,) = talk.replies()
     assert "`/help` lists all commands" in reply
@@ -91,21 +91,21 @@ def test_a_mention_is_answered_once(board: BoardDriver) -> None:
     ],
 )
 def test_who_does_not_address_the_bot_is_left_alone(board: BoardDriver, text: str) -> None:
-    """People talk to each other in discussions: without a mention of their own there is no answer."""
+    """A later comment that does not mention the bot itself, in plain text, gets no answer."""
     talk = opened(board, "Something odd", "The table looks strange to me today.")
     talk.say(text, board.bob)
     assert talk.replies() == []
 
 
 def test_a_maintainer_is_not_answered(board: BoardDriver) -> None:
-    """Who maintains the board knows what the bot can do, and mentions it in passing."""
+    """The bot does not answer a maintainer's mention."""
     talk = opened(board, "Something odd", "The table looks strange to me today.")
     talk.say("@steward-bot can you help?", board.form)
     assert talk.replies() == []
 
 
 def test_an_account_gets_a_few_answers_at_most(board: BoardDriver) -> None:
-    """Another bot that thanks for each answer soon gets none any more."""
+    """An account that mentions the bot in every comment gets three answers at most."""
     talk = opened(board, "Something odd", "The table looks strange to me today.")
     for _ in range(6):
         talk.say("Thank you, @steward-bot!", board.bob)
@@ -113,7 +113,7 @@ def test_an_account_gets_a_few_answers_at_most(board: BoardDriver) -> None:
 
 
 def test_in_the_thread_of_a_request_no_mention_is_needed(board: BoardDriver) -> None:
-    """There a question is for the bot: it is answered about that request. What is no question is not."""
+    """In a request's thread the bot answers a question about that request without a mention, but no other comment."""
     board.context.board = board.context.board.model_copy(update={"threads": "always"})
     board.submit("ada/good", sender="ada")
     board.settle()

@@ -1,4 +1,4 @@
-"""`/metrics`, the alerts that read it, and the dashboard: from a board that works."""
+"""The page `/metrics` of a running board, and the alerts and the dashboard that read it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.board.board_driver import BoardDriver
 
 
 def figures(stand: BoardDriver) -> dict[tuple[str, ...], float]:
-    """Name and label values → figure, as Prometheus reads the page."""
+    """The values on the page as Prometheus reads them, by name and label values."""
     app = FastAPI()
     app.include_router(metric_routes(stand.context))
     with TestClient(app) as client:
@@ -32,10 +32,12 @@ def figures(stand: BoardDriver) -> dict[tuple[str, ...], float]:
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
-def test_a_board_at_work_tells_its_figures(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
-    """One attempt that runs, then dies: syncs, commits, calls, requests, workers and the cause are counted.
+def test_metrics_count_a_running_and_an_ended_attempt(
+    stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    """The metrics count syncs, commits, requests and workers of a running attempt, and the cause of its failure.
 
-    So are they where the queue server does not tell of its memory. KEDA's figure has no label: it is asked for by name.
+    They do so also if the queue server does not report its memory. The metric that KEDA reads has no label.
     """
     scaling = yaml.safe_load((project / "deploy" / "kubernetes" / "scaling.yaml").read_text())
     figure = scaling["spec"]["triggers"][0]["metadata"]["valueLocation"]
@@ -63,7 +65,7 @@ def test_a_board_at_work_tells_its_figures(stand: BoardDriver, monkeypatch: pyte
 
 
 def refused(_section: str) -> dict[str, object]:
-    """A queue server that does not tell how it is."""
+    """Raise the error of a queue server that refuses `INFO`."""
     raise ResponseError("this user has no permissions to run the 'info' command")
 
 
@@ -80,7 +82,7 @@ def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand:
 
 @pytest.mark.parametrize("file", ["deploy/prometheus/alerts.yaml", "deploy/grafana/steward.json"])
 def test_alerts_and_dashboard_read_figures_that_exist(stand: BoardDriver, project: Path, file: str) -> None:
-    """Every name in their expressions is one that the page has: the help lines name even those without a value."""
+    """Each metric in the expressions of the alerts and the dashboard is on the page."""
     app = FastAPI()
     app.include_router(metric_routes(stand.context))
     with TestClient(app) as client:

@@ -1,4 +1,4 @@
-"""Metrics of samples are computed again from the stored answers before results are published, by the real harness."""
+"""Before publishing results, the bot recomputes the metrics of all samples from the stored answers with lm-eval."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> SuiteVersion:
 
 @pytest.fixture(scope="module")
 def evaluation(version: SuiteVersion, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the harness left of one evaluation by this suite."""
+    """The folder with the harness's output of one evaluation by this suite."""
     (spool,) = cases.evaluate(tmp_path_factory.mktemp("evaluation"), version)
     return spool
 
 
 @pytest.fixture
 def computing(stand: BoardDriver, version: SuiteVersion) -> Iterator[BoardDriver]:
-    """A board of this suite, whose bot computes metrics again by the harness."""
+    """A board of this suite, whose bot recomputes metrics with the harness."""
     stand.context.suite = version.suite
     recomputer = MetricsRecomputer(harness_recompute(version.suite, 1, version.tasks))
     stand.context.recomputer = recomputer
@@ -54,7 +54,7 @@ def computing(stand: BoardDriver, version: SuiteVersion) -> Iterator[BoardDriver
 
 
 def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob:
-    """A worker publishes what is in `spool` as its evaluation; the bot looks until it knows."""
+    """Publish `spool` as a worker's evaluation, and wait until the bot has recomputed its metrics; return the job."""
     job, repos = stand.started(), stand.context.board.repos
     attempt = {"attempt": job.attempt, "model": job.model, "revision": job.revision, "suite_digest": job.suite_digest}
     attempt_publication = publication(
@@ -75,7 +75,7 @@ def end(stand: BoardDriver, version: SuiteVersion, spool: Path) -> EvaluationJob
 
 
 def checked(stand: BoardDriver, path: str) -> dict[str, Any]:
-    """What the results of the request at `path` say about their check."""
+    """The facts about their check in the results of the request at `path`."""
     data = stand.context.hub.read_file(stand.context.results, stand.file(path)["steward"]["results"]).data
     facts: dict[str, Any] = json.loads(data)["steward"]["checked"]
     return facts
@@ -96,7 +96,7 @@ def forge(spool: Path) -> None:
 def test_honest_metrics_are_computed_again_and_published(
     computing: BoardDriver, version: SuiteVersion, evaluation: Path
 ) -> None:
-    """All samples, those of the restricted benchmark too; the question that does not count is not compared."""
+    """The bot recomputes all samples, also of the restricted benchmark, except the excluded question, and publishes."""
     job = end(computing, version, evaluation)
     assert computing.file(job.path)["status"] == "FINISHED"
     facts = checked(computing, job.path)
@@ -104,10 +104,10 @@ def test_honest_metrics_are_computed_again_and_published(
     assert facts["samples"] == facts["recomputed"] + 1
 
 
-def test_a_metric_that_the_answer_does_not_give_is_found_out(
+def test_a_forged_metric_of_one_sample_is_found(
     computing: BoardDriver, version: SuiteVersion, evaluation: Path, tmp_path: Path
 ) -> None:
-    """One sample of hundreds, although all that follows from it fits."""
+    """The bot refuses results with one forged sample metric and consistent totals, and sets the worker aside."""
     spool = tmp_path / "forged"
     copytree(evaluation, spool)
     forge(spool)
@@ -120,7 +120,7 @@ def test_a_metric_that_the_answer_does_not_give_is_found_out(
 
 @pytest.mark.parametrize(("scored", "reason"), [(None, "no harness here"), ("0" * 64, "scores otherwise")])
 def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, scored: str | None, reason: str) -> None:
-    """A bot without the harness, and one whose harness scores otherwise than the worker's."""
+    """If the bot has no harness or one that scores differently, the results are published and name the reason."""
 
     def recompute(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
         assert results.is_file()
@@ -143,7 +143,7 @@ def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, s
 
 
 def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: BoardDriver) -> None:
-    """A process that ended meanwhile, and a text on which a metric never ends."""
+    """If a recomputation takes more than 2 hours, the results are published without it and say so."""
     stand.context.recomputer = MetricsRecomputer(_never)
     job = stand.started()
     details = publish_chosen(stand.hub.url, job, stand.context.suite)
@@ -157,7 +157,7 @@ def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: B
 
 
 def test_the_time_in_which_the_bot_was_down_does_not_count(stand: BoardDriver) -> None:
-    """The computation began, the bot was down for three hours, and it is computed after that."""
+    """If the bot was down for three hours during a recomputation, the bot recomputes the metrics afterwards."""
     stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
     job = stand.started()
     details = publish_chosen(stand.hub.url, job, stand.context.suite)
@@ -173,7 +173,7 @@ def test_the_time_in_which_the_bot_was_down_does_not_count(stand: BoardDriver) -
 
 
 def test_the_time_in_which_others_are_computed_does_not_count(stand: BoardDriver) -> None:
-    """The computation begins when those before it are done, however long they take."""
+    """The time limit of a recomputation starts only when the recomputations before it are done."""
     stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
     is_free = Event()
 
@@ -204,8 +204,8 @@ def _never(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
     raise AssertionError("nothing is computed in this test")
 
 
-def test_a_verdict_of_another_version_is_none(stand: BoardDriver) -> None:
-    """Redis holds what an earlier version of the bot wrote."""
+def test_an_unreadable_verdict_of_another_version_is_ignored(stand: BoardDriver) -> None:
+    """The bot ignores a recomputation's verdict in Redis that does not validate, as one of another version."""
     verdicts = stand.context.sample_verdicts
     verdicts.note_recomputed("a", RecomputedMetrics(samples=3))
     assert verdicts.recomputed("a") == RecomputedMetrics(samples=3)

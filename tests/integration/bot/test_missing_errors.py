@@ -1,4 +1,4 @@
-"""`steward errors`: results that were published without standard errors get those that the worker would write."""
+"""`steward errors` adds the standard errors that a worker would write to results that lack them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: py
 
 
 def evaluated(stand: BoardDriver, folder: Path) -> str:
-    """A real worker's publication of an evaluation of ada/good, which finished; the path of its results."""
+    """Publish a finished evaluation of ada/good with the worker's code, and return the path of its results."""
     write_spool(folder)
     job = finish_evaluation(stand, folder)
     return str(stand.file(job.path)["steward"]["results"])
@@ -50,13 +50,13 @@ def results(stand: BoardDriver, path: str) -> dict[str, Any]:
 
 
 def put(stand: BoardDriver, files: dict[str, dict[str, Any]]) -> None:
-    """Write results files as an earlier version did."""
+    """Commit results files, as an earlier version wrote them."""
     adds = [CommitOperationAdd(path, json.dumps(data, indent=2).encode()) for path, data in files.items()]
     stand.form.create_commit("board/results", adds, commit_message="Write", repo_type="dataset")
 
 
 def table_of(stand: BoardDriver, path: str, data: bytes | None = None) -> bytes:
-    """The table of TASK in the details of the results at `path`; `data` replaces it."""
+    """Return the table of TASK in the details of the results at `path`, and replace it by `data` if given."""
     gpu, repo = HfApi(stand.hub.url, token=WORKER), stand.context.board.repos.restricted_details("ada/good")
     table = table_path(TASK, path.rpartition("results_")[2].removesuffix(".json"))
     there = stand.context.hub.read_file(Repo("dataset", repo), table).data
@@ -67,7 +67,7 @@ def table_of(stand: BoardDriver, path: str, data: bytes | None = None) -> bytes:
 
 
 def change_public_answers(stand: BoardDriver, path: str, data: bytes) -> None:
-    """A worker changes a table after its publication, on the main branch of the public details repo."""
+    """Change a published table on the main branch of the public details repo, as a worker could."""
     gpu, repo = HfApi(stand.hub.url, token=WORKER), stand.context.board.repos.details("ada/good")
     table = table_path("starter_web_of_lies", path.rpartition("results_")[2].removesuffix(".json"))
     assert stand.context.hub.paths_info(Repo("dataset", repo), [table])
@@ -75,7 +75,7 @@ def change_public_answers(stand: BoardDriver, path: str, data: bytes) -> None:
 
 
 def other_answers(folder: Path) -> bytes:
-    """A table of answers that are all right."""
+    """A table in which all answers are right."""
     lines = [sample(doc_id=number) for number in range(4)]
     (folder / "samples.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     write_samples(folder / "samples.jsonl", folder / "table.parquet", ["acc_norm,none"])
@@ -83,9 +83,9 @@ def other_answers(folder: Path) -> bytes:
 
 
 def test_results_get_the_errors_that_the_worker_writes(stand: BoardDriver, tmp_path: Path, command: Command) -> None:
-    """Answers that do not give the published score change nothing; the right ones give the worker's own errors.
+    """`errors --apply` writes the worker's own errors if the answers give the published score, and else nothing.
 
-    A table that a worker changes after its publication is read as it was published.
+    The command reads a table that was changed after its publication as it was published.
     """
     path = evaluated(stand, tmp_path / "spool")
     (stored,) = stand.context.scores.all()

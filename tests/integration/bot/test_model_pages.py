@@ -1,4 +1,4 @@
-"""Scores on models' own pages: asked for by the owner, ranked by the benchmark, followed, closed, opened once."""
+"""Pull requests with scores on models' own repos: opened at the owner's request, updated, and closed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Mod
 
 
 def test_an_owner_asks_and_the_benchmark_ranks_the_model(stand: ModelPagesDriver) -> None:
-    """A submission alone writes nothing; the owner's command opens one pull request with the file, by its own token."""
+    """The owner's `/publish-scores` opens one pull request with the scores, and the benchmark then lists the model."""
     assert stand.pulls() == [] and stand.rows() == []
     assert f"[pull request #1]({stand.hub.url}/{MODEL}/discussions/1)" in stand.ask()
     assert stand.rows() == [(MODEL, 75.0, 1)]
@@ -73,7 +73,7 @@ def test_an_owner_asks_and_the_benchmark_ranks_the_model(stand: ModelPagesDriver
 
 
 def test_only_the_owner_can_ask(stand: ModelPagesDriver) -> None:
-    """Neither a stranger nor a maintainer nor the submitter, which the form is here, has a pull request opened."""
+    """Another user, or a maintainer who submitted the model, cannot have a pull request opened."""
     for api in (stand.bob, stand.form):
         assert "Only the model's owner can use `/publish-scores`." in stand.ask(api=api)
     assert "Only" in stand.ask(UNPUBLISH, stand.bob)
@@ -81,7 +81,7 @@ def test_only_the_owner_can_ask(stand: ModelPagesDriver) -> None:
 
 
 def test_later_scores_are_a_commit_to_the_same_pull_request(stand: ModelPagesDriver) -> None:
-    """A new evaluation changes the value there; a sync without news commits nothing."""
+    """A new evaluation updates the open pull request by one commit; a sync without new scores commits nothing."""
     stand.ask()
     stand.evaluate_again(0.5)
     assert stand.rows() == [(MODEL, 50.0, 1)]
@@ -93,7 +93,7 @@ def test_later_scores_are_a_commit_to_the_same_pull_request(stand: ModelPagesDri
 
 
 def test_a_flag_closes_it_and_a_lifted_flag_does_not_open_it(stand: ModelPagesDriver) -> None:
-    """The row goes with the flag; after the flag an owner has to ask again, for the same pull request."""
+    """A flag closes the pull request; after the flag is lifted, only the owner's new command reopens it."""
     stand.ask()
     stand.ask(f"/flag other {MODEL} it was trained on the test set", stand.form)
     stand.sync_flags()
@@ -120,14 +120,14 @@ def drafts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("drafts")
 def test_a_draft_is_opened(stand: ModelPagesDriver) -> None:
-    """The owner could not merge a draft."""
+    """If the Hub opens the pull request as a draft, the bot makes it an open one."""
     assert "pull request #1" in stand.ask()
     stand.follow()
     assert stand.pulls() == [(1, "open")] and stand.rows() == [(MODEL, 75.0, 1)]
 
 
 def test_what_the_owner_closed_stays_closed(stand: ModelPagesDriver) -> None:
-    """Neither new scores nor a command open it again, and no second one is opened; the owner can open it."""
+    """The bot does not reopen or replace a pull request that the owner closed; the owner can reopen it."""
     stand.ask()
     stand.ada.change_discussion_status(MODEL, 1, "closed")
     stand.evaluate_again(0.5)
@@ -139,7 +139,7 @@ def test_what_the_owner_closed_stays_closed(stand: ModelPagesDriver) -> None:
 
 
 def test_a_removal_closes_it(stand: ModelPagesDriver) -> None:
-    """The scores of a model that was taken off the board go from its page too."""
+    """When a model is removed from the leaderboard, the bot closes its pull request and says why."""
     stand.ask()
     stand.ask(f"/remove {MODEL} the weights were wrong", stand.form)
     stand.settle()
@@ -148,8 +148,8 @@ def test_a_removal_closes_it(stand: ModelPagesDriver) -> None:
     assert "There are no scores" in stand.ask()
 
 
-def test_the_owners_word_closes_and_opens_it(stand: ModelPagesDriver) -> None:
-    """`/unpublish-scores` closes it, and another `/publish-scores` opens the same one with the present scores."""
+def test_the_owner_can_close_and_reopen_the_pull_request(stand: ModelPagesDriver) -> None:
+    """`/unpublish-scores` closes the pull request; a later `/publish-scores` reopens it with the present scores."""
     assert "no open pull request of mine" in stand.ask(UNPUBLISH)
     stand.ask()
     assert "I closed pull request #1" in stand.ask(UNPUBLISH)
@@ -161,7 +161,7 @@ def test_the_owners_word_closes_and_opens_it(stand: ModelPagesDriver) -> None:
 
 
 def test_scores_that_are_there_already_are_left_alone(stand: ModelPagesDriver) -> None:
-    """A task that the model's repo, or another's open pull request, has a score of is not reported a second time."""
+    """The bot opens no pull request, or closes its own, if the model's repo or another open one has the score."""
     entry = [{"dataset": {"id": BENCHMARK, "task_id": "navigation"}, "value": 3}]
     own = {"path_in_repo": ".eval_results/own.yaml", "path_or_fileobj": yaml.safe_dump(entry).encode()}
     made = stand.bob.upload_file(repo_id=MODEL, **own, create_pr=True)
@@ -176,7 +176,7 @@ def test_scores_that_are_there_already_are_left_alone(stand: ModelPagesDriver) -
 
 
 def test_at_most_so_many_are_opened_a_day(stand: ModelPagesDriver) -> None:
-    """Beyond the board's number the owner is told to ask again tomorrow; then it is opened."""
+    """Beyond the board's daily limit the reply to the owner states the limit, and no pull request is opened."""
     stand.context.board = stand.context.board.model_copy(update={"model_pages_a_day": 0})
     assert "I open at most 0 such pull requests in 24 hours" in stand.ask()
     assert stand.pulls() == []
@@ -187,7 +187,7 @@ def test_at_most_so_many_are_opened_a_day(stand: ModelPagesDriver) -> None:
 
 @pytest.mark.parametrize("mode", [EffectMode.OFF, EffectMode.SHADOW])
 def test_without_the_effect_nothing_is_written(stand: ModelPagesDriver, mode: EffectMode) -> None:
-    """Off, or listed in shadow; the command says so."""
+    """With the effect off or in shadow, the reply says so and no pull request is opened; shadow mode lists it."""
     stand.context.board = stand.context.board.with_effect(Effect.MODEL_PR, mode)
     assert "are off or in shadow on this leaderboard" in stand.ask()
     stand.follow()
@@ -196,8 +196,8 @@ def test_without_the_effect_nothing_is_written(stand: ModelPagesDriver, mode: Ef
     assert listed == (["model-pr"] if mode is EffectMode.SHADOW else [])
 
 
-def test_a_board_that_did_not_say_so_writes_none(stand: ModelPagesDriver) -> None:
-    """Without `model_pages` there is no client for it, and the command answers that."""
+def test_a_board_without_model_pages_opens_no_pull_request(stand: ModelPagesDriver) -> None:
+    """On a board without `model_pages` both commands reply so, and no pull request is opened."""
     stand.context.board = stand.context.board.model_copy(update={"model_pages": {}})
     stand.context.models_hub, was = None, stand.context.models_hub
     assert "does not write scores to models' own pages" in stand.ask()
@@ -208,7 +208,7 @@ def test_a_board_that_did_not_say_so_writes_none(stand: ModelPagesDriver) -> Non
 
 
 def test_a_second_one_is_closed(stand: ModelPagesDriver) -> None:
-    """Where the Hub opened two, the sync closes the newer one; another account's with the same marker is not ours."""
+    """The sync closes a second pull request of the bot, and ignores another account's with the same marker."""
     stand.ask()
     body = marked("Scores.", stand.context.marker("model-page", MODEL))
     file = {"path_in_repo": FILE, "path_or_fileobj": _file(stand, "refs/pr/1")}
@@ -220,7 +220,7 @@ def test_a_second_one_is_closed(stand: ModelPagesDriver) -> None:
 
 
 def test_a_merge_makes_no_new_commit_to_evaluate(stand: ModelPagesDriver) -> None:
-    """The owner merges it: the same weights under another commit are not evaluated again, other changes are."""
+    """After the owner merges the scores, `/resubmit` refuses the new commit, but accepts one with other changes."""
     stand.ask()
     stand.ada.merge_pull_request(MODEL, 1)
     stand.follow()
@@ -232,8 +232,8 @@ def test_a_merge_makes_no_new_commit_to_evaluate(stand: ModelPagesDriver) -> Non
     assert "waits for an evaluation" in stand.ask(f"/resubmit {MODEL}")
 
 
-def test_an_answer_that_was_lost_opens_one(stand: ModelPagesDriver) -> None:
-    """The Hub opens it and answers 500: the command runs again and finds it."""
+def test_a_lost_answer_of_the_hub_opens_no_second_pull_request(stand: ModelPagesDriver) -> None:
+    """If the Hub opens the pull request but answers 500, the command runs again and finds it."""
     stand.hub.state.faults.fail_after("POST /api/models/*/commit/*", times=1, status=500)
     talk = Discussion(stand)
     talk.say(PUBLISH)
@@ -244,7 +244,7 @@ def test_an_answer_that_was_lost_opens_one(stand: ModelPagesDriver) -> None:
 
 
 def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
-    """A token for discussions alone is as it should be; the bot's own, or one that may only read, is an error."""
+    """The doctor accepts a token for discussions alone, other tokens are errors, and a missing one is a warning."""
 
     def found() -> list[tuple[str, str]]:
         return [(check.state, check.words) for check in examine(stand.context) if check.name == "models token"]
@@ -263,7 +263,7 @@ def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
 
 
 def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPagesDriver) -> None:
-    """Nothing stores which models have a pull request: each model with results is looked at, by one call."""
+    """After Redis was lost, the daily pass updates open pull requests; a model without one takes one Hub call."""
     stand.ask()
     column = stand.context.board.model_pages["Navigation"].model_copy(update={"unit": "fraction"})
     stand.context.board = stand.context.board.model_copy(update={"model_pages": {"Navigation": column}})
@@ -280,7 +280,7 @@ def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPage
 
 
 def submit_by_form(stand: ModelPagesDriver, who: str, *, ticks: bool = True) -> SubmissionResponse:
-    """`who` submits Ada's other model by the form, with its box; the answer."""
+    """Submit Ada's other model by the form as `who`, with its box ticked or not; return the answer."""
     fields = {"model": QUIET, "revision": "main", "precision": "float32", "weight_type": "Original"}
     arguments = {**fields, PUBLISH_SCORES: "yes"} if ticks else fields
     person = stand.context.hub.user(who)
@@ -290,7 +290,7 @@ def submit_by_form(stand: ModelPagesDriver, who: str, *, ticks: bool = True) -> 
 
 
 def evaluate_waiting(stand: ModelPagesDriver, accuracy: float = 0.5) -> None:
-    """A worker evaluates the model that waits."""
+    """Let a worker evaluate the waiting model."""
     stand.tick()
     stand.worker()
     stand.context.mark("queue")
@@ -303,7 +303,7 @@ def evaluate_waiting(stand: ModelPagesDriver, accuracy: float = 0.5) -> None:
 
 
 def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPagesDriver) -> None:
-    """The word stands in the request file, so it outlives Redis; a stranger's is none; used up, it opens no second."""
+    """The owner's tick is stored in the request file and opens one pull request when there are scores."""
     assert submit_by_form(stand, "bob").model_page.startswith("I do not publish the scores on the page")
     stand.settle()
     assert "publish_scores" not in stand.file(QUIET_PATH)["steward"]
@@ -328,9 +328,9 @@ def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPa
 
 
 def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPagesDriver) -> None:
-    """`/publish-scores` before there are results takes the way of the box; `/unpublish-scores` before them ends it.
+    """`/publish-scores` before there are results is stored until then; `/unpublish-scores` withdraws it.
 
-    A word in the file that no owner gave, with the owner's name and another id, publishes nothing.
+    A consent in the file with the owner's name and another account's id publishes nothing.
     """
     assert "no request of it is under way" in stand.ask(f"/publish-scores {QUIET}")
     assert submit_by_form(stand, "ada", ticks=False).model_page == ""
@@ -352,7 +352,7 @@ def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPa
 
 
 def test_a_process_does_not_start_with_half_a_setting(tmp_path: Path, valkey_url: str) -> None:
-    """A column that the suite has not, or the effect on without the token, ends the start with what to set."""
+    """A process does not start with `model_pages` of an unknown column, nor with the effect on and no token."""
     file = tmp_path / "board.yaml"
     settings = BotSettings(board=file, redis_url=valkey_url, bot_token="hf_bot")
     file.write_text(BOARD + MODEL_PAGES.replace("Navigation", "Sailing"))

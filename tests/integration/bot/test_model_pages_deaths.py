@@ -1,4 +1,4 @@
-"""A bot that is killed while it writes scores to a model's page: one pull request is opened, and its end is right."""
+"""A bot that is killed while it writes scores to a model's page: there is one pull request, in the right state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Mod
 
 
 def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:
-    """Another process does the rest, with or without what Redis held."""
+    """Let another process do the rest, after the loss of Redis if `amnesia`."""
     stand.context.redis.delete(stand.context.keys.dirty_leases)
     if amnesia:
         stand.context.redis.flushall()
@@ -45,7 +45,7 @@ def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("amnesia", [False, *([True] if WHOLE else [])])
 def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver, amnesia: bool) -> None:
-    """Dead before any call from the command on, and again on the way of new scores and of a withdrawal."""
+    """If the bot dies before any Hub call of `/publish-scores`, there is one open pull request in the end."""
     at, step, died = 0, 1 if WHOLE else 7, True
     while died:
         talk = Discussion(stand)
@@ -55,14 +55,14 @@ def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver
         assert [status for _, status in stand.pulls()].count("open") == 1, at
         assert [value for _, value, _ in stand.rows()] == [75.0]
         assert "pull request #" in talk.replies()[-1]
-        for number, _ in stand.pulls():  # for the next life there is none
+        for number, _ in stand.pulls():  # the next round starts without one
             stand.hub.state.threads.delete(*_owned(stand, number))
         at += step
 
 
 @pytest.mark.timeout(1_800)
 def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(stand: ModelPagesDriver) -> None:
-    """Each write to an open pull request is made once, whichever call the process died before."""
+    """If the bot dies before any call of an update or a withdrawal, each write to the pull request is made once."""
     stand.ask()
     for words, rows, status in ((UNPUBLISH, [], "closed"), (PUBLISH, [75.0], "open")):
         at, died = 0, True
@@ -90,7 +90,7 @@ def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(sta
 
 
 def _owned(stand: ModelPagesDriver, number: int) -> tuple[Any, Any, Any]:
-    """What deletes one of the model's pull requests: repo, its owner, thread."""
+    """The arguments that delete one of the model's pull requests: repo, owner and thread."""
     state = stand.hub.state
     repo = state.repos.get("model", MODEL)
     assert repo is not None

@@ -1,4 +1,4 @@
-"""Removals and their undoing: asked for in a thread, approved, carried out at once in every repo."""
+"""Removals and restorations of models: proposed in a thread, approved, and applied in every repo at once."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = one_in(2)
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
-    """One board for all."""
+    """One board for all tests of this file."""
     with saga_board(tmp_path_factory.mktemp("hub"), valkey) as driver:
         yield driver
 
 
 def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: BoardDriver) -> None:
-    """Results go to the archive, the request is CANCELLED with the reason; /restore puts back every byte."""
+    """An approved `/remove` archives the results and cancels the request; `/restore` puts back the files."""
     was = begin(stand)
     talk = ModerationThread(stand)
     talk.say("/remove ada/solo the weights were wrong")
@@ -52,7 +52,7 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: BoardDriv
 
 @pytest.mark.parametrize("who", ["owner", "maintainer"])
 def test_a_plan_that_was_approved_while_edits_were_held_back_is_carried_out_later(stand: BoardDriver, who: str) -> None:
-    """The reply says that nothing was changed; when the board switches edits on, the removal is made."""
+    """With edits in shadow, an approved removal changes nothing and the reply says so; with edits on, it is made."""
     was, talk = begin(stand), ModerationThread(stand)
     switch(stand, ON, edit=EffectMode.SHADOW)
     if who == "owner":
@@ -71,7 +71,7 @@ def test_a_plan_that_was_approved_while_edits_were_held_back_is_carried_out_late
 
 
 def test_what_an_earlier_version_archived_is_restored(stand: BoardDriver) -> None:
-    """Its archive had other names: `/restore` finds the files there, and beside them what this version archived."""
+    """`/restore` finds results that an earlier version archived under other paths, and those of this version."""
     was = begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/remove {OLD} the weights were wrong", MAYA)
@@ -88,7 +88,7 @@ def test_what_an_earlier_version_archived_is_restored(stand: BoardDriver) -> Non
 
 
 def test_one_precision_is_removed_and_the_others_stay(stand: BoardDriver) -> None:
-    """Its results go, by any name of the precision; those of other precisions, in the same folder, do not."""
+    """`/remove` of one precision, by an alias, removes its results and keeps another precision's in the same folder."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/remove {OLD} precision=fp16 evaluated by mistake", MAYA)
@@ -100,7 +100,7 @@ def test_one_precision_is_removed_and_the_others_stay(stand: BoardDriver) -> Non
 
 
 def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand: BoardDriver) -> None:
-    """What an adapter scored goes with its request; what the model itself scored is not its business."""
+    """`/remove` with `weight_type=Adapter` removes the adapter's results and keeps those of the model itself."""
     begin(stand)
     model, its = "ada/solo", result_path("ada/solo", 2)
     adapter = path(model).replace("Original", "Adapter")
@@ -117,7 +117,7 @@ def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand
 
 
 def test_a_removal_right_after_a_rename_is_planned_on_the_renamed_files(stand: BoardDriver) -> None:
-    """The index does not have the moved requests yet; the plan is the same as later, so its approval succeeds."""
+    """A removal that is planned before the index has the renamed requests has the same digest as one planned later."""
     begin(stand)
     for repo, old, new in (
         (REQUESTS, path("ada/solo"), path("ada/moved")),
@@ -135,8 +135,8 @@ def test_a_removal_right_after_a_rename_is_planned_on_the_renamed_files(stand: B
     assert [part.digest for part in before] == [part.digest for part in after]
 
 
-def test_a_model_without_an_organisation_takes_no_results_of_an_organisation_along(stand: BoardDriver) -> None:
-    """The folder of the model `ada` holds the folders of the models of the organisation `ada`."""
+def test_removing_a_model_without_organisation_keeps_other_models(stand: BoardDriver) -> None:
+    """A removal of the model `ada` does not contain files of models of the organisation `ada`, in the same folder."""
     begin(stand)
     for repo, files in ((REQUESTS, {path("ada"): request("ada")}), (RESULTS, {result_path("ada"): results("ada")})):
         stand.form.create_commit(repo, operations(files), commit_message="Add", repo_type="dataset")
@@ -162,7 +162,7 @@ def test_a_flagged_model_cannot_be_removed(stand: BoardDriver) -> None:
 
 
 def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: BoardDriver) -> None:
-    """It grew beyond all bounds since the plan: nothing is removed, the thread is told why, and commands go on."""
+    """If a request file has become too large since the plan, an approval removes nothing and the bot says why."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say("/remove ada/solo please")

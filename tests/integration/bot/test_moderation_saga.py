@@ -1,6 +1,6 @@
-"""Whole renames and their undoing: proposed in a thread, approved, carried out at once, all of it or nothing.
+"""Renames of models: proposed in a thread, approved, and applied in all repos or in none.
 
-Killed before every call to the Hub with `make chaos`, before a sample of them with `make test`.
+`make chaos` kills the bot before every call to the Hub, `make test` before a sample of them.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ STEP = 1 if WHOLE else 47
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
-    """One board for all."""
+    """One board for all tests of this file."""
     with saga_board(tmp_path_factory.mktemp("hub"), valkey) as made:
         yield made
 
 
-def test_a_whole_rename_from_wish_to_end(stand: BoardDriver) -> None:
-    """An owner asks, the plan is published, a maintainer approves, both repos follow, the details get a note."""
+def test_a_rename_from_proposal_to_end(stand: BoardDriver) -> None:
+    """An owner's `/rename` gets a public plan; after a maintainer's approval, repos and index have the new name."""
     begin(stand)
     talk = ModerationThread(stand)
     asked = talk.say(f"/rename {OLD} {NEW}")
@@ -78,7 +78,7 @@ def test_a_whole_rename_from_wish_to_end(stand: BoardDriver) -> None:
 
 
 def test_a_renamed_model_never_leaves_the_results(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After every sync the page of results shows the model under one of its names, and in the end its details."""
+    """After each sync of a rename the page of results shows the model, and in the end links its details."""
     begin(stand)
     scored = EvaluationScores(path=path(OLD), model=OLD, suite="", average=40.0, results=result_path(OLD))
     stand.context.scores.put(scored)
@@ -147,12 +147,12 @@ def test_the_page_of_the_former_name_leads_to_the_model(stand: BoardDriver, valk
             assert pages.get(f"{prefix}ada/no-such-model").status_code == 404
         stand.context.index.put_renamed("ada/cub", OLD)
         assert pages.get("/models/ada/cub").headers["location"] == f"/models/{NEW}"
-        stand.context.index.put_renamed(NEW, OLD)  # in a circle
+        stand.context.index.put_renamed(NEW, OLD)  # a redirect loop
         assert pages.get(f"/models/{NEW}").status_code == 200
 
 
 def test_a_rename_opens_no_thread_for_what_was_withdrawn(stand: BoardDriver) -> None:
-    """A withdrawn request whose file names its thread moves, and the repo has no more threads than before."""
+    """The rename of a cancelled request whose file names its thread opens no new thread."""
     begin(stand)
     withdrawn = {"thread": 1, "cancelled": {"reason": "A typing error", "by": "ada", "at": "2026-01-02T00:00:00Z"}}
     stand.put(path(OLD, "4bit"), request(OLD, "4bit", status="CANCELLED", steward=withdrawn))
@@ -172,7 +172,7 @@ def test_a_rename_opens_no_thread_for_what_was_withdrawn(stand: BoardDriver) -> 
 
 
 def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> None:
-    """Strangers, models with other weights and unknown names get no proposal, and a reply at once."""
+    """The bot refuses at once, without a plan, a rename by another user, to other weights or of unknown names."""
     begin(stand)
     talk = ModerationThread(stand)
     assert "Only a maintainer of this leaderboard or the model's owner can use" in talk.say(
@@ -189,8 +189,8 @@ def test_who_may_not_and_what_cannot_be_is_told_at_once(stand: BoardDriver) -> N
     assert "There is no plan in this discussion" in talk.say("/approve 12345678", MAYA)
 
 
-def test_twins_of_one_owner_are_renamed_and_a_strangers_are_not(stand: BoardDriver) -> None:
-    """Equal weights under other file names are one model only if the same person may write to both."""
+def test_equal_weights_of_one_owner_can_be_renamed(stand: BoardDriver) -> None:
+    """A rename to a repo with equal weights is planned only if the same person may write to both repos."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say("/rename ada/twin ada/twin-two")
@@ -199,7 +199,7 @@ def test_twins_of_one_owner_are_renamed_and_a_strangers_are_not(stand: BoardDriv
 
 
 def test_what_is_turned_down_is_not_done(stand: BoardDriver) -> None:
-    """After /reject an approval of the same plan changes nothing."""
+    """After `/reject` an approval of the same plan changes nothing."""
     was = begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
@@ -213,7 +213,7 @@ def test_what_is_turned_down_is_not_done(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize("approval_is_first", [True, False])
 def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, approval_is_first: bool) -> None:
-    """Both commands are there before the bot reads them: it executes the first, and the reply to the second says so."""
+    """If `/approve` and `/reject` are both written before a sync, the first decides, and the second reply says so."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
@@ -231,7 +231,7 @@ def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, 
 
 
 def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
-    """The very same plan has the very same digest: what is approved then is the one that waits, and it is done."""
+    """A rejected rename can be proposed again with the same digest, and its approval applies the new proposal."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
@@ -267,21 +267,21 @@ def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: Board
 def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
     stand: BoardDriver, spoilt: bool, amnesia: bool
 ) -> None:
-    """Dead before any call from the approval on, with or without Redis: the next process brings it to its end."""
+    """If the bot dies before any call after an approval, the next process completes or reverts the whole rename."""
     at, died, ends = int(spoilt) + 2 * int(amnesia), True, set[str]()
     while died:
-        stand.time += 3_600  # or the commits of all these lives together would be too many for an hour
+        stand.time += 3_600  # else all rounds together would exceed the hourly limit of commits
         stand.hub.state.clock.advance(stand.time - stand.hub.state.clock.seconds())
         begin(stand)
         talk = ModerationThread(stand)
         talk.say(f"/rename {OLD} {NEW}")
         digest = talk.digest()
         if spoilt:
-            # Planned as it is, and refused by the Hub once the first part is in.
+            # The Hub refuses the second part after the first one is committed.
             stand.hub.state.faults.fail("POST */datasets/board/results/commit/*", status=403, times=None)
         talk.write(f"/approve {digest}", MAYA)
         died = dies(stand, at, talk.look)
-        stand.context.redis.delete(stand.context.keys.dirty_leases)  # what time does, too
+        stand.context.redis.delete(stand.context.keys.dirty_leases)  # the lease would expire
         if amnesia:
             stand.context.redis.flushall()
             stand.context.mark("requests")
@@ -304,7 +304,7 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
 def test_what_is_undone_does_not_wait_for_our_own_budget(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    """The second part is refused when the first one's repo has no commit left for an hour: it is put back at once."""
+    """If the second part is refused, the bot reverts the first one at once, even beyond its budget of commits."""
     begin(stand)
     talk = ModerationThread(stand)
     talk.say(f"/rename {OLD} {NEW}")
@@ -323,7 +323,7 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(
 
 
 def test_what_was_committed_before_a_proposal_is_not_read(stand: BoardDriver) -> None:
-    """Whether a part landed is looked for among the commits since it was proposed, however long the history is."""
+    """To find out whether a part is committed, the bot reads only commits since the proposal."""
     begin(stand)
     for number in range(60):
         stand.context.hub.commit(stand.context.requests, [WriteFile("README.md", str(number).encode())], "Busy", "")
@@ -338,8 +338,8 @@ def test_what_was_committed_before_a_proposal_is_not_read(stand: BoardDriver) ->
 
 
 def test_a_rename_that_is_done_before_its_reply_is_told(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot dies after the plan was proposed, and again after it was carried out: the reply says what became of it,
-    and not that there is nothing to rename."""
+    """If the bot dies after a rename and before its reply, the reply later says that it is done, not that there is
+    nothing to rename."""
     begin(stand)
     talk = ModerationThread(stand)
 
@@ -357,6 +357,6 @@ def test_a_rename_that_is_done_before_its_reply_is_told(stand: BoardDriver, monk
 
 
 def test_enough_files_take_part() -> None:
-    """The rename that is killed above moves files, and changes one that stays."""
+    """The plan of the rename in the tests above moves some files and changes others in place."""
     files = requests_plan(files=POINTED).files
     assert {file.moves for file in files} == {True, False}

@@ -1,4 +1,4 @@
-"""A newer evaluation fails and the earlier result stays: people hear of the failure, and can ask for another try."""
+"""A newer evaluation fails and the earlier result stays: the bot reports the failure, and people can have a retry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcrip
 
 
 def resubmit(place: Transcripts) -> str:
-    """Ada uploads a newer commit and has it evaluated; which commit that is."""
+    """Upload a newer commit as Ada and `/resubmit` it; return the commit."""
     count = place.people["ada"].list_repo_commits(MODEL)
     more = {"path_or_fileobj": str(len(count)).encode(), "path_in_repo": "more.txt"}
     place.people["ada"].upload_file(repo_id=MODEL, **more)
@@ -44,7 +44,7 @@ def resubmit(place: Transcripts) -> str:
 
 
 def newer_fails(place: Transcripts, failure: Failure) -> str:
-    """A newer commit is submitted, and its evaluation fails, so that the earlier result stays; which commit that is."""
+    """Let the evaluation of a newer commit fail, so that the earlier result stays; return the commit."""
     tried = resubmit(place)
     place.run(PATH, failure)
     file = place.stand.file(PATH)
@@ -54,17 +54,17 @@ def newer_fails(place: Transcripts, failure: Failure) -> str:
 
 
 def report(place: Transcripts) -> TranscriptThread:
-    """Ada reports the failure as the FAQ says: with a link to the request file."""
+    """Report the failure as Ada, with a link to the request file as the FAQ asks for."""
     return place.open("ada", "My new version failed", f"It failed: {place.link(PATH)}")
 
 
 def listed(place: Transcripts) -> list[str]:
-    """What is on the maintainers' list."""
+    """The titles on the maintainers' list."""
     return [thread.title for thread in waiting_threads(place.stand.context)]
 
 
 def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_failed(place: Transcripts) -> None:
-    """The earlier result is shown meanwhile, two reporters hear of the end, and the newer result takes its place."""
+    """The failed commit is evaluated once more, the earlier result stays meanwhile, and both reporters are notified."""
     earlier = place.stand.file(PATH)["steward"]["results"]
     tried = newer_fails(place, LOST)
     first, second = report(place), report(place)
@@ -85,14 +85,14 @@ def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_fa
 
 
 def status(place: Transcripts, thread: TranscriptThread) -> str:
-    """Whether the thread is open."""
+    """The status of the thread on the Hub."""
     return str(place.people["mia"].get_discussion_details(REQUESTS, thread.number, repo_type="dataset").status)
 
 
 def test_a_report_with_a_later_request_stays_open_and_listed_when_the_evaluation_ends(
     place: Transcripts,
 ) -> None:
-    """The end is reported, and the bot closes the thread only where a maintainer has answered what came after."""
+    """The bot reports the end, and closes the thread only if a maintainer has answered the author's later request."""
     newer_fails(place, LOST)
     unanswered, answered = report(place), report(place)
     unanswered.say("ada", "And please remove the float16 row too.")
@@ -105,10 +105,10 @@ def test_a_report_with_a_later_request_stays_open_and_listed_when_the_evaluation
     assert listed(place) == ["My new version failed"]
 
 
-def test_a_discussion_that_reports_no_failure_stays_open_when_a_request_that_it_follows_ends(
+def test_a_thread_about_a_removal_stays_open_when_a_followed_request_ends(
     place: Transcripts,
 ) -> None:
-    """A person follows a request in a discussion about a removal: the request's end does not take that off the list."""
+    """The end of a followed request does not close a thread about a removal or take it off the maintainers' list."""
     resubmit(place)
     thread = place.open("ada", f"Remove {MODEL}", "Please.").say("bob", f"/subscribe {MODEL}")
     place.run(PATH)
@@ -118,7 +118,7 @@ def test_a_discussion_that_reports_no_failure_stays_open_when_a_request_that_it_
 
 
 def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stays_open(place: Transcripts) -> None:
-    """The reporter hears that it failed, not of the scores; a second report of that commit goes on the list."""
+    """If a restarted commit fails again, the bot says so and leaves the thread open; a second report is listed."""
     newer_fails(place, LOST)
     first = report(place)
     place.run(PATH, LOST)
@@ -133,7 +133,7 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
 
 
 def test_subscribers_and_questioners_hear_of_the_failure(place: Transcripts) -> None:
-    """`/subscribe`, `/why` and `/status` tell that the newer evaluation failed, and that the earlier result stays."""
+    """A subscriber is notified that the newer evaluation failed, and `/why`, `/status` and `/subscribe` say so too."""
     resubmit(place)
     talk = place.open("bob", "How is it going?", f"/subscribe {MODEL}")
     place.run(PATH, LOST)
@@ -149,7 +149,7 @@ def test_subscribers_and_questioners_hear_of_the_failure(place: Transcripts) -> 
 
 
 def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched(place: Transcripts) -> None:
-    """The commit that failed is tried once more, once for its submitter; no status is written that the board drops."""
+    """The submitter can relaunch the failed newer commit once, a maintainer again; the file is PENDING meanwhile."""
     place.stand.context.board = place.stand.context.board.model_copy(update={"shows_new_evals": False})
     tried = newer_fails(place, BROKEN)
     assert "`/relaunch` to try the same commit again" in place.thread_of(PATH).replies()[0]
@@ -166,7 +166,7 @@ def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched
 
 
 def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Transcripts) -> None:
-    """After a form asked for a missing revision, nothing is started, and the reply does not say it finished."""
+    """A report of a newer commit that was refused gets the reason and advice, and starts nothing."""
     place.submit(MODEL, revision="nowhere", submitted_time="2026-11-25T00:00:00Z")
     file = place.stand.file(PATH)
     assert (file["status"], file["steward"]["tried"]) == ("FINISHED", "nowhere")
@@ -178,7 +178,7 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Tran
 
 
 def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: Transcripts) -> None:
-    """Its reasons are not public, but no reply says that it had not failed."""
+    """The reply says that the newer evaluation failed, without the cause, and the thread waits for a maintainer."""
     newer_fails(place, LOST)
     entry = place.stand.context.index.get(PATH)
     gated = entry.standing.model_copy(update={"access": "gated"})
@@ -192,7 +192,7 @@ def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: T
 
 @pytest.mark.parametrize("has_result", [True, False], ids=["with a result", "without one"])
 def test_each_commit_may_be_started_again_for_a_report(place: Transcripts, has_result: bool) -> None:
-    """A commit was started again for a report and failed again: that is not held against the next one."""
+    """A report restarts each commit once: a restart of an earlier commit does not count against a newer one."""
     path = PATH if has_result else place.submit("ada/borealis")
     model = path.partition("_eval")[0]
     if has_result:
@@ -235,7 +235,7 @@ def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
 
 
 def test_a_report_of_two_failures_stays_open_when_one_fails_again(place: Transcripts) -> None:
-    """Both reported requests end, one with results and one with a failure: the thread hears of both and stays open."""
+    """If one of two reported requests fails again and one finishes, the bot reports both and leaves the thread open."""
     paths = [place.submit(model) for model in ("ada/aurora-1b", "ada/borealis")]
     for path in paths:
         place.run(path, LOST)

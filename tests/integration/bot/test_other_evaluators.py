@@ -1,4 +1,4 @@
-"""A board whose suite names another evaluator than lm-eval: what its pages say, and which rules hold."""
+"""A board whose suite names an evaluator other than lm-eval: what its pages say, and which rules apply."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.evaluators.suites import suite_fields
 
 
 def test_the_page_about_the_board_names_its_evaluator(valkey: Valkey, tmp_path: Path) -> None:
-    """It names the evaluator and the board's own precisions, and lists no rule that the evaluator does not need."""
+    """`/about` names the evaluator and the board's precisions, and lists no rule that the evaluator does not need."""
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite_fields(needs={"causal": False, "tokenizer": True})))
     board = {**yaml.safe_load(BOARD), "suite": str(tmp_path / "suite.yaml"), "admission": {"off": ["vocabulary"]}}
     board["precisions"] = ["bfloat16"]
@@ -28,4 +28,4 @@ def test_the_page_about_the_board_names_its_evaluator(valkey: Valkey, tmp_path: 
         assert "One of bfloat16, in upper or lower case." in text
         held = {rule["name"] for rule in client.get("/api/about").json()["rules"]}
     assert "tokenizer-loads" in held
-    assert not held & {"causal", "vocabulary"}, "what the evaluator does not need, and what the board turned off"
+    assert not held & {"causal", "vocabulary"}, "no rule that the evaluator does not need or that is off"

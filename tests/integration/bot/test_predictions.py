@@ -58,7 +58,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Pre
 
 
 def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -> None:
-    """Its public part is scored and rounded; request, comment, table and /reproduce say that it is predictions."""
+    """The bot itself scores a committed file; comment and table say that others cannot reproduce predictions."""
     path = stand.submit_predictions(predictions(public=7, private=2))
     file, results = stand.file(path), stand.results(path)
     assert (file["status"], file["steward"]["submitter"]) == ("FINISHED", "ada")
@@ -84,7 +84,7 @@ def test_a_committed_file_is_scored_without_a_worker(stand: PredictionsDriver) -
 
 
 def test_predictions_are_ranked_with_those_whose_results_just_landed(stand: PredictionsDriver) -> None:
-    """Those that finish together count for each other, before their files say FINISHED; running ones do not."""
+    """The rank counts predictions that are scored but not yet marked FINISHED, and leaves out those that still run."""
     path = stand.submit_predictions(predictions(public=7))
     (scored,), (entry,) = stand.context.scores.all(), stand.context.index.find([path])
     assert entry is not None and entry.state == "settled"
@@ -96,7 +96,7 @@ def test_predictions_are_ranked_with_those_whose_results_just_landed(stand: Pred
 
 
 def test_gated_models_count_in_the_rank_of_others_and_private_ones_do_not(stand: PredictionsDriver) -> None:
-    """The status comment ranks among the evaluations that the leaderboard shows."""
+    """A status comment's rank counts evaluations of gated models, and leaves out those of private ones."""
     path = stand.submit_predictions(predictions(public=7))
     (scored,), (entry,) = stand.context.scores.all(), stand.context.index.find([path])
     assert entry is not None
@@ -107,7 +107,7 @@ def test_gated_models_count_in_the_rank_of_others_and_private_ones_do_not(stand:
 
 
 def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: PredictionsDriver) -> None:
-    """Request and file are merged exactly as they were checked; the author is the submitter."""
+    """The bot merges request and file exactly as it checked them; the pull request's author is the submitter."""
     policy(stand, "merge")
     number, head = propose(stand, stand.files(predictions(public=9)))
     look(stand, number)
@@ -122,7 +122,7 @@ def test_an_outsiders_pull_request_is_checked_merged_and_scored(stand: Predictio
 
 
 def test_a_parquet_file_in_a_pull_request_is_merged_as_it_was_checked(stand: PredictionsDriver) -> None:
-    """The Hub keeps such a file as a large one or as a plain one: either is checked and compared."""
+    """The bot merges a Parquet file exactly as it checked it, though the Hub may store it as a large file."""
     policy(stand, "merge")
     answers, buffer = predictions(public=6), io.BytesIO()
     pq.write_table(pa.table({"id": list(answers), "prediction": list(answers.values())}), buffer)
@@ -133,8 +133,8 @@ def test_a_parquet_file_in_a_pull_request_is_merged_as_it_was_checked(stand: Pre
     assert stand.results(request_path("ada/first"))["results"]["colours"]["accuracy,none"] == 0.6
 
 
-def test_a_pull_request_with_problems_is_told_all_of_them(stand: PredictionsDriver) -> None:
-    """Another account's folder, a missing question, a wrong choice, and a file that no request names."""
+def test_a_report_on_a_pull_request_lists_all_its_problems(stand: PredictionsDriver) -> None:
+    """The report has another account's folder, a missing question, a wrong choice, and a file without a request."""
     policy(stand, "merge")
     answers = {**predictions(), "q3": "purple"}
     del answers["q7"]
@@ -153,7 +153,7 @@ def test_a_pull_request_with_problems_is_told_all_of_them(stand: PredictionsDriv
 
 
 def test_every_bad_file_has_its_reason(stand: PredictionsDriver) -> None:
-    """Missing, doubled, foreign and hostile rows, other encodings, compression and size; a good file has none."""
+    """Missing, duplicate, unknown or invalid rows, other encodings and compression each have their own reason code."""
     rows = [{"id": question, "prediction": value} for question, value in predictions().items()]
     good = as_file(predictions())
     table = {
@@ -173,7 +173,7 @@ def test_every_bad_file_has_its_reason(stand: PredictionsDriver) -> None:
 
 
 def test_a_refused_request_says_everything_and_does_not_count(stand: PredictionsDriver) -> None:
-    """The file has the reasons; a corrected one is scored; a request without its file is refused too."""
+    """The request file lists all reasons; a corrected file is scored; a request without a file is refused too."""
     path = stand.submit_predictions({"q0": "red", "x": "red"})
     failure = stand.file(path)["steward"]["failure"]
     assert (stand.file(path)["status"], failure["fault"]) == ("FAILED", "submission")
@@ -191,14 +191,14 @@ def test_a_refused_request_says_everything_and_does_not_count(stand: Predictions
 
 
 def test_a_large_file_is_refused_unread(stand: PredictionsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file above the limit is not loaded."""
+    """The bot refuses a file of predictions that is larger than the limit."""
     monkeypatch.setattr("bot.predictions.checking.MAX_BYTES", 500)
     path = stand.submit_predictions(predictions())
     assert "more than 500 bytes" in stand.file(path)["steward"]["failure"]["message"]
 
 
-def test_a_prober_gets_few_rounded_answers(stand: PredictionsDriver) -> None:
-    """Two files in one commit, of a quota of one: one is refused, whichever; after a week there is room again."""
+def test_only_the_weekly_quota_of_files_is_scored(stand: PredictionsDriver) -> None:
+    """With a quota of one, one of two files in a commit is refused, and a further one is scored only a week later."""
     stand.use(suite_at(stand.revision, per_week=1, rounding=0.1))
     files: dict[str, bytes] = {}
     for name in ("one", "two"):
@@ -217,7 +217,7 @@ def test_a_prober_gets_few_rounded_answers(stand: PredictionsDriver) -> None:
 
 
 def test_a_file_that_is_evaluated_again_counts_once(stand: PredictionsDriver) -> None:
-    """`steward reevaluate` with a quota that is used up: scored anew by the newer suite; another file is refused."""
+    """`steward reevaluate` scores a file again though its quota is used up, and both evaluations count as one."""
     stand.use(suite_at(stand.revision, per_week=1))
     path = stand.submit_predictions(predictions(public=5))
     first = stand.file(path)["steward"]["results"]
@@ -234,7 +234,7 @@ def test_a_file_that_is_evaluated_again_counts_once(stand: PredictionsDriver) ->
 
 
 def test_models_are_refused_where_the_board_does_not_mix(stand: PredictionsDriver) -> None:
-    """The reason says that the board takes predictions."""
+    """A board of predictions refuses models and says why; the doctor asks for no worker and no worker's token."""
     path = stand.submit("ada/good", sender="ada")
     stand.settle()
     assert "takes predictions, and no models" in stand.file(path)["steward"]["failure"]["message"]
@@ -248,8 +248,8 @@ def test_models_are_refused_where_the_board_does_not_mix(stand: PredictionsDrive
     assert list(worker_token(stand.context, None)) == []
 
 
-def test_a_board_that_mixes_starts_with_a_suite_for_models_alone(tmp_path: Path, valkey_url: str) -> None:
-    """Two columns of one task with different metrics do for predictions; no score of a model could be published."""
+def test_a_mixed_board_does_not_start_with_a_suite_for_predictions_only(tmp_path: Path, valkey_url: str) -> None:
+    """Columns of one task with different metrics are valid for predictions, but not if the board takes models too."""
     fields = suite_at("a" * 40).model_dump(mode="json")
     (column,) = fields["benchmarks"]
     fields["benchmarks"].append({**column, "name": "Balanced", "metrics": ["macro_f1,none"]})
@@ -265,7 +265,7 @@ def test_a_board_that_mixes_starts_with_a_suite_for_models_alone(tmp_path: Path,
 
 
 def test_a_guess_never_is_predictions(stand: PredictionsDriver) -> None:
-    """On a board that takes both, a model in another precision is guessed to be in one of models."""
+    """On a board that takes both, the precision that the bot guesses for a model is never `predictions`."""
     stand.context.board = stand.context.board.model_copy(update={"precisions": ("predictions", "float16")})
     stand.ada.create_repo("ada/good")
     for name, text in model_files().items():
@@ -275,15 +275,15 @@ def test_a_guess_never_is_predictions(stand: PredictionsDriver) -> None:
 
 
 def test_a_board_of_models_takes_no_predictions(stand: PredictionsDriver) -> None:
-    """A suite without the block refuses the request."""
+    """A board whose suite has no `predictions` block refuses a request with a file of predictions."""
     suite = suite_at(stand.revision)
     stand.context.suite = suite.model_copy(update={"predictions": None})
     path = stand.submit_predictions(predictions())
     assert "no files of predictions" in stand.file(path)["steward"]["failure"]["message"]
 
 
-def test_answers_that_are_public_or_broken_hold_everything_back(stand: PredictionsDriver) -> None:
-    """Nothing is scored and nothing refused; the doctor says why, and that workers must not read the answers."""
+def test_no_predictions_are_scored_while_the_answers_are_public(stand: PredictionsDriver) -> None:
+    """While the repo of answers is public, the bot leaves requests pending, and the doctor reports an error."""
     (fine,) = private_answers(stand.context, None)
     assert (fine.state, "20 questions" in fine.words) == ("ok", True)
     with Hub(stand.hub.url, WORKER) as worker:
@@ -301,7 +301,7 @@ def test_answers_that_are_public_or_broken_hold_everything_back(stand: Predictio
 
 
 def test_after_redis_was_lost_the_same_results_are_published(stand: PredictionsDriver) -> None:
-    """The file names attempt and commit: a second run writes the same, also if people push other predictions."""
+    """The bot scores the commit that the request names again, not a later push, and leaves one results file."""
     path = stand.submit_predictions(predictions(public=7))
     first = stand.results(path)
     file = {**stand.file(path), "status": "RUNNING"}

@@ -1,4 +1,4 @@
-"""The form that takes a file of predictions: without a script, over HTTP, by a person who signed in."""
+"""The form for a file of predictions, sent over HTTP by a signed-in person, without JavaScript."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 
 def upload(browser: Browser, data: bytes, *, name: str = "first", file: str = "p.jsonl", **fields: str) -> str:
-    """Send the form, and look until the outcome is there; the text of the page."""
+    """Send the form, and poll until the outcome is shown; return the text of the page."""
     values = {"csrf": browser.form_token, "key": "k", "name": name, **fields}
     answer = sent(browser, data, values, file)
     if answer.status_code != 303:
@@ -69,7 +69,7 @@ def sent(browser: Browser, data: bytes, values: dict[str, str], file: str = "p.j
 
 
 def test_a_person_uploads_predictions_once_however_often_they_click(site: SignInSite) -> None:
-    """The form says whose they are; both files are committed, and scored; a second click changes nothing."""
+    """The bot commits and scores an uploaded file; sending the same form a second time commits nothing."""
     browser = site.browser()
     assert "Sign in and submit" in browser.get("/predictions").text
     browser.sign_in("ada")
@@ -79,7 +79,7 @@ def test_a_person_uploads_predictions_once_however_often_they_click(site: SignIn
     assert "passed all checks and is submitted" in first
     queue_server = site.stand.context.redis
     stored = [queue_server.hget(key, "asked") for key in queue_server.scan_iter("*submission:predictions:*")]
-    assert [json.loads(asked)["data"] for asked in stored] == [""], "its memory is free again"
+    assert [json.loads(asked)["data"] for asked in stored] == [""], "the uploaded file is still stored in Redis"
     path = request_path("ada/first")
 
     def finished() -> bool:
@@ -97,7 +97,7 @@ def test_a_person_uploads_predictions_once_however_often_they_click(site: SignIn
 
 
 def test_many_persons_cannot_fill_the_queue_servers_memory(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them together may send so many files within a minute; nothing of a further one is stored."""
+    """Uploads of all people together are limited per minute: the server answers a further one with status 429."""
     monkeypatch.setattr(submit, "MAX_UPLOADS", 0)
     browser = site.browser()
     browser.sign_in("bob")
@@ -105,8 +105,8 @@ def test_many_persons_cannot_fill_the_queue_servers_memory(site: SignInSite, mon
     assert refused.status_code == 429 and "too many files" in refused.text
 
 
-def test_bad_uploads_are_told_and_commit_nothing(site: SignInSite) -> None:
-    """Problems of the file, other formats, no form token, another person's name, too many bytes."""
+def test_bad_uploads_are_refused_and_commit_nothing(site: SignInSite) -> None:
+    """The form refuses bad files, other formats, requests without a form token, invalid names and too many bytes."""
     browser = site.browser()
     browser.sign_in("bob")
     commits = site.stand.commits()

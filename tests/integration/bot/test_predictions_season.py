@@ -50,20 +50,20 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Pre
 
 
 def frozen(stand: PredictionsDriver) -> FrozenSeason | None:
-    """The table of the season in the results repo."""
+    """Return the season's final table from the results repo, or None before it is published."""
     file = stand.context.hub.find_file(stand.context.results, "seasons/autumn.season")
     return read_season(file.data) if file is not None else None
 
 
 def look_at_seasons(stand: PredictionsDriver) -> None:
-    """The reconciler's round comes to the requests repo, and then to the seasons."""
+    """Sync the requests repo, and then the seasons."""
     stand.settle()
     stand.context.mark(seasons.SEASONS)
     stand.work()
 
 
 def test_the_private_part_decides_at_the_end(stand: PredictionsDriver, connection: redis.Redis) -> None:
-    """The best of the public table is not the winner; the last submission of each counts; the table stays."""
+    """The final table ranks each model's last submission by its private score, and never changes after that."""
     stand.season(begins=-HOUR, ends=DAY, per_week=20)
     stand.submit_predictions(predictions(public=10, private=1), model="ada/lucky")
     stand.submit_predictions(predictions(public=5, private=9), model="bob/solid")
@@ -99,7 +99,7 @@ def test_the_private_part_decides_at_the_end(stand: PredictionsDriver, connectio
 def test_a_flag_of_one_commit_takes_the_rank_of_the_submission_at_it(
     stand: PredictionsDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A flag of another commit, or of another precision of the model of that name, takes none."""
+    """A flag of the submission's commit takes its rank away; a flag of another commit and precision does not."""
     stand.season(begins=-HOUR, ends=HOUR)
     paths = [stand.submit_predictions(predictions(private=9), model=f"ada/{name}") for name in ("copied", "honest")]
     copied, honest = (stand.file(path)["steward"]["revision"] for path in paths)
@@ -120,7 +120,7 @@ def test_a_flag_of_one_commit_takes_the_rank_of_the_submission_at_it(
 
 
 def test_front_ends_read_a_board_of_predictions(stand: PredictionsDriver, tmp_path: Path) -> None:
-    """Requests, results, files of predictions and the table of a season break none of the readers of other programs."""
+    """Readers of other leaderboard programs can read requests, results and files of a board with a season."""
     stand.season(begins=-HOUR, ends=HOUR)
     path = stand.submit_predictions(predictions(public=5))
     stand.wait(HOUR + seasons.GRACE_SECONDS + 1)
@@ -137,14 +137,14 @@ def test_front_ends_read_a_board_of_predictions(stand: PredictionsDriver, tmp_pa
 
 
 def test_a_submission_of_the_last_minute_counts_though_the_bot_was_away(stand: PredictionsDriver) -> None:
-    """It was committed before the end, and is scored after it: the table waits for it."""
+    """The final table waits for a submission that is committed before the season's end and scored after it."""
     stand.season(begins=-HOUR, ends=HOUR)
     stand.commit(stand.files(predictions(), sender="ada"))
     stand.wait(HOUR + 2 * seasons.GRACE_SECONDS)
     stand.context.mark("requests")
     claim = stand.context.dirty.claim(now=stand.time, lease=60)
     assert claim is not None
-    stand.loop.sync(claim)  # the request is known, and not judged yet
+    stand.loop.sync(claim)  # the bot knows the request, and has not checked it yet
     again = seasons.sync_seasons(stand.context)
     assert (frozen(stand), again) == (None, stand.time + seasons.RETRY_SECONDS)
     stand.settle()
@@ -159,7 +159,7 @@ def test_a_submission_of_the_last_minute_counts_though_the_bot_was_away(stand: P
 def test_a_file_of_an_ended_season_that_is_evaluated_again_stays_in_it(
     stand: PredictionsDriver, *, is_next_open: bool
 ) -> None:
-    """`steward reevaluate` with corrected answers enters no old file into the open season, and refuses none."""
+    """`steward reevaluate` scores a file of an ended season within that season, and changes no season's table."""
     stand.season(begins=-HOUR, ends=HOUR)
     path = stand.submit_predictions(predictions(public=5))
     first = stand.file(path)["steward"]["results"]
@@ -187,7 +187,7 @@ def test_a_file_of_an_ended_season_that_is_evaluated_again_stays_in_it(
 
 
 def secret_rows() -> list[dict[str, str]]:
-    """Answers of which each has a word of its own: five public questions and seven private ones."""
+    """Return answers that each contain a recognisable text, to five public and seven private questions."""
     return [
         {"id": f"q{number}", "answer": f"{SECRET_WORD} {number:03}", "split": "public" if number < 5 else "private"}
         for number in range(12)
@@ -195,13 +195,13 @@ def secret_rows() -> list[dict[str, str]]:
 
 
 SUBMITTING = "&#34;prediction&#34;: &#34;the answer&#34;"
-"""In the example on the page that says how to submit."""
+"""Part of the example on the page that says how to submit."""
 GUESSED = (0, 1, 5, 6, 7)
 """Questions that the submitter answers right: 2 of 5 public ones, and 3 of 7 private ones."""
 
 
 def secret_suite(stand: PredictionsDriver, *, begins: float, ends: float) -> None:
-    """Have the board ask for texts, whose answers are the secret ones."""
+    """Have the board ask for texts, and publish `secret_rows` as their answers in the private repo."""
     repo = Repo("dataset", ANSWER_REPO)
     stand.form.upload_file(
         path_or_fileobj=lines(secret_rows()),
@@ -214,7 +214,7 @@ def secret_suite(stand: PredictionsDriver, *, begins: float, ends: float) -> Non
 
 
 def on_the_hub(stand: PredictionsDriver, *, without: str) -> str:
-    """All files of the board's public repos but one, all commit messages, and all threads."""
+    """Return all files of the board's public repos except `without`, all commit messages, and all threads."""
     parts: list[object] = []
     for repo in (stand.context.requests, stand.context.results, stand.context.logs):
         hub = stand.context.hub
@@ -225,7 +225,7 @@ def on_the_hub(stand: PredictionsDriver, *, without: str) -> str:
 
 
 def on_pages(stand: PredictionsDriver, valkey_url: str, folder: Path, path: str) -> str:
-    """Every page and its JSON, as a stranger sees them."""
+    """Return every page and its JSON, as an anonymous visitor gets them."""
     (folder / "suite.yaml").write_text(yaml.safe_dump(stand.context.suite.model_dump(mode="json")))
     (folder / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {folder}/suite.yaml"))
     settings = BotSettings(redis_url=valkey_url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
@@ -243,7 +243,7 @@ def on_pages(stand: PredictionsDriver, valkey_url: str, folder: Path, path: str)
 def test_no_answer_and_no_private_score_is_public(
     stand: PredictionsDriver, connection: redis.Redis, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Files, commits, threads, logs, pages, API and Redis: before the end not even the score, and never an answer."""
+    """Repos, threads, logs, pages, API and Redis never show hidden answers, and no private score before the end."""
     rows = secret_rows()
     hidden = [row["answer"] for number, row in enumerate(rows) if number not in GUESSED]
     answers = {row["id"]: row["answer"] if n in GUESSED else f"guess {n}" for n, row in enumerate(rows)}
@@ -276,7 +276,7 @@ def test_no_answer_and_no_private_score_is_public(
 
 
 def test_unusable_answers_are_reported_without_a_word_of_them(stand: PredictionsDriver) -> None:
-    """The sync that fails, its log and the parked key have the count of bad rows, and none of their text."""
+    """Log, parked key and Redis say that the answers have unusable rows, and contain none of their text."""
     bad = lines([*secret_rows(), {"id": "q1", "answer": f"{SECRET_WORD} twice", "split": "private"}])
     stand.form.upload_file(path_or_fileobj=bad, path_in_repo="answers.jsonl", repo_id=ANSWER_REPO, repo_type="dataset")
     head = stand.context.hub.head(Repo("dataset", ANSWER_REPO))

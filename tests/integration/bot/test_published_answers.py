@@ -41,10 +41,10 @@ WRONG = {"acc_norm": 0.0, "filtered_resps": [["-2.5", "False"], ["-1.5", "True"]
 
 
 def evaluate(stand: BoardDriver, folder: Path, lines: list[bytes], precision: str = "float32") -> str:
-    """A finished request of ada/good, with these samples as the published answers to TASK; its path."""
+    """Create a finished request of ada/good with these samples as published answers to TASK; return its path."""
     name = f"ada/good/results_2026-11-24T12-00-00.{len(precision):06}.json"
     request = entry("ada/good", "settled", "FINISHED", path=path_of("ada/good", precision), results=name)
-    score(stand.context.scores, request, 50.0, "chat")  # first: the server reads them when it hears of the request
+    score(stand.context.scores, request, 50.0, "chat")  # first: a change of the request has the server read them
     stand.context.index.put(request)
     HfApi(stand.hub.url, token=WORKER).create_repo(repo_of(stand), repo_type="dataset", exist_ok=True)
     put_table(stand, request.path, table(folder, lines))
@@ -52,14 +52,14 @@ def evaluate(stand: BoardDriver, folder: Path, lines: list[bytes], precision: st
 
 
 def table(folder: Path, lines: list[bytes]) -> bytes:
-    """The table that a worker writes of these samples."""
+    """Return the table that a worker writes from these samples."""
     (folder / "samples.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     write_samples(folder / "samples.jsonl", folder / "table.parquet", ["acc_norm,none"])
     return (folder / "table.parquet").read_bytes()
 
 
 def put_table(stand: BoardDriver, path: str, data: bytes, task: str = TASK) -> None:
-    """The worker's commit of the table of `task` in the evaluation of the request at `path`."""
+    """Commit the table of `task` as the worker, for the evaluation of the request at `path`."""
     (indexed,) = stand.context.index.find([path])
     assert indexed is not None
     time = results_time(indexed.standing.results)
@@ -75,12 +75,12 @@ def repo_of(stand: BoardDriver) -> str:
 
 
 def read(stand: BoardDriver, path: str, **fields: Any) -> DetailsResponse:
-    """What the sync answers about TASK."""
+    """Return the sync's answer about TASK."""
     return read_details(stand.context, DetailsQuestion(**{"path": path, "task": TASK, **fields}))
 
 
 def many(right: set[int], count: int = 50) -> list[bytes]:
-    """Samples of so many questions; those with these numbers are right."""
+    """Return samples of `count` questions; the answers to those with the numbers `right` are right."""
     docs = ({"input": f"Question {at}?", "target": "Yes"} for at in range(count))
     return [sample(doc_id=at, doc=doc, **(RIGHT if at in right else WRONG)) for at, doc in enumerate(docs)]
 
@@ -100,7 +100,7 @@ def served(stand: BoardDriver, evaluated: str, web: httpx2.Client) -> Iterator[h
 
 
 def test_a_part_of_the_answers_is_read_with_its_counts(stand: BoardDriver, evaluated: str) -> None:
-    """Question, prompt, choices with log-likelihoods, and right or wrong, in parts, by the answer."""
+    """The sync reads answers in parts, all or only wrong ones, with prompt, choices, log-likelihoods and counts."""
     part = read(stand, evaluated, limit=20)
     assert (part.state, part.counts) == ("done", {"all": 50, "right": 30, "wrong": 20})
     assert [question.id for question in part.questions] == list(range(20))
@@ -126,7 +126,7 @@ def test_a_generated_answer_is_shown_as_it_came(stand: BoardDriver, tmp_path: Pa
 
 
 def test_two_evaluations_differ_where_one_is_right(stand: BoardDriver, evaluated: str, tmp_path: Path) -> None:
-    """Both answers to each question that exactly one got right; questions that differ in their text are left out."""
+    """A comparison lists the questions that exactly one of the two got right, except those whose texts differ."""
     other = many({*range(5, 30), 40, 41}, count=49)
     other[10] = sample(doc_id=10, doc={"input": "Another question?"}, **WRONG)
     second = evaluate(stand, tmp_path, other, "bfloat16")
@@ -138,14 +138,14 @@ def test_two_evaluations_differ_where_one_is_right(stand: BoardDriver, evaluated
 
 
 def restrict(stand: BoardDriver) -> None:
-    """The benchmark of TASK is restricted from now on."""
+    """Mark the benchmark of TASK as restricted."""
     suite = stand.context.suite
     benchmarks = tuple(each.model_copy(update={"restricted": each.source == TASK}) for each in suite.benchmarks)
     stand.context.suite = suite.model_copy(update={"benchmarks": benchmarks})
 
 
 def test_restricted_benchmarks_and_unknown_tasks_are_not_read(stand: BoardDriver, evaluated: str) -> None:
-    """The sync refuses them without a call to the Hub."""
+    """The sync refuses restricted benchmarks, unknown tasks and unknown requests without a call to the Hub."""
     restrict(stand)
     calls = len(stand.calls)
     assert read(stand, evaluated).code == "restricted"
@@ -155,7 +155,7 @@ def test_restricted_benchmarks_and_unknown_tasks_are_not_read(stand: BoardDriver
 
 
 def test_models_that_are_not_public_are_not_read(stand: BoardDriver, evaluated: str) -> None:
-    """Answers of a gated model stay hidden though their repo is public; to the public a private one does not exist."""
+    """Answers of a gated model stay hidden though their repo is public; a private model's request counts as unknown."""
     cases: tuple[tuple[Access, str], ...] = (("gated", "gated-model"), ("private", "no-request"))
     for access, code in cases:
         (indexed,) = stand.context.index.find([evaluated])
@@ -166,7 +166,7 @@ def test_models_that_are_not_public_are_not_read(stand: BoardDriver, evaluated: 
 
 @pytest.mark.parametrize("change", [{"private": True}, {"gated": "manual"}, {"gated": "auto"}])
 def test_repos_that_are_not_public_are_refused(stand: BoardDriver, evaluated: str, change: dict[str, Any]) -> None:
-    """The bot's own token could read the repo, and is not used."""
+    """The sync refuses answers in a private or gated repo, though the bot's own token could read them."""
     gpu = HfApi(stand.hub.url, token=WORKER)
     gpu.update_repo_settings(repo_of(stand), repo_type="dataset", **change)
     part = read(stand, evaluated)
@@ -177,8 +177,8 @@ def test_repos_that_are_not_public_are_refused(stand: BoardDriver, evaluated: st
 def test_a_table_is_downloaded_once_and_read_as_long_as_it_is_public(
     stand: BoardDriver, evaluated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next part costs one call and no download; a kept table is not shown after its repo was gated."""
-    put_table(stand, evaluated, table(tmp_path, many({3, 5, 11})))  # no other test has it kept
+    """A further part costs one call and no download; a stored table is not shown after its repo becomes gated."""
+    put_table(stand, evaluated, table(tmp_path, many({3, 5, 11})))  # a table that no other test has stored
     saved = list[str]()
     for name in ("save_file", "file_id"):
         real = getattr(Hub, name)
@@ -189,10 +189,10 @@ def test_a_table_is_downloaded_once_and_read_as_long_as_it_is_public(
     assert read(stand, evaluated).code == "not-public"
 
 
-def test_a_table_that_grows_when_it_is_read_ends_a_fork_and_nothing_else(
+def test_a_table_that_needs_gigabytes_is_refused_and_the_sync_goes_on(
     stand: BoardDriver, evaluated: str, tmp_path: Path
 ) -> None:
-    """A small file whose rows take gigabytes is refused; the next question has its answer."""
+    """The sync refuses a small file whose rows take gigabytes, and answers the next question."""
     whole = pq.read_table(io.BytesIO(table(tmp_path, many(set(), count=200))))
     text = pa.DictionaryArray.from_arrays(pa.array([0] * 200), pa.array(["x" * 30_000_000]))
     large = io.BytesIO()
@@ -203,17 +203,17 @@ def test_a_table_that_grows_when_it_is_read_ends_a_fork_and_nothing_else(
     assert read(stand, evaluated).state == "done"
 
 
-def test_what_is_no_table_of_answers_is_refused(
+def test_invalid_tables_of_answers_are_refused(
     stand: BoardDriver, evaluated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No table, bytes that are none, other columns, too many bytes or rows: each has its own sentence."""
+    """The sync refuses a missing, broken or too large table of answers, and says so if `pyarrow` is not installed."""
     assert read(stand, evaluated, task=OTHER_TASK).code == "no-table"
     strange = io.BytesIO()
     pq.write_table(pa.table({"doc_id": [["nested"]]}), strange)
     for data in (b"PAR1 and nothing", strange.getvalue()):
         put_table(stand, evaluated, data, OTHER_TASK)
         assert read(stand, evaluated, task=OTHER_TASK).code == "unreadable"
-    put_table(stand, evaluated, table(tmp_path, many({7})))  # another one: a table that was read is kept
+    put_table(stand, evaluated, table(tmp_path, many({7})))  # a new table: the sync stores a table that it has read
     for bound in ("MAX_TABLE", "MAX_ROWS", "MAX_GROUP"):
         with monkeypatch.context() as patch:
             patch.setattr(details_reader, bound, 40)
@@ -223,7 +223,7 @@ def test_what_is_no_table_of_answers_is_refused(
 
 
 def get(client: httpx2.Client, address: str, **params: Any) -> httpx2.Response:
-    """The answer about TASK, once the sync has read it."""
+    """Request `address` about TASK until the sync has read the table; return the last response."""
     answers: list[httpx2.Response] = []
 
     def is_read() -> bool:
@@ -235,7 +235,7 @@ def get(client: httpx2.Client, address: str, **params: Any) -> httpx2.Response:
 
 
 def test_the_page_shows_questions_and_answers(served: httpx2.Client, evaluated: str) -> None:
-    """A page of twenty questions, filtered by a form, with links to the next page and to the JSON."""
+    """The page lists twenty questions, filtered by a form, with links to the next page and to the JSON."""
     text = get(served, f"/details/{evaluated}", show="right").text
     assert "50 questions: <strong>30</strong> right, <strong>20</strong> wrong." in text
     assert (text.count("<h2>Question "), "Page 1 of 2" in text, "Question 0?" in text) == (20, True, True)
@@ -248,7 +248,7 @@ def test_the_page_shows_questions_and_answers(served: httpx2.Client, evaluated: 
 def test_the_page_says_whether_verdicts_are_those_of_newer_scores(
     stand: BoardDriver, evaluated: str, served: httpx2.Client, tmp_path: Path
 ) -> None:
-    """The table with the newer scores is shown; where there is none, the earlier one, with a sentence."""
+    """The page shows the table of the newer scores; until it exists, it shows the earlier one and says so."""
     (indexed,) = stand.context.index.find([evaluated])
     assert indexed is not None
     newer = "ada/good/results_2026-12-01T12-00-00.000000.json"
@@ -265,7 +265,7 @@ def test_the_page_says_whether_verdicts_are_those_of_newer_scores(
 
 
 def put_results(stand: BoardDriver, path: str, **changes: Any) -> None:
-    """The results file of the evaluation of the request at `path`."""
+    """Commit the results file of the evaluation of the request at `path`."""
     (indexed,) = stand.context.index.find([path])
     assert indexed is not None
     template = results()
@@ -286,7 +286,7 @@ def reply_to_reproduce(stand: BoardDriver, path: str) -> str:
 def test_page_and_command_show_how_to_repeat_an_evaluation(
     stand: BoardDriver, evaluated: str, served: httpx2.Client
 ) -> None:
-    """The same line stands on the page, in the JSON and in the answer to `/reproduce`, with what it cannot repeat."""
+    """The page, the JSON and the reply to `/reproduce` show the same command line, without markup from users."""
     put_results(stand, evaluated, datasets={"ada/questions": "c" * 40}, hardware="one <b>@GPU</b>")
     answer = get(served, f"/api/details/{evaluated}").json()["reproduction"]
     assert "lm_eval --tasks starter --model hf --model_args pretrained=ada/good," in answer["command"]
@@ -300,7 +300,7 @@ def test_page_and_command_show_how_to_repeat_an_evaluation(
 
 
 def test_an_evaluation_that_has_no_command_line_says_why(stand: BoardDriver, evaluated: str) -> None:
-    """No results file, results of an earlier suite, or results that lack what a command needs."""
+    """Without a results file, a dataset's commit or the current suite, the reply says why it has no command line."""
     assert "is not in the results repo" in reply_to_reproduce(stand, evaluated)
     put_results(stand, evaluated)
     assert "do not name the dataset and the commit of the questions" in reply_to_reproduce(stand, evaluated)
@@ -314,7 +314,7 @@ def test_an_evaluation_that_has_no_command_line_says_why(stand: BoardDriver, eva
 def test_the_page_says_why_nothing_is_shown(
     served: httpx2.Client, evaluated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refusal is a sentence on the page and an error of the API; an answer that is under way has a link."""
+    """The page explains a refusal and the API answers an error; while answers are being read, the page has a link."""
     for params, code, status in (({"task": OTHER_TASK}, "no-table", 404), ({"task": "none"}, "no-task", 404)):
         answer = get(served, f"/api/details/{evaluated}", **params)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -386,7 +386,7 @@ def test_hostile_texts_stay_texts(stand: BoardDriver, tmp_path: Path, web: httpx
 def test_a_client_that_asks_too_often_waits(
     served: httpx2.Client, evaluated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each new part is counted; one that was read already is free."""
+    """Each new part counts towards a client's limit; a part that was read already does not."""
     monkeypatch.setattr("bot.web.checks.DETAILS_PER_CLIENT", 2)
     address = f"/api/details/{evaluated}"
     asked = [get(served, address, offset=at) for at in range(4)]

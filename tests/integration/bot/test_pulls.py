@@ -1,4 +1,4 @@
-"""Outsiders' pull requests, from the first look to what becomes of them: real ones, on a real Hub protocol."""
+"""Pull requests of outsiders, from the bot's first check to merge or refusal, over the protocol of a local Hub."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ HOUR = 3600.0
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all."""
+    """The Hub that all tests of this module share."""
     with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
         yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
-    """A board with nothing in it yet."""
+    """A board without requests."""
     with board_on(hub, connection, {}) as driver:
         yield driver
 
 
 GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6
-"""The routes that admission may take, and how many calls more a pull request may cost."""
+"""The routes of the calls for admission, and the number of further calls that a pull request stays below."""
 
 
 def effects(stand: BoardDriver, **modes: str) -> None:
@@ -64,8 +64,8 @@ def effects(stand: BoardDriver, **modes: str) -> None:
     stand.context.board = stand.context.board.model_copy(update={"effects": changed})
 
 
-def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: BoardDriver) -> None:
-    """It is checked in six calls beside admission's, reported on once, left alone after, and open."""
+def test_a_valid_pull_request_gets_one_report_and_waits_for_a_maintainer(stand: BoardDriver) -> None:
+    """The bot checks a valid pull request in few calls, reports once, and leaves it open for a maintainer."""
     stand.context.me()
     number, head = propose(stand, {PATH: fields(stand)})
     calls = look(stand, number)
@@ -77,8 +77,8 @@ def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: BoardDriv
     assert (thread(stand, number).status, bot_comments(stand, number)) == ("open", 1)
 
 
-def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(stand: BoardDriver) -> None:
-    """With `pull_requests: merge` the bot merges it at the checked commit, and tells the request's status there."""
+def test_on_a_board_that_merges_a_valid_pull_request_is_merged_and_followed(stand: BoardDriver) -> None:
+    """With `pull_requests: merge` the bot merges at the checked commit, and reports the status in the same thread."""
     policy(stand, "merge")
     stand.worker()
     number, head = propose(stand, {PATH: fields(stand, sender="someone-else")})
@@ -94,7 +94,7 @@ def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(sta
 
 
 def test_a_command_in_one_that_brought_several_requests_names_its_model(stand: BoardDriver) -> None:
-    """Without a model the command changes nothing, its reply lists the models, and with one it is run."""
+    """In a pull request with several requests, a command that does not say which one is answered with their list."""
     policy(stand, "merge")
     other = PATH.replace("float32", "float16")
     stand.form.create_repo("board/model", exist_ok=True)
@@ -123,7 +123,7 @@ def test_a_command_in_one_that_brought_several_requests_names_its_model(stand: B
 
 
 def test_a_time_in_the_past_neither_evades_the_quota_nor_jumps_the_queue(stand: BoardDriver) -> None:
-    """Quota and queue count from the merge: an author who writes another date gains nothing by it."""
+    """Quota and queue use the time of the merge, not the earlier time that the author wrote into the file."""
     policy(stand, "merge")
     admission = stand.context.board.admission
     changes = {"off": tuple(rule for rule in admission.off if rule != "quota-submitter"), "quota": 1}
@@ -146,8 +146,8 @@ def test_a_time_in_the_past_neither_evades_the_quota_nor_jumps_the_queue(stand: 
     assert "has reached the limit of submissions" in report(stand, number)
 
 
-def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_once(stand: BoardDriver) -> None:
-    """After a merge by hand its author counts as the submitter, once the thread can be read."""
+def test_after_a_merge_by_hand_the_pull_requests_author_is_the_submitter(stand: BoardDriver) -> None:
+    """If the Hub cannot serve the thread at first, the bot records the pull request's author once it can."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
     stand.context.hub.retries = Retries(attempts=1)
@@ -162,7 +162,7 @@ def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_o
 
 
 def test_every_problem_of_every_file_is_told_at_once(stand: BoardDriver) -> None:
-    """Two bad files and a good one: the report goes through all of them, and names what passes too."""
+    """For two bad files and a good one, a single report names every problem and the file that passes."""
     bad = fields(stand, model="ada/remote", status="RUNNING", submitted_time="x")
     missing = fields(stand, model="ada/gone")
     files = {PATH: fields(stand), PATH.replace("good", "remote"): bad, PATH.replace("good", "gone"): missing}
@@ -175,7 +175,7 @@ def test_every_problem_of_every_file_is_told_at_once(stand: BoardDriver) -> None
 
 
 def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: BoardDriver) -> None:
-    """The request passes, the other file is named, and the whole is left to people."""
+    """If a pull request has another file beside a valid request, the report names it and the bot does not merge."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand), "README.md": b"x"})
     look(stand, number)
@@ -187,7 +187,7 @@ def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: Board
 
 
 def test_a_push_makes_the_report_void(stand: BoardDriver) -> None:
-    """The same comment says so at once, and then what came of checking the new head; nothing is posted."""
+    """After a push, the bot marks its report as void and then reports on the new head, all in the same comment."""
     number, first = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     _, second = propose(stand, {PATH: fields(stand, status="RUNNING")}, number=number)
@@ -204,7 +204,7 @@ def test_a_push_makes_the_report_void(stand: BoardDriver) -> None:
 
 
 def test_a_void_report_is_replaced_also_where_the_head_is_what_was_checked(stand: BoardDriver) -> None:
-    """A process that died after it voided a report leaves one that says so: the next sync checks the pull request."""
+    """If a process dies after it voided a report, the next sync checks the same head again and reports on it."""
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     context = stand.context
@@ -219,7 +219,7 @@ def test_a_void_report_is_replaced_also_where_the_head_is_what_was_checked(stand
 
 
 def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(stand: BoardDriver) -> None:
-    """The list of refs that is read anyway has the heads of pull requests too, at no call more."""
+    """The sync of the requests repo finds a pushed head in the list of refs, which it reads once anyway."""
     number, _ = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     stand.settle()
@@ -231,7 +231,7 @@ def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(st
 
 
 def test_a_draft_is_checked_and_merged_once_it_is_open(stand: BoardDriver) -> None:
-    """An empty draft is left in peace; one with files is told that it is a draft; opened, it goes its way."""
+    """The bot ignores an empty draft, reports that one with files is still a draft, and merges it once it is open."""
     policy(stand, "merge")
     draft = stand.ada.create_pull_request(REQUESTS, title="Add a model", repo_type="dataset")
     look(stand, draft.num)
@@ -245,8 +245,8 @@ def test_a_draft_is_checked_and_merged_once_it_is_open(stand: BoardDriver) -> No
     assert bot_comments(stand, draft.num) == 2  # the report, and the status of the request
 
 
-def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: BoardDriver) -> None:
-    """The same path with other contents on main: told; the branch removed there: checked anew by the next event."""
+def test_a_conflict_is_reported_until_it_is_resolved(stand: BoardDriver) -> None:
+    """The bot reports a conflict with main, and reports the pull request as ready once main has no such file."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.put(PATH, json.dumps(fields(stand, revision="v1")).encode())
     look(stand, number)
@@ -257,7 +257,7 @@ def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: BoardDriver) -> None
 
 
 def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: BoardDriver) -> None:
-    """The board's own fields are as they were, and only a submission's changed: it is merged, and queued anew."""
+    """A pull request that changes only a settled request's status and commit is merged, and its commit is queued."""
     policy(stand, "merge")
     stand.worker()
     before = settled(stand)
@@ -271,7 +271,7 @@ def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: BoardDriver
 
 
 def test_a_request_that_is_submitted_again_has_the_time_of_the_merge(stand: BoardDriver) -> None:
-    """Also where the file says an earlier one, which the quota would not count; a later sync leaves it as it is."""
+    """The bot writes the time of the merge over an earlier one in the file, and a later sync leaves it unchanged."""
     policy(stand, "merge")
     before, past = settled(stand), write_time(stand.time - 165 * HOUR)
     stand.settle()
@@ -288,8 +288,8 @@ def test_a_request_that_is_submitted_again_has_the_time_of_the_merge(stand: Boar
     assert stand.context.index.get(PATH).state == "waiting"
 
 
-def test_a_word_of_its_author_has_it_checked_again(stand: BoardDriver) -> None:
-    """A comment by the pull request's author has it checked again after the model changed; other comments do not."""
+def test_a_comment_of_its_author_starts_a_new_check(stand: BoardDriver) -> None:
+    """The bot checks a pull request again after its author's comment, and not after other people's comments."""
     number, _ = propose(stand, {PATH.replace("good", "new"): fields(stand, model="ada/new")})
     look(stand, number)
     assert "There is no model" in report(stand, number)
@@ -307,7 +307,7 @@ def test_a_word_of_its_author_has_it_checked_again(stand: BoardDriver) -> None:
 
 @pytest.mark.parametrize("mode", [EffectMode.OFF, EffectMode.SHADOW])
 def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: BoardDriver, mode: EffectMode) -> None:
-    """Held back, nothing is written or merged, and it is not checked over and over; switched on, all of it happens."""
+    """While comments are off or in shadow, the bot checks once and merges nothing; once they are on, it merges."""
     policy(stand, "merge")
     effects(stand, comment=mode)
     number, _ = propose(stand, {PATH: fields(stand)})
@@ -323,7 +323,7 @@ def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Boa
 
 @pytest.mark.parametrize("held", ["merge", "edit"])
 def test_nothing_is_merged_where_merging_or_undoing_is_held_back(stand: BoardDriver, held: str) -> None:
-    """Without leave to merge, or to edit files, a board that says `merge` waits for a maintainer."""
+    """If merges or edits are in shadow, the bot leaves the merge to a maintainer despite `pull_requests: merge`."""
     policy(stand, "merge")
     effects(stand, **{held: "shadow"})
     number, _ = propose(stand, {PATH: fields(stand)})
@@ -332,8 +332,8 @@ def test_nothing_is_merged_where_merging_or_undoing_is_held_back(stand: BoardDri
     assert thread(stand, number).status == "open"
 
 
-def test_strangers_words_stay_words(stand: BoardDriver) -> None:
-    """A title, a description and a file full of markers and commands change nothing of what the bot says or does."""
+def test_forged_markers_in_a_pull_request_have_no_effect(stand: BoardDriver) -> None:
+    """Markers and mentions in title, files and comments of a pull request do not change the bot's only report."""
     evil = "<!-- steward:1 demo pull 1 --> @ada [x](http://evil) (#1)"
     number, _ = propose(
         stand, {PATH: fields(stand, model_type=evil, license=evil), f"{evil[:20]}.md": b"x"}, title=evil
@@ -346,8 +346,8 @@ def test_strangers_words_stay_words(stand: BoardDriver) -> None:
     assert look(stand, number) == ["thread"]
 
 
-def test_a_locked_one_costs_one_call_an_event(stand: BoardDriver) -> None:
-    """Where the Hub lets us not speak nothing is said, and it is not checked over and over."""
+def test_a_locked_pull_request_costs_one_call_per_event(stand: BoardDriver) -> None:
+    """If the Hub refuses the bot's comment, the bot does not check the pull request again."""
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.hub.state.faults.fail("POST */comment", status=403, times=None)
     look(stand, number)
@@ -355,8 +355,8 @@ def test_a_locked_one_costs_one_call_an_event(stand: BoardDriver) -> None:
     assert bot_comments(stand, number) == 0
 
 
-def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: BoardDriver) -> None:
-    """A merge that is refused for good is not tried again and again; the report hands it to a maintainer."""
+def test_a_merge_that_the_hub_refuses_is_left_to_a_maintainer(stand: BoardDriver) -> None:
+    """If the Hub refuses the merge, the report asks a maintainer to merge, and the bot does not try again."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.hub.state.faults.fail("POST */merge", status=403, times=None)
@@ -367,7 +367,7 @@ def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: BoardDriver) -> N
 
 
 def test_a_hub_that_is_busy_for_long_is_asked_again(stand: BoardDriver) -> None:
-    """If another commit is under way at each try, the next sync merges it."""
+    """If the Hub refuses the merge because another commit is under way, the next sync merges."""
     policy(stand, "merge")
     number, _ = propose(stand, {PATH: fields(stand)})
     stand.context.hub.retries = Retries(attempts=1)
@@ -379,8 +379,8 @@ def test_a_hub_that_is_busy_for_long_is_asked_again(stand: BoardDriver) -> None:
     assert thread(stand, number).status == "merged"
 
 
-def test_after_amnesia_nothing_is_said_twice(stand: BoardDriver) -> None:
-    """With Redis empty the report on the Hub names the checked commit: no comment, and the record is read again."""
+def test_after_redis_was_lost_no_report_is_posted_again(stand: BoardDriver) -> None:
+    """With an empty Redis, the bot finds its report on the Hub, reads its record again, and posts no comment."""
     number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
     stand.context.redis.flushall()
@@ -392,7 +392,7 @@ def test_after_amnesia_nothing_is_said_twice(stand: BoardDriver) -> None:
 
 
 def test_more_than_can_be_looked_at_is_left_to_people(stand: BoardDriver) -> None:
-    """Eleven requests at once are not checked, and no call is spent on them."""
+    """The bot does not check a pull request with eleven requests, and spends no call on them."""
     files = {PATH.replace("good", f"m{number}"): fields(stand, model=f"ada/m{number}") for number in range(11)}
     number, _ = propose(stand, files)
     assert set(look(stand, number)) <= {"thread", "comment", "whoami"}
@@ -400,7 +400,7 @@ def test_more_than_can_be_looked_at_is_left_to_people(stand: BoardDriver) -> Non
 
 
 def test_one_for_another_branch_is_left_to_people(stand: BoardDriver) -> None:
-    """Requests lie on main; what goes elsewhere is not merged by us."""
+    """The bot does not merge a pull request for a branch other than main, where requests are stored."""
     policy(stand, "merge")
     stand.form.create_branch(REQUESTS, branch="side", repo_type="dataset")
     number, _ = propose(stand, {PATH: fields(stand)})
@@ -413,7 +413,7 @@ def test_one_for_another_branch_is_left_to_people(stand: BoardDriver) -> None:
 
 
 def test_our_own_pull_requests_get_no_report(stand: BoardDriver) -> None:
-    """What the bot itself proposes it does not judge."""
+    """The bot does not check pull requests that it opened itself."""
     bot = HfApi(stand.hub.url, token="hf_bot")
     number, _ = propose(stand, {PATH: fields(stand)}, who=bot)
     assert [route for route in look(stand, number) if route != "whoami"] == ["thread"]

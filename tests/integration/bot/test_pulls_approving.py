@@ -1,4 +1,4 @@
-"""A maintainer approves a pull request at one commit: every answer, and nothing merged but what the report says."""
+"""A maintainer approves a pull request at one commit: the bot's answers, and that it merges only what it checked."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from tests.support.board.worlds import board_world
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all."""
+    """The Hub that all tests of this module share."""
     with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
         yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
-    """A board on which people merge."""
+    """A board without requests, on which maintainers decide about merges."""
     with board_on(hub, connection, {}) as driver:
         yield driver
 
 
 def ask(stand: BoardDriver, number: int, sha: str) -> ApprovalResult:
-    """Maya approves."""
+    """Approve `sha` of the pull request as Maya; return the bot's answer."""
     return decide(stand.context, stand.context.requests, number, sha, "maya")
 
 
 def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: BoardDriver) -> None:
-    """Its first letters are enough; the report says who approved it; asked again the answer is the same."""
+    """An approval needs only the commit's first letters; the report names the approver; a repeat is answered alike."""
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     answer = ask(stand, number, head[:8].upper())
@@ -54,7 +54,7 @@ def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: BoardDrive
 
 
 def test_a_push_after_the_report_voids_the_approval(stand: BoardDriver) -> None:
-    """The commit that was looked at is not merged any more, and neither is the new one before it was checked."""
+    """After a push, the bot refuses to merge the old commit, and merges the new one only once it is checked."""
     number, first = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     _, second = propose(stand, {PATH: fields(stand, likes=1)}, number=number)
@@ -72,7 +72,7 @@ def test_a_push_after_the_report_voids_the_approval(stand: BoardDriver) -> None:
 
 
 def test_what_did_not_pass_is_not_merged_on_approval(stand: BoardDriver) -> None:
-    """Problems, drafts, discussions, other repos and unknown numbers each have their reply."""
+    """The bot refuses failed, draft and closed pull requests, discussions and unknown numbers, and says why."""
     number, head = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
     assert "does not pass the checks" in ask(stand, number, head).text
@@ -90,7 +90,7 @@ def test_what_did_not_pass_is_not_merged_on_approval(stand: BoardDriver) -> None
 
 
 def test_what_the_board_or_the_hub_holds_back_is_said(stand: BoardDriver) -> None:
-    """If merging is in shadow or refused, the approver is told, and the pull request stays open."""
+    """If merges are in shadow or the Hub refuses one, the bot says so, and the pull request stays open."""
     number, head = propose(stand, {PATH: fields(stand)})
     look(stand, number)
     board = stand.context.board
@@ -107,7 +107,7 @@ def test_what_the_board_or_the_hub_holds_back_is_said(stand: BoardDriver) -> Non
 def test_an_operator_approves_on_the_command_line(
     stand: BoardDriver, tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`steward approve 12 --sha …` says what it did, and ends well only where it merged."""
+    """`steward approve 12 --sha …` refuses an unchecked commit with exit code 1, and merges a checked one with 0."""
     (tmp_path / "board.yaml").write_text(BOARD)
     for name, value in {
         "STEWARD_BOARD": str(tmp_path / "board.yaml"),

@@ -1,4 +1,4 @@
-"""Outsiders' pull requests as they come: real ones, told by real webhooks to a real web server, synced on threads."""
+"""Pull requests of outsiders on a running board: webhooks reach its web server, and sync threads check and merge."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def live(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe) -> Iterator[BoardDriver]:
-    """A board that merges what passes, all of it running."""
+    """A running board that merges pull requests that pass."""
     with running(tmp_path, board_world(), connection, valkey_url, probe) as stand:
         policy(stand, "merge")
         yield stand
 
 
 def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
-    """A wrong path, a made-up date, an extra file, and one that is right; then a push makes a report void."""
+    """Wrong path, false date, extra file: only the fourth, valid one is merged; a push then voids a report."""
     brought = {
         "path": {f"requests/{PATH.rpartition('/')[2]}": fields(live)},
         "date": {PATH: fields(live, submitted_time="2019-01-01T00:00:00Z")},
@@ -73,7 +73,7 @@ def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
 def test_ten_thousand_files_are_turned_away_in_a_few_calls(
     tmp_path: Path, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pull request of 10,000 files is left to people: nothing of it is read but the diff, which is bounded."""
+    """The bot leaves a pull request with 10,000 files or a very large diff to people, and reads only its diff."""
     with LocalHub(tmp_path, board_world()) as hub, board_on(hub, connection, {}) as stand:
         adds = [
             CommitOperationAdd(f"o{n % 100}/m{n}_eval_request_False_float16_Original.json", b"{}")

@@ -1,7 +1,7 @@
-"""Pull requests that move while the bot checks, decides and merges; merges that fail; processes that die in between.
+"""Pull requests that change while the bot checks and merges them, merges that fail, and processes that die in between.
 
-In the end everything on main was checked or merged by a person, and no comment is written twice. `make chaos` has every
-push, before every call; `make test` a sample of both.
+In the end every change on main was checked by the bot or merged by a person, and no comment is written twice.
+`make chaos` runs every push before every call, `make test` a sample of both.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ pytestmark = one_in(3)
 ALARM = "pull-alarm"
 LARGE = bytes(range(256)) * 50
 KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b", "ours.bin": LARGE}
-"""What is on main before."""
+"""The files on main before each test."""
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all."""
+    """The Hub that all tests of this module share."""
     with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
         yield started
 
 
 @pytest.fixture
 def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
-    """A board that merges what passes, with a few files."""
+    """A board that merges pull requests that pass, with a few files on main."""
     with board_on(hub, connection, KEPT) as driver:
         policy(driver, "merge")
         yield driver
@@ -83,7 +83,7 @@ def before(stand: BoardDriver, route: str, then: Callable[[], object], *, nth: i
 
 
 def on_main(stand: BoardDriver) -> dict[str, str]:
-    """Every file on main → its id, but for the Hub's own."""
+    """Return path → blob id of every file on main, except the Hub's own."""
     return {file.path: file.oid for file in stand.context.hub.list_files(stand.context.requests) if file.path[0] != "."}
 
 
@@ -106,7 +106,7 @@ SOME = ("an extra file", "a file in place of a folder", "the request taken out",
 
 @pytest.mark.parametrize("name", PUSHES if WHOLE else SOME)
 def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: BoardDriver, name: str) -> None:
-    """It went in with the merge; every file is as it was before, the thread is told once, nothing is evaluated."""
+    """The bot reverts a merge that contains an unchecked push, posts one alarm in the thread, and evaluates nothing."""
     stand.worker()
     was, commits = on_main(stand), stand.commits()
     number, head = propose(stand, {PATH: fields(stand)})
@@ -126,7 +126,7 @@ def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand:
 
 
 def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: BoardDriver) -> None:
-    """A file that a person changed before it could be restored keeps that change."""
+    """When the bot reverts a merge, a file that a person changed since then keeps that change."""
     number, _ = propose(stand, {PATH: fields(stand)})
     before(stand, "merge", lambda: propose(stand, {"README.md": b"Theirs.\n", "evil.txt": b"x"}, number=number))
     stage = stand.context.effects.stage
@@ -179,7 +179,7 @@ def _push(stand: BoardDriver, number: int) -> None:
 
 @pytest.mark.parametrize("conflicts", [True, False])
 def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriver, conflicts: bool) -> None:
-    """If the request that it replaces changes meanwhile, the pull request is checked again."""
+    """If the request on main changes before the merge, the bot checks again and does not merge."""
     present = settled(stand)
     present |= {f"field{n}": n for n in range(20)} | {"last": 1}
     stand.put(PATH, json.dumps(present, indent=1).encode())
@@ -199,7 +199,7 @@ def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriv
 
 @pytest.mark.parametrize("kind", ["fail", "hang-after", *(["fail-after"] if WHOLE else [])])
 def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver, kind: str) -> None:
-    """500 before or after it happened: merged once, as it was checked, and told so."""
+    """If the merge call fails or hangs, before or after the merge happened, the bot merges once and reports it."""
     commits = stand.commits()
     number, _ = propose(stand, {PATH: fields(stand)})
     more = {"seconds": 0.3} if kind == "hang-after" else {"status": 500}
@@ -213,8 +213,8 @@ def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver,
 @pytest.mark.parametrize(
     ("how", "route"), [("closed", "resolve"), ("closed", "merge"), ("deleted", "comment"), ("deleted", "merge")]
 )
-def test_one_that_is_closed_or_deleted_meanwhile_is_let_go(stand: BoardDriver, how: str, route: str) -> None:
-    """Nothing is merged or parked, and a pull request that is gone gets no comment."""
+def test_a_pull_request_closed_or_deleted_meanwhile_is_not_merged(stand: BoardDriver, how: str, route: str) -> None:
+    """If its author closes or deletes a pull request during the check, the bot merges and parks nothing."""
     number, _ = propose(stand, {PATH: fields(stand)})
 
     def leave() -> None:
@@ -236,7 +236,7 @@ def test_one_that_is_closed_or_deleted_meanwhile_is_let_go(stand: BoardDriver, h
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Raised where the process would be killed."""
 
 
 DEATHS = [
@@ -249,10 +249,10 @@ DEATHS = [
 
 
 @pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS if WHOLE else DEATHS[:3])
-def test_dead_anywhere_the_same_end(
+def test_the_next_process_finishes_what_a_killed_one_began(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, module: Any, point: str, raced: bool, amnesia: bool
 ) -> None:
-    """Killed between two effects, with or without Redis: the next process finds out, finishes, and says it once."""
+    """After a kill between two effects, with or without Redis, the merge or its reversal is reported exactly once."""
     was = on_main(stand)
     number, _ = propose(stand, {PATH: fields(stand)})
     if raced:
@@ -266,7 +266,7 @@ def test_dead_anywhere_the_same_end(
         patch.setattr(module, "pass_by", die)
         with pytest.raises(Killed):
             look(stand, number)
-    stand.context.redis.delete(stand.context.keys.dirty_leases)  # what time does, too
+    stand.context.redis.delete(stand.context.keys.dirty_leases)  # as they would expire
     if amnesia:
         stand.context.redis.flushall()
     stand.time += 600
@@ -279,7 +279,7 @@ def test_dead_anywhere_the_same_end(
 
 
 def test_a_maintainers_own_merge_at_the_same_moment_is_theirs(stand: BoardDriver) -> None:
-    """Merged by hand right before ours, with more in it: followed, told, and not taken back."""
+    """If a maintainer merges by hand right before the bot, even with more files, the bot does not revert it."""
     number, _ = propose(stand, {PATH: fields(stand)})
 
     def theirs() -> None:

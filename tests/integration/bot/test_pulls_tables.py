@@ -1,6 +1,6 @@
-"""What pull requests may not do, as tables: each case is a real one, on one board that all of them share.
+"""What pull requests may not do, as tables of cases that run on one shared board.
 
-`make matrices` has all cases, `make test` every second one; unit tests have the rules.
+`make matrices` runs all cases, `make test` every second one; unit tests check the rules.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.sizes import every
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
-    """A board that merges what passes."""
+    """A board that merges pull requests that pass."""
     with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
         with board_on(hub, client, {}) as driver:
@@ -50,7 +50,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
 def test_what_is_wrong_is_said_and_nothing_is_merged(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
-    """Each mistake is named in the report, with what to do; even where the board merges by itself it stays open."""
+    """The report names each mistake, and the pull request stays open even on a board that merges by itself."""
     proposed = {
         path: fields(stand, **content) if isinstance(content, dict) else content for path, content in files.items()
     }
@@ -73,10 +73,10 @@ OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("name", "files", "words"), every(2, OTHERS), ids=[case[0] for case in every(2, OTHERS)])
-def test_whatever_is_no_submission_is_left_to_people(
+def test_changes_other_than_submissions_are_left_to_people(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
-    """The report describes the change, asks for no correction, and leaves the merge to people."""
+    """The report describes the change and asks a maintainer to look at it; the bot merges nothing."""
     stand.put("old/x_eval_request_False_float16_Original.json", b"{}")
     number, _ = propose(stand, files)
     look(stand, number)
@@ -111,10 +111,10 @@ AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("name", "was", "becomes", "words"), every(2, AGAIN), ids=[case[0] for case in every(2, AGAIN)]
 )
-def test_no_more_of_a_request_can_be_changed(
+def test_only_a_submissions_fields_of_a_request_can_be_changed(
     stand: BoardDriver, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
 ) -> None:
-    """Neither status, nor our own facts, nor others' fields, nor the commit that was evaluated already."""
+    """The bot refuses changes of its own or unknown fields, other statuses, old dates and evaluated commits."""
     before = settled(stand, **was)
     proposed = {field: value for field, value in {**before, "likes": 3, **becomes}.items() if value is not None}
     number, _ = propose(stand, {PATH: proposed})

@@ -1,8 +1,8 @@
-"""A board that an earlier version ran goes on with this one: its Redis and its Hub, recorded at commit c423d37.
+"""This version continues a board of an earlier version: its Redis and its Hub, recorded at commit c423d37.
 
-One request runs, one lies in RQ, one is held, one was refused; a tier is paused, a rename waits for approval, an edit
-is staged and a key is dirty. `recorded/redis.json` holds every key by its type (values in base64), the archive
-`recorded/hub.tar.xz` the folder of the local Hub, `recorded/board.json` what the board's people know.
+One request runs, one is queued in RQ, one is held, one was refused; a tier is paused, a rename waits for approval, an
+edit is staged and a key is dirty. `recorded/redis.json` holds every key by its type (values in base64), the archive
+`recorded/hub.tar.xz` the folder of the local Hub, `recorded/board.json` the paths, ids and statuses for the tests.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def test_the_evaluation_that_runs_is_published(recorded: RecordedBoard) -> None:
 
 
 def test_the_job_in_rq_is_taken_as_it_was_queued(recorded: RecordedBoard) -> None:
-    """A worker takes the recorded RQ job, whose attempt has the id that it had, and is granted the claim."""
+    """A worker takes the recorded RQ job under its original attempt id, and is granted the claim."""
     board = recorded
     assert [job.attempt for job in board.driver.queued()] == board.known["queued"]
     board.announce()
@@ -153,7 +153,7 @@ def test_a_recorded_proposal_is_approved_by_its_digest(recorded: RecordedBoard) 
 
 
 def test_a_plan_that_waited_is_on_the_maintainers_list(recorded: RecordedBoard) -> None:
-    """The earlier version put no plans there: the thread of one is read again, once, although no comment is new."""
+    """The bot reads the thread of a recorded plan once, and lists the plan, which the earlier version did not."""
     context, number = recorded.driver.context, recorded.known["rename"]
     threads = f"threads:dataset/{REQUESTS}"
     comments = {name: count for each, count in recorded.known["comments"].items() for name in (each, f"{each} read")}
@@ -172,7 +172,7 @@ def test_a_plan_that_waited_is_on_the_maintainers_list(recorded: RecordedBoard) 
 
 
 def test_what_was_staged_and_dirty_is_written_once_and_nothing_is_said_twice(recorded: RecordedBoard) -> None:
-    """The staged edit lands, the dirty keys are synced, no thread gets a comment, and Redis can be lost on top."""
+    """The bot commits the staged edit and posts no comment again, not even when Redis is lost after that."""
     board, before = recorded, recorded.own_comments()
     board.driver.tick()
     board.driver.settle()

@@ -1,4 +1,4 @@
-"""Discussions that ask for a rename, and steps of one: who asks, what is left, and what ends with it."""
+"""Discussions that ask for a rename by a link to its pull request, and pull requests that do a part of a rename."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FORMER = "old/requests"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all, on which the requests repo had another name before."""
+    """The Hub that all tests of this module share; its requests repo had another name before."""
     made_of = rename_world()
     for repo in made_of["repos"]:
         repo |= {"aliases": [FORMER]} if repo["id"] == REQUESTS else {}
@@ -57,7 +57,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 @pytest.fixture
 def stand(hub: LocalHub, valkey: Valkey) -> Iterator[BoardDriver]:
-    """A board that Maya maintains, as at the beginning."""
+    """A board with Maya as maintainer, whose files are reset for each test."""
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
         with board_on(hub, client, FILES) as driver:
@@ -67,7 +67,7 @@ def stand(hub: LocalHub, valkey: Valkey) -> Iterator[BoardDriver]:
 
 
 def discuss(stand: BoardDriver, number: int, *, repo: str = REQUESTS, who: str = "ada") -> int:
-    """Ada, or Bob, opens a discussion that links a pull request; its number."""
+    """Open a discussion as Ada or Bob that links a pull request, and sync it; return its number."""
     text = f"Please: {stand.hub.url}/datasets/{repo}/discussions/{number}"
     api = stand.ada if who == "ada" else stand.bob
     opened = api.create_discussion(REQUESTS, "Rename my model", description=text, repo_type="dataset")
@@ -76,7 +76,7 @@ def discuss(stand: BoardDriver, number: int, *, repo: str = REQUESTS, who: str =
 
 
 def talk(stand: BoardDriver, title: str, *texts: str) -> int:
-    """Ada opens a discussion, and writes comments; the bot looks after each, and then at what that woke. Its number."""
+    """Open a discussion as Ada, comment the further texts, and sync after each; return its number."""
     first, *later = texts
     number = int(stand.ada.create_discussion(REQUESTS, title, description=first, repo_type="dataset").num)
     look_at(stand, REQUESTS, number)
@@ -97,8 +97,8 @@ def status(stand: BoardDriver, number: int) -> str:
     return str(stand.form.get_discussion_details(REQUESTS, number, repo_type="dataset").status)
 
 
-def test_what_is_too_much_to_look_through_is_said(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a model with more results than are read, how many there are is told, and not a bound that it keeps."""
+def test_too_many_results_files_for_a_rename_are_reported(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a model with too many results files, the reply to `/rename` gives their number and the limit."""
     monkeypatch.setattr("bot.changes.rename_sources.MAX_RESULTS_FILES", 0)
     opened = stand.ada.create_discussion(REQUESTS, "Hello", description="Hm.", repo_type="dataset")
     stand.ada.comment_discussion(REQUESTS, opened.num, comment=f"/rename {OLD} {NEW}", repo_type="dataset")
@@ -107,9 +107,9 @@ def test_what_is_too_much_to_look_through_is_said(stand: BoardDriver, monkeypatc
 
 
 def test_the_owner_asks_for_a_rename_in_a_discussion(stand: BoardDriver) -> None:
-    """A tool's rename of Ada's models passes when Ada asks for it, and not when a stranger does.
+    """Bob's pull request that renames Ada's model passes once Ada asks for it in a discussion.
 
-    The discussion is answered once, and closed with the pull request.
+    The bot answers each discussion once, and closes it when the pull request is merged.
     """
     number, head = open_pull(stand, done(requests_plan("ada/twin", "ada/twin-two").files))
     look_at(stand, REQUESTS, number)
@@ -132,7 +132,7 @@ def test_the_owner_asks_for_a_rename_in_a_discussion(stand: BoardDriver) -> None
     assert len(comments(stand, REQUESTS, asked)) == before
     discuss(stand, 999_999)
     assert stand.context.redis.keys(stand.context.keys.pull_links("*")) == [], (
-        "neither what is over nor what is not there"
+        "links to merged or missing pull requests are still stored"
     )
 
 
@@ -145,7 +145,7 @@ def test_the_owner_asks_for_a_rename_in_a_discussion(stand: BoardDriver) -> None
     ],
 )
 def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, post: str, answers: int) -> None:
-    """A later comment with a link gets the outcome of the checks, once, and the discussion ends with it."""
+    """The bot answers a link in a later comment once, with the result of its checks; the merge closes the thread."""
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
     asked = talk(stand, title, post, f"Here: {link(stand, number)}/files", f"{link(stand, number)}, thank you!")
@@ -158,8 +158,7 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, p
 
 
 def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: BoardDriver) -> None:
-    """The discussion is answered once and ends as by a link to the present name, which it may have, too. The Hub is
-    asked about two strange names in a talk, twice each and once a day: one 404 may be wrong."""
+    """A link with the repo's earlier name counts as well; of unknown repo names the bot looks up two, only once."""
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
     asked = talk(stand, "Rename my model", link(stand, number).replace(REQUESTS, "Old/Requests"), link(stand, number))
@@ -177,7 +176,7 @@ def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: BoardDrive
 
 
 def test_checks_are_told_that_came_after_the_first_answer(stand: BoardDriver) -> None:
-    """The discussion is read before its pull request was checked: the checks are told in their own comment, once."""
+    """If the bot answers a discussion before it has checked the pull request, it posts the result later, once."""
     number, _ = open_pull(stand, done(requests_plan().files))
     text = f"Please: {link(stand, number)}"
     asked = int(stand.ada.create_discussion(REQUESTS, "Rename my model", description=text, repo_type="dataset").num)
@@ -190,8 +189,8 @@ def test_checks_are_told_that_came_after_the_first_answer(stand: BoardDriver) ->
     assert "a maintainer decides" in checked
 
 
-def test_what_is_mentioned_in_a_talk_ends_nothing(stand: BoardDriver) -> None:
-    """A rename that was over before, or one that is linked in a talk about something else, is not asked for there."""
+def test_the_mere_mention_of_a_rename_closes_no_discussion(stand: BoardDriver) -> None:
+    """A discussion about something else, or one that links a rename merged earlier, stays open."""
     number, head = open_pull(stand, done(requests_plan().files))
     look_at(stand, REQUESTS, number)
     report = talk(stand, f"[FLAG] {OLD}", "It is a copy.", f"And it is to be renamed: {link(stand, number)}")
@@ -232,12 +231,12 @@ EARLIER = {"revision": "a" * 40, "results": result_path(OLD), "log": None}
         ("CANCELLED", {"kept": EARLIER, "cancelled": WITHDRAWN}, {"kept": {**EARLIER, "results": result_path(NEW)}}),
     ],
 )
-def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(
+def test_the_steward_block_is_corrected_after_another_tools_rename(
     stand: BoardDriver, status: str, facts: dict[str, Any], renamed: dict[str, Any]
 ) -> None:
-    """Tools of others know nothing of where a request says that its results are: it follows the results.
+    """After another tool's rename, the bot corrects the path of the results in the request's `steward` block.
 
-    So do the earlier results of a newer evaluation, here of a withdrawn one.
+    It also corrects the path of the earlier results that a withdrawn request keeps.
     """
     present = {**FILES, path(OLD): request(OLD, note="é", status=status, steward=facts)}
     stand.put(path(OLD), present[path(OLD)])
@@ -259,7 +258,7 @@ def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(
 
 
 def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand: BoardDriver) -> None:
-    """A tool that does not know `config.model_name` leaves it: the pull request is right, and the name follows."""
+    """A rename that leaves `config.model_name` unchanged can be merged, and the bot corrects that name afterwards."""
     files = dict(RESULT_FILES)
     fields = json.loads(files[result_path(OLD)])
     files[result_path(OLD)] = json.dumps({**fields, "config": {**fields["config"], "model_name": OLD}}).encode()
@@ -277,7 +276,7 @@ def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand:
 
 
 def test_a_push_voids_the_report_and_every_approval(stand: BoardDriver) -> None:
-    """The report says so at once; the pushed commit is checked, and needs an approval of its own."""
+    """After a push, the report says that it is void, and the pushed commit is checked and needs its own approval."""
     right = done(requests_plan().files)
     number, first = open_pull(stand, right)
     look_at(stand, REQUESTS, number)
@@ -293,8 +292,8 @@ def test_a_push_voids_the_report_and_every_approval(stand: BoardDriver) -> None:
     assert decide(stand.context, stand.context.requests, number, third, "maya").merged
 
 
-def test_a_push_in_the_middle_of_a_look_is_no_failure(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commit that was fetched is another one than the thread named: it is looked at again, and nothing failed."""
+def test_a_push_during_a_check_is_not_counted_as_a_failure(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the fetched commit is not the one that the thread named, the bot checks again later, without a failed try."""
     number, _ = open_pull(stand, done(requests_plan().files))
     true, heads = stand.context.mirror.fetch_pull, iter(["0" * 40])
     monkeypatch.setattr(stand.context.mirror, "fetch_pull", lambda *at: next(heads, None) or true(*at))
@@ -307,7 +306,7 @@ def test_a_push_in_the_middle_of_a_look_is_no_failure(stand: BoardDriver, monkey
 
 
 def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: BoardDriver) -> None:
-    """Main changed the very file since the pull request was opened: it is in conflict, and the bot offers its own."""
+    """If main changed the same file meanwhile, the report suggests `/rename`, and an approval merges nothing."""
     number, head = open_pull(stand, done(requests_plan().files))
     stand.put(path(OLD), request(OLD, note="other", likes=9))
     stand.settle()

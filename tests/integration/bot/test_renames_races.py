@@ -1,6 +1,6 @@
-"""Renames that are approved while a person pushes or main moves: nothing unapproved stays merged.
+"""Renames that are approved while a person pushes or main changes: no unapproved change stays merged.
 
-A handful in `make test`, a thousand with STEWARD_WHOLE_MATRIX=1.
+`make test` runs a few cases, STEWARD_WHOLE_MATRIX=1 a thousand.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ LIVES = 1_000 if WHOLE else 8
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
-    """A board that Maya maintains."""
+    """A board with Maya as maintainer."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
         hub.state.limits.set(commits_per_hour=None)
@@ -67,7 +67,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
 
 
 class Calls(list[tuple[str, str]]):
-    """The calls of the bot; right before the one of number `at`, `then` happens."""
+    """A record of the bot's calls that runs `then` right before call number `at`."""
 
     def __init__(self, at: int, then: Callable[[], object]) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Calls(list[tuple[str, str]]):
 
 
 def begin(stand: BoardDriver) -> None:
-    """Main is as it was at the beginning."""
+    """Reset main to `FILES`, empty Redis, and sync."""
     wanted = {name: blob_id(data) for name, data in FILES.items()}
     there = on_main(stand)
     changes: dict[str, Any] = {name: None for name in there if name not in wanted}
@@ -95,7 +95,7 @@ def begin(stand: BoardDriver) -> None:
 
 
 def commit(stand: BoardDriver, files: dict[str, Any]) -> None:
-    """The form commits to main."""
+    """Commit `files` to main as the form does."""
     from tests.support.board.renames import operations
 
     stand.form.create_commit(REQUESTS, operations(files), commit_message="Change", repo_type="dataset")
@@ -117,7 +117,7 @@ BASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.timeout(120 + 5 * LIVES)
 @settings(
-    phases=[Phase.generate],  # a race is not made smaller, and each life takes half a second
+    phases=[Phase.generate],  # no shrinking: each example takes half a second
     max_examples=LIVES,
     deadline=None,
     database=None,
@@ -130,10 +130,10 @@ BASES: dict[str, dict[str, Any]] = {
     what=st.sampled_from([*PUSHES, *BASES]),
     early=st.booleans(),
 )
-def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
+def test_no_unapproved_change_stays_merged_whenever_it_is_pushed(
     stand: BoardDriver, seed: int, at: int, what: str, early: bool
 ) -> None:
-    """A push, or a commit to main, right before any call of the check or of the approval: what stays was approved."""
+    """After a push, or a commit to main, before any call of check or approval, main has all of the rename or none."""
     begin(stand)
     number, head = open_pull(stand, RIGHT, title=f"Rename {OLD} to {NEW} {random.Random(seed).random()}")
     happened: list[str] = []
@@ -171,7 +171,7 @@ def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
 
 
 def test_flags_follow_what_a_pull_request_renamed(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flag of one precision, or its authors' wish, holds for the model under its new name as well."""
+    """When the bot merges a rename, it renames the model's flags as well."""
     begin(stand)
     followed: list[tuple[str, ...]] = []
     monkeypatch.setattr("bot.pulls.rename_pulls.rename_flags", lambda _context, *words: followed.append(words))
@@ -182,7 +182,7 @@ def test_flags_follow_what_a_pull_request_renamed(stand: BoardDriver, monkeypatc
 
 
 def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(stand: BoardDriver) -> None:
-    """Requests and results alike are as they were before, and the thread is told."""
+    """In the requests and the results repo, the bot reverts a merge with an unchecked push, and says so."""
     begin(stand)
     wrong = {result_path(NEW): results(NEW, 0.99)}
     for repo, files, evil in (
@@ -212,7 +212,7 @@ def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(
 
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "lose"])
 def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: BoardDriver, kind: str) -> None:
-    """500 before it happened, 500 after it happened, and 200 though it did not: what is said is what is so."""
+    """If the Hub answers a merge with a false error or a false success, the report says what really happened."""
     begin(stand)
     number, head = open_pull(stand, RIGHT)
     look_at(stand, REQUESTS, number)
@@ -227,7 +227,7 @@ def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: BoardDriver, k
         stand.hub.state.faults.add("POST */merge", kind, times=1, status=500)  # type: ignore[arg-type]
     try:
         if kind == "lose":
-            with suppress(Exception):  # the Hub says it merged, and shows it open: seen, and tried again later
+            with suppress(Exception):  # the Hub says that it merged, and shows it as open: tried again below
                 decide(stand.context, stand.context.requests, number, head, "maya")
         else:
             assert decide(stand.context, stand.context.requests, number, head, "maya").merged
@@ -242,15 +242,15 @@ def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: BoardDriver, k
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Raised where the process would be killed."""
 
 
 @pytest.mark.parametrize("point", [merging.MERGED, merging.STAGED_BACK])
 @pytest.mark.parametrize("amnesia", [False, True])
-def test_dead_anywhere_the_same_end(
+def test_the_next_process_finishes_what_a_killed_one_began(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, point: str, amnesia: bool
 ) -> None:
-    """Killed after the merge, or while a wrong one is taken back, with or without Redis: seen to once."""
+    """After a kill behind the merge or in its reversal, with or without Redis, the bot finishes and reports once."""
     begin(stand)
     was = on_main(stand)
     number, head = open_pull(stand, RIGHT)

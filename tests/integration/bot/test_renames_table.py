@@ -1,6 +1,6 @@
-"""What pull requests that claim to rename a model are told: each case is a real one, on one board that all share.
+"""Reports on pull requests that claim to rename a model, as a table of cases on one shared board.
 
-`make matrices` has all cases, `make test` every third one; unit tests have the rules.
+`make matrices` runs all cases, `make test` every third one; unit tests check the rules.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ HEADINGS = {"right": "The rename is correct", "step": "A correct step of a renam
 
 @dataclass
 class Case:
-    """A pull request, and what it is told."""
+    """A pull request, and the verdict and text of the report that it gets."""
 
     name: str
     verdict: Verdict
@@ -82,7 +82,7 @@ MOVED, SCORES = path(NEW), result_path(NEW)
 
 
 def pretty(files: dict[str, Any]) -> dict[str, Any]:
-    """The same, as another tool would write it."""
+    """Return `files` with another order and indentation of their fields, as another tool may write them."""
     return {
         place: json.dumps(dict(reversed(json.loads(data).items())), indent=7).encode()
         if data is not None and place.endswith(".json")
@@ -92,7 +92,7 @@ def pretty(files: dict[str, Any]) -> dict[str, Any]:
 
 
 def spoilt(change: Callable[[dict[str, Any]], object], where: str = MOVED, files: dict[str, Any] | None = None) -> Any:
-    """A right pull request with one file of it changed."""
+    """Return a correct pull request in one file of which `change` altered the fields."""
     files_now = dict(files or RIGHT)
     inside = json.loads(files_now[where])
     change(inside)
@@ -100,12 +100,12 @@ def spoilt(change: Callable[[dict[str, Any]], object], where: str = MOVED, files
 
 
 def without(*paths: str, files: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A right pull request without what it does at `paths`."""
+    """Return a correct pull request without its changes at `paths`."""
     return {place: data for place, data in (files or RIGHT).items() if place not in paths}
 
 
 def rename(old: str, new: str, files: dict[str, bytes] | None = None) -> dict[str, Any]:
-    """What renames `old`, and only moves its own requests."""
+    """Return the file changes that rename the requests of `old` to `new`."""
     return done(requests_plan(old, new, files).files)
 
 
@@ -207,7 +207,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", every(3, CASES), ids=lambda case: case.name)
 def test_each_pull_request_has_its_verdict_and_its_reason(stand: BoardDriver, case: Case) -> None:
-    """What is right may be approved, a part is a step, and everything else is named."""
+    """A correct rename, or a correct part of one, can be approved; otherwise the report names the fault."""
     number, _ = open_pull(stand, case.files, repo=case.repo, title=case.title)
     if case.raw:
         push_raw(stand, number, case.raw, repo=case.repo)
@@ -220,6 +220,6 @@ def test_each_pull_request_has_its_verdict_and_its_reason(stand: BoardDriver, ca
     assert len(comments(stand, case.repo, number)) == 1
 
 
-def test_there_are_enough_of_them() -> None:
-    """Forty ways at least, and no name twice."""
+def test_the_table_has_at_least_forty_cases() -> None:
+    """The table has at least forty cases, each with a name of its own."""
     assert len({case.name for case in CASES}) == len(CASES) >= 40

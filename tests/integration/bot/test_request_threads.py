@@ -1,4 +1,4 @@
-"""What people write in the thread of a request reaches a maintainer, also after its end and after Redis was lost."""
+"""Comments in a request's thread reach a maintainer, even after the evaluation ended or Redis was lost."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MODEL = "ada/corona"
 
 @pytest.fixture
 def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Transcripts]:
-    """A board with people who write."""
+    """A board on which several people write comments."""
     with transcript_board(tmp_path, connection, probe) as made:
         yield made
 
 
 def finished(place: Transcripts) -> TranscriptThread:
-    """Ada's model has finished; the thread of its request, which the bot has closed."""
+    """Evaluate Ada's model; return the thread of its request, which the bot has closed."""
     path = place.submit(MODEL)
     place.run(path)
     thread = place.thread_of(path)
@@ -36,23 +36,23 @@ def finished(place: Transcripts) -> TranscriptThread:
 
 
 def topics(place: Transcripts) -> set[str]:
-    """What threads on the maintainers' list wait for."""
+    """Return the topics of the threads on the maintainers' list."""
     return {thread.topic for thread in noted_threads(place.stand.context).values()}
 
 
 def status(place: Transcripts, thread: TranscriptThread) -> str:
-    """Whether the thread is open."""
+    """Return the thread's status: `open` or `closed`."""
     return str(place.people["mia"].get_discussion_details(REQUESTS, thread.number, repo_type="dataset").status)
 
 
 def test_a_plan_and_a_report_in_the_closed_thread_of_a_request_wait_for_a_maintainer(place: Transcripts) -> None:
-    """The bot opens the thread again, and both stay on the list, also after Redis was lost, until they are decided."""
+    """A plan or a report reopens a closed thread, and stays on the list until it is decided, even without Redis."""
     thread = finished(place).say("mia", "Well done.")
     thread.say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
     assert (topics(place), status(place, thread)) == ({"flag report"}, "open")
     place.people["mia"].change_discussion_status(REQUESTS, thread.number, "closed", repo_type="dataset")
     thread.look()
-    assert (topics(place), status(place, thread)) == (set(), "closed"), "a maintainer closed it"
+    assert (topics(place), status(place, thread)) == (set(), "closed"), "it waits though a maintainer closed it"
     thread.say("ada", f"/remove {MODEL} its weights were wrong")
     for _ in range(2):
         assert (topics(place), status(place, thread)) == ({"flag report", "plan to approve"}, "open")
@@ -65,7 +65,7 @@ def test_a_plan_and_a_report_in_the_closed_thread_of_a_request_wait_for_a_mainta
 
 
 def test_a_thread_that_waits_for_a_maintainer_stays_open_when_its_request_ends(place: Transcripts) -> None:
-    """The end of an evaluation does not take a report off the maintainers' list."""
+    """The end of an evaluation neither closes a thread with an open report nor takes it off the maintainers' list."""
     path = place.submit(MODEL)
     thread = place.thread_of(path).say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
     assert topics(place) == {"flag report"}
@@ -76,7 +76,7 @@ def test_a_thread_that_waits_for_a_maintainer_stays_open_when_its_request_ends(p
 
 
 def test_a_comment_in_the_thread_of_a_failed_request_waits_for_a_maintainer(place: Transcripts) -> None:
-    """It is listed as its author's until a maintainer writes; commands, and questions that the bot answers, are not."""
+    """A comment lists the thread until a maintainer replies; commands and questions that the bot answers do not."""
     path = place.submit(MODEL)
     place.run(path, BROKEN)
     thread = place.thread_of(path).say("ada", f"/why {MODEL}").say("bob", "How do I resubmit a model?")
@@ -96,7 +96,7 @@ def test_a_comment_in_the_thread_of_a_failed_request_waits_for_a_maintainer(plac
 
 
 def test_a_comment_in_the_pull_request_of_a_failed_request_waits_for_a_maintainer(place: Transcripts) -> None:
-    """A merged pull request is the thread of the request that it brought."""
+    """A merged pull request is its request's thread: a comment lists it until a maintainer replies."""
     thread, head = place.propose("ada", MODEL, "Add corona")
     thread.say("ada", "Please merge it.").say("mia", f"/approve {head[:8]}")
     path = f"{MODEL}_eval_request_False_float32_Original.json"
@@ -110,7 +110,7 @@ def test_a_comment_in_the_pull_request_of_a_failed_request_waits_for_a_maintaine
 
 
 def test_who_follows_a_request_hears_of_its_end_also_after_a_rename(place: Transcripts) -> None:
-    """The thread of the request goes with it, and shows its state; a follower gets one comment."""
+    """A renamed request keeps its thread, and a subscriber gets one comment when its evaluation ends."""
     path, new = place.submit(MODEL), "ada/crown"
     own, talk = place.thread_of(path), place.open("bob", "How is it going?", f"/subscribe {MODEL}")
     place.people["ada"].move_repo(MODEL, new)

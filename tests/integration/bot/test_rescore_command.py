@@ -44,13 +44,13 @@ def command(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: py
 
 
 def evaluated(stand: BoardDriver, version: SuiteVersion, folder: Path) -> str:
-    """The request of ada/good, which a worker evaluated by this suite and published; its path."""
+    """Have a worker evaluate ada/good by this suite and publish; return the path of the request."""
     (spool,) = cases.evaluate(folder, version)
     return finish_evaluation(stand, spool).path
 
 
 def replace_answers(stand: BoardDriver, results: str, data: bytes) -> bytes:
-    """A worker replaces a table of the results on the main branch of the details repo; the table that was there."""
+    """Replace a table on the details repo's main branch as a worker; return the table that was replaced."""
     repo = Repo("dataset", stand.context.board.repos.details("ada/good"))
     table = table_path("starter_web_of_lies", results.rpartition("results_")[2].removesuffix(".json"))
     with Hub(stand.hub.url, WORKER) as worker:
@@ -60,7 +60,7 @@ def replace_answers(stand: BoardDriver, results: str, data: bytes) -> bytes:
 
 
 def comments(stand: BoardDriver, path: str) -> list[str]:
-    """The bot's comments about other scores in the thread of a request."""
+    """Return the bot's comments about recomputed scores in the thread of a request."""
     thread = stand.context.hub.thread(stand.context.requests, stand.file(path)["steward"]["thread"])
     return [comment.text for comment in thread.comments if "were computed again" in comment.text]
 
@@ -68,7 +68,7 @@ def comments(stand: BoardDriver, path: str) -> list[str]:
 def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
 ) -> None:
-    """Shown first, then written: file, request, scores and thread follow once; no worker takes part.
+    """`--dry-run` only shows new scores; then results, request, scores and thread get them once, without a worker.
 
     The answers are those that the bot checked, although a worker replaced a table on the main branch since.
     """
@@ -130,7 +130,7 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
 def test_results_of_an_earlier_commit_get_scores_of_the_newer_suite_too(
     stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
 ) -> None:
-    """Both commits have rows by the newer suite; the newest file stays that of the newest commit, and one comment."""
+    """Both commits get scores by the newer suite; the request names those of the newest, and gets one comment."""
     old, new = versions
     use_suite(stand, old.text, tmp_path)
     (spool,) = cases.evaluate(tmp_path, old)
@@ -163,7 +163,7 @@ def test_results_of_an_earlier_commit_get_scores_of_the_newer_suite_too(
 
 
 def test_refusals_of_earlier_commits_are_counted_apart(versions: tuple[SuiteVersion, SuiteVersion]) -> None:
-    """`steward reevaluate` runs the newest commit alone."""
+    """The summary suggests `steward reevaluate`, which runs only the newest commit, for refusals of that alone."""
     refused = [EvaluationReport("a.json", refused="x"), EvaluationReport("a.json@c", is_earlier=True, refused="y")]
     report = RescoringReport(versions[1].suite, RescoringSurvey(), refused)
     assert conclusion(report, dry_run=False).splitlines()[1:3] == [
@@ -173,7 +173,7 @@ def test_refusals_of_earlier_commits_are_counted_apart(versions: tuple[SuiteVers
 
 
 def check_shown_answers(stand: BoardDriver, path: str, old: str, new: str) -> None:
-    """Pages show the verdicts of the newer scores, from tables beside the earlier ones; without them, the earlier."""
+    """Check that pages show the verdicts of the newer scores, and the earlier ones once the newer table is removed."""
     task = "starter_web_of_lies"
     earlier, newer = (table_path(task, name.rpartition("results_")[2].removesuffix(".json")) for name in (old, new))
     repo, hub = Repo("dataset", stand.context.board.repos.details("ada/good")), stand.context.hub
@@ -198,7 +198,7 @@ def check_shown_answers(stand: BoardDriver, path: str, old: str, new: str) -> No
 def test_another_suite_than_the_boards_is_shown_alone(
     stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
 ) -> None:
-    """Its results would have no table, so nothing is written."""
+    """`steward rescore` refuses another suite than the board's, except with `--dry-run`."""
     use_suite(stand, versions[0].text, tmp_path)
     (tmp_path / "newer.yaml").write_text(versions[1].text)
     done = CliRunner().invoke(app, ["rescore", "--suite", str(tmp_path / "newer.yaml")])
@@ -208,7 +208,7 @@ def test_another_suite_than_the_boards_is_shown_alone(
 
 
 def test_the_comment_says_what_changed() -> None:
-    """Every sentence of it."""
+    """The comment about recomputed scores has this text, with and without withdrawn questions and timeouts."""
     rows = [{"name": "Average", "before": "10.00", "now": "12.50"}, {"name": "A | b", "before": "–", "now": "0.00"}]
     views = {"model": "ada/good", "precision": "bfloat16", "suite": "open-llm-v2", "rows": rows}
     urls = {"new_url": "https://hub/new", "old_url": "https://hub/old"}

@@ -42,7 +42,7 @@ def text(errata: list[dict[str, Any]] | None = None, **evaluator: Any) -> str:
 
 
 def leave_results(spool: Path, job: EvaluationJob) -> None:
-    """Leave what the evaluator would: six answers, four of which are right."""
+    """Write the files that the evaluator would leave: six answers, four of which are right."""
     (spool / "samples").mkdir(parents=True)
     lines = []
     for number, question in enumerate(QUESTIONS[:6]):
@@ -58,7 +58,7 @@ def leave_results(spool: Path, job: EvaluationJob) -> None:
 
 
 def rescored(command: Command) -> Any:
-    """Run the command, which scores five answers of the only evaluation; return what it says of this evaluation."""
+    """Run the command, which scores five answers of the only evaluation; return its report on this evaluation."""
     status, report = command()
     (evaluation,) = report["evaluations"]
     assert (status, evaluation["refused"], evaluation["answers"]) == (0, None, 5)
@@ -71,9 +71,9 @@ def published(stand: BoardDriver, path: str, suite: str) -> ResultsFile:
 
 
 def test_stored_answers_get_the_scores_of_newer_suites(stand: BoardDriver, tmp_path: Path, command: Command) -> None:
-    """A withdrawn question, then a version that counts wrong answers as right: results, table, pages and requests.
+    """A withdrawn question, and then an inverted metric, change the results, the shown answers and the request.
 
-    The worker is another person's: all results say that its answers were not compared.
+    The worker is not the board's own: all results say that its answers were not compared.
     """
     stand.context.board = stand.context.board.model_copy(update={"workers": WorkerPolicy()})
     use_suite(stand, text(), tmp_path)

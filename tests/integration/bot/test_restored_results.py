@@ -21,7 +21,7 @@ pytestmark = one_in(2)
 
 
 def finished(stand: BoardDriver) -> str:
-    """Evaluate a request; return it as people see it, and the path of its results."""
+    """Evaluate a request; return the path of its results."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     look(stand)
@@ -31,7 +31,7 @@ def finished(stand: BoardDriver) -> str:
 
 
 def look(stand: BoardDriver) -> list[tuple[str, str]]:
-    """Let the next look come; the calls that it took."""
+    """Let the next periodic check run; return the calls that it took."""
     before = len(stand.calls)
     stand.time += CHECK_SECONDS
     stand.tick()
@@ -51,14 +51,14 @@ def write(stand: BoardDriver, path: str, data: bytes) -> None:
 
 
 def results(stand: BoardDriver) -> list[str]:
-    """The results that people see."""
+    """Return the results files in the results repo."""
     names = stand.form.list_repo_files("board/results", repo_type="dataset")
     return [name for name in names if "results_" in name]
 
 
 @pytest.mark.parametrize("is_long_ago", [False, True])
 def test_results_that_a_stranger_removed_are_restored_once(stand: BoardDriver, is_long_ago: bool) -> None:
-    """Results that were removed by an account without rights are restored byte for byte, once: a day later, too."""
+    """The bot restores results that an account without rights removed, but only once, even if Redis forgot it."""
     path = finished(stand)
     data = stand.context.hub.read_file(stand.context.results, path).data
     remove(stand, path)
@@ -93,7 +93,7 @@ def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver) -> None:
 
 
 def test_results_stay_restorable_after_a_newer_evaluation_failed(stand: BoardDriver) -> None:
-    """The request has the results of an earlier attempt than its last one: they are restored, too."""
+    """If a newer attempt failed, the request keeps its earlier results, and the bot restores them after a removal."""
     path = finished(stand)
     data = stand.context.hub.read_file(stand.context.results, path).data
     (request,) = stand.context.index.paths()
@@ -112,7 +112,7 @@ def test_results_stay_restorable_after_a_newer_evaluation_failed(stand: BoardDri
 
 
 def test_restored_results_are_as_the_bot_left_them(stand: BoardDriver) -> None:
-    """A mark that they are doubted stays; what a stranger wrote into them before the removal does not."""
+    """The bot restores its own last version, with its mark `doubted`, and not what another account wrote since."""
     path = finished(stand)
     mark = FieldEdit(id="doubt 1", path=path, line="Mark results as doubted", facts={"doubted": "by others"})
     stand.context.effects.stage(stand.context.results, mark)
@@ -146,7 +146,7 @@ def test_results_that_cannot_be_verified_stay_removed(stand: BoardDriver, lost: 
 
 
 def test_a_removed_log_is_told(stand: BoardDriver) -> None:
-    """A removed log has no second copy: the report says which account removed it, and where."""
+    """The bot reports the path of a log that was removed by hand."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
     look(stand)
@@ -158,7 +158,7 @@ def test_a_removed_log_is_told(stand: BoardDriver) -> None:
 
 
 def test_a_check_of_unchanged_repos_costs_one_call_each(stand: BoardDriver) -> None:
-    """A check of unchanged repos costs one call each, and one more after a commit of the bot."""
+    """A check of unchanged repos costs one call each."""
     finished(stand)
     look(stand)
     before = len(stand.calls)

@@ -1,4 +1,4 @@
-"""Results are published if the samples beside them give them: on a real Hub protocol and a real queue server."""
+"""The bot publishes results only if the samples that the worker uploaded beside them give the same values."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Forge = Callable[[BoardDriver, dict[str, bytes]], None]
 
 
 def values(suite: Suite, **changes: float) -> dict[str, dict[str, float]]:
-    """The harness's values that `publish` publishes, with other ones for some tasks."""
+    """Return the values that `publish` publishes, with `changes` for some tasks."""
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in suite.tasks}
     return {task: {**raw[task], "acc_norm,none": changes.get(task, 0.75)} for task in suite.tasks}
 
 
 def with_samples(stand: BoardDriver, files: dict[str, bytes], value: float) -> None:
-    """Let the samples of TASK have this value."""
+    """Replace the samples of TASK by samples with this mean."""
     files[TABLE] = sample_tables(stand.context.suite, values(stand.context.suite, **{TASK: value}), TIME)[TABLE]
 
 
@@ -76,12 +76,12 @@ def no_table(stand: BoardDriver, files: dict[str, bytes]) -> None:
 
 
 def other_digits(stand: BoardDriver, files: dict[str, bytes]) -> None:
-    """Samples whose mean differs in the last digits, as with 32 bits."""
+    """Publish samples whose mean differs in the last digits, as with 32-bit floats."""
     with_samples(stand, files, 0.7500003)
 
 
 def published(stand: BoardDriver, job: EvaluationJob, forge: Forge | None = None) -> Details:
-    """What a worker publishes of `job`, forged or not."""
+    """Publish results of `job` as its worker, changed by `forge` if given; return their details."""
     change: Any = (lambda files: forge(stand, files)) if forge is not None else (lambda _: None)
     return publish(stand.hub.url, job, stand.context.suite, forge=change)
 
@@ -93,7 +93,7 @@ def results_in(stand: BoardDriver) -> list[str]:
 
 
 def told(stand: BoardDriver) -> list[str]:
-    """What stands in the maintainers' thread about workers."""
+    """Return the comments in the maintainers' thread that say that a worker is set aside."""
     events = [
         event
         for thread in stand.threads()
@@ -119,10 +119,10 @@ def checked(stand: BoardDriver, path: str) -> Any:
         (no_table, "is no table of samples"),
     ],
 )
-def test_a_worker_whose_scores_its_samples_do_not_give_is_found_out_at_once(
+def test_a_worker_whose_samples_contradict_its_scores_is_set_aside(
     stand: BoardDriver, forge: Forge, named: str
 ) -> None:
-    """Nothing is published, the request waits for another worker, and the failure is not the submitter's."""
+    """The bot publishes nothing, sets the worker aside, and reruns the request as a fault of the board."""
     job = stand.started()
     stand.end(job, details=published(stand, job, forge))
     file = stand.file(job.path)
@@ -134,14 +134,14 @@ def test_a_worker_whose_scores_its_samples_do_not_give_is_found_out_at_once(
 
 
 def test_another_worker_evaluates_the_model_again(stand: BoardDriver) -> None:
-    """The worker that was set aside gets no claim; maintainers hear of it once."""
+    """The worker that was set aside gets no claim, another one finishes, and maintainers get a single comment."""
     job = stand.started()
     stand.end(job, details=published(stand, job, forge_sample))
     stand.time += 3_600
     stand.worker()
     stand.tick()
     stand.settle()
-    assert stand.queued() == [], "no worker is left that takes jobs"
+    assert stand.queued() == [], "a job is queued although no worker takes jobs"
     stand.context.workers.announce(WorkerCard(name="v", tiers=("all",), since=stand.time, beat=stand.time))
     stand.tick()
     stand.settle()
@@ -171,7 +171,7 @@ def test_another_worker_evaluates_the_model_again(stand: BoardDriver) -> None:
 
 
 def test_other_last_digits_are_no_forgery(stand: BoardDriver) -> None:
-    """A mean that another sum of the same numbers gives."""
+    """The bot accepts a mean that differs only in its last digits, as from another order of summation."""
     job = stand.started()
     stand.end(job, details=published(stand, job, other_digits))
     assert stand.file(job.path)["status"] == "FINISHED"
@@ -179,7 +179,7 @@ def test_other_last_digits_are_no_forgery(stand: BoardDriver) -> None:
 
 
 def test_samples_that_the_hub_does_not_show_yet_are_read_again(stand: BoardDriver) -> None:
-    """A server of the Hub may lag: only samples that are still missing later count as missing."""
+    """Because the Hub may show uploads late, the bot reads missing samples again before it rejects results."""
     job = stand.started()
     stand.end(job, details=published(stand, job, leave_out))
     assert stand.file(job.path)["status"] == "RUNNING"
@@ -190,7 +190,7 @@ def test_samples_that_the_hub_does_not_show_yet_are_read_again(stand: BoardDrive
 
 
 def test_a_hub_that_is_away_is_no_forgery(stand: BoardDriver) -> None:
-    """The results wait until the samples can be read."""
+    """While the Hub cannot serve the samples, the results wait, and no worker is set aside."""
     job = stand.started()
     fault = stand.hub.state.faults.fail("GET */resolve/*.parquet", status=503, error="Away.", times=None)
     stand.end(job, details=published(stand, job))
@@ -204,8 +204,7 @@ def test_a_hub_that_is_away_is_no_forgery(stand: BoardDriver) -> None:
 
 
 def test_large_tables_are_read_in_parts(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their end first, then the columns that say how samples were scored; and once, however often the request is
-    synced until it is published."""
+    """The bot reads the end of a large table, then only the columns that it needs, and reads each table once."""
     monkeypatch.setattr(samples, "WHOLE", 100)
     monkeypatch.setattr(samples, "TAIL", 300)
     job = stand.started()
@@ -214,7 +213,7 @@ def test_large_tables_are_read_in_parts(stand: BoardDriver, monkeypatch: pytest.
     assert stand.file(job.path)["status"] == "FINISHED"
     reads = [route for _, route in stand.calls[calls:] if route == "resolve"]
     assert checked(stand, job.path)["samples"] == 6
-    assert len(reads) < 2 * 6 * 3 + 10, "each part costs two calls, as the Hub sends it from another place"
+    assert len(reads) < 2 * 6 * 3 + 10, "each part costs two calls, as the Hub redirects downloads"
 
 
 def test_a_bot_without_the_library_says_that_it_compared_nothing(

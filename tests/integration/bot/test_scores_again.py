@@ -1,4 +1,4 @@
-"""Scores and licences that Redis does not know: they are found again in the results repo, and on the Hub."""
+"""Scores and licences that are missing in Redis: the bot reads them again from the results repo and the Hub."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
 OLD = "ada/plain_eval_request_False_float32_Original.json"
-"""A request of a model from before us, by the path that its form gave it."""
+"""The path of a request from before the bot, as the form of that time named it."""
 
 
 def licensed(stand: BoardDriver, model: str, licence: str = "mit") -> None:
-    """The author says which licence it has."""
+    """Upload a model card with this licence as the model's author."""
     card = f"---\nlicense: {licence}\n---\n# It\n".encode()
     stand.ada.create_repo(model, exist_ok=True)
     stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=model)
 
 
 def finished(stand: BoardDriver, model: str = "ada/good", errors: dict[str, Any] | None = None) -> str:
-    """The request of a model that was evaluated."""
+    """Evaluate a model; return the path of its request."""
     job = stand.started(model)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, errors=errors))
     look(stand)
@@ -51,7 +51,7 @@ def finished(stand: BoardDriver, model: str = "ada/good", errors: dict[str, Any]
 
 
 def look(stand: BoardDriver) -> None:
-    """Time enough for two looks at what changed."""
+    """Let two periodic checks for changes run."""
     for _ in range(2):
         stand.time += CHECK_SECONDS
         stand.tick()
@@ -59,7 +59,7 @@ def look(stand: BoardDriver) -> None:
 
 
 def calls(stand: BoardDriver) -> list[str]:
-    """What a look at scores and licences costs now."""
+    """Sync scores and licences; return the routes of the bot's calls."""
     before = len(stand.calls)
     stand.context.mark(scoreboard.SCORES)
     stand.work()
@@ -67,7 +67,7 @@ def calls(stand: BoardDriver) -> list[str]:
 
 
 def old(stand: BoardDriver, model: str = "ada/plain", *, score: float | None = 0.5, day: int = 1) -> str:
-    """A request and results from before us, in the forms of that time; no results where there is no `score`."""
+    """Commit a request as from before the bot, and results if there is a `score`; return the request's path."""
     fields = {"model": model, "base_model": "", "revision": "a" * 40, "precision": "float32", "params": 1.0}
     more = {"architectures": "X", "weight_type": "Original", "status": "FINISHED", "model_type": "pretrained"}
     path = OLD.replace("ada/plain", model)
@@ -81,13 +81,13 @@ def old(stand: BoardDriver, model: str = "ada/plain", *, score: float | None = 0
 
 
 def commit(stand: BoardDriver, path: str, content: object) -> None:
-    """Add a file of results, past the bot."""
+    """Commit a results file without the bot."""
     operations = [CommitOperationAdd(path, json.dumps(content).encode())]
     stand.form.create_commit("board/results", operations, commit_message="Add", repo_type="dataset")
 
 
 def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
-    """What the page of results tells: model, commit, licence and average."""
+    """Return model, commit, licence and average of each row of the results page."""
     return [
         (result.model, result.revision, result.licence, result.average)
         for result in results(views, ResultsQuery(limit=10)).results
@@ -95,12 +95,12 @@ def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
 
 
 def found(stand: BoardDriver, words: str) -> list[tuple[str, float | None]]:
-    """What a search finds, with the score that it tells."""
+    """Return the requests that a search finds, with the averages that it shows."""
     return [(hit.entry.path, hit.average) for hit in find(stand.context, words, limit=9).hits]
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
-    """With what a part of the sync is called from now on."""
+    """Return a list that records the arguments of each further call of this function of the sync."""
     recorded_calls, real = list[tuple[Any, ...]](), getattr(scoreboard, name)
     monkeypatch.setattr(scoreboard, name, lambda *given: (recorded_calls.append(given), real(*given))[1])
     return recorded_calls
@@ -109,7 +109,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]
 def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same scores and the licence come back, on a board without a table, where pyarrow is not installed."""
+    """Without Redis, scores and licence are read again, also on a board without the table that needs `pyarrow`."""
     monkeypatch.setattr(tables, "can_write", lambda: False)
     licensed(stand, "ada/good")
     path = finished(stand)
@@ -121,11 +121,11 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     assert stand.context.scores.all() == before
     look(stand)
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
-    assert page(views) == rows, "a process that serves pages hears of it"
+    assert page(views) == rows, "a process that serves pages does not show the scores again"
 
 
 def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardDriver) -> None:
-    """Publication stores the standard errors of a results file; they come back after a loss of Redis."""
+    """The bot stores the standard errors of a results file, and reads them again after a loss of Redis."""
     names = [benchmark.name for benchmark in stand.context.suite.benchmarks]
     each, average = dict.fromkeys(names, 3.0), 3.0 / math.sqrt(len(names))
     influence = b64encode(struct.pack(f"<{INFLUENCE_LENGTH}e", *[0.001] * INFLUENCE_LENGTH)).decode()
@@ -140,7 +140,7 @@ def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardD
 
 
 def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver) -> None:
-    """Raw scores and the chat template at once; after newer results, a row of the earlier commit; likes are unknown."""
+    """The leaderboard shows raw scores, chat template and an earlier commit's row from results files, and no likes."""
     path, views = finished(stand), BoardReader(stand.context)
     (row,) = leaderboard(views, LeaderboardQuery(raw=True)).rows
     assert (row.scores["Navigation"], row.chat_template, row.likes) == (75.0, False, None)
@@ -163,7 +163,7 @@ def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver
 
 
 def test_scores_that_were_read_before_the_request_named_them_are_read_again(stand: BoardDriver) -> None:
-    """New results and the request that names them are two commits; what is read between them is of the earlier one."""
+    """If scores are read between the commits of new results and of the request, the bot reads them again."""
     path = finished(stand)
     (scored,) = stand.context.scores.all()
     newer = "ada/good/results_2027-11-20T12-00-00.000000.json"
@@ -179,19 +179,19 @@ def test_scores_that_were_read_before_the_request_named_them_are_read_again(stan
 
 
 def test_the_page_says_that_scores_are_read_again_until_they_were(stand: BoardDriver) -> None:
-    """After Redis was lost, an empty table is being rebuilt; once the scores were read, it is empty for good."""
+    """After a loss of Redis, an empty results page counts as being rebuilt until the bot has read the scores."""
     old(stand, "ada/lost", score=None)
     stand.settle()
     views = BoardReader(stand.context)
-    assert not results(views, ResultsQuery()).rebuilding, "the only results are gone"
+    assert not results(views, ResultsQuery()).rebuilding, "rebuilt though the only request has no results"
     stand.context.redis.delete(stand.context.keys.scores_state)
     assert results(views, ResultsQuery()).rebuilding
     look(stand)
     assert not results(views, ResultsQuery()).rebuilding
 
 
-def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: BoardDriver) -> None:
-    """A request whose file has no licence, with results as the harness writes them; one whose results are gone, too."""
+def test_requests_from_before_the_bot_are_shown_and_found_by_licence(stand: BoardDriver) -> None:
+    """For older requests the bot reads licences from the Hub, and scores from plain harness results, if any."""
     licensed(stand, "ada/plain", "apache-2.0")
     licensed(stand, "ada/lost", "mit")
     path, lost = old(stand), old(stand, "ada/lost", score=None)
@@ -203,8 +203,8 @@ def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: BoardDriver
     assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
 
 
-def test_what_is_from_before_us_is_found_by_the_size_that_its_file_names(stand: BoardDriver) -> None:
-    """`params` of a file counts in billions, until admission counts the model's own parameters."""
+def test_requests_from_before_the_bot_are_found_by_the_size_in_their_file(stand: BoardDriver) -> None:
+    """For older requests, search and results page take the size, in billions, from `params` in the request file."""
     path = old(stand)
     look(stand)
     assert found(stand, "#Params: 0.5..2") == [(path, stand.context.scores.all()[0].average)]
@@ -214,7 +214,7 @@ def test_what_is_from_before_us_is_found_by_the_size_that_its_file_names(stand: 
 
 
 def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a publication without a licence the bot makes no call, and none again for scores that it did not find."""
+    """The bot makes no call about scores and licences that it knows, or that it did not find before."""
     old(stand)
     old(stand, "ada/lost", score=None)
     look(stand)
@@ -228,7 +228,7 @@ def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: BoardDriver, m
 
 
 def test_results_that_others_replace_are_read_again(stand: BoardDriver) -> None:
-    """Another program goes on publishing for a while: its newer results count."""
+    """If another program publishes newer results of a model, the bot shows their scores."""
     path = old(stand, score=0.4)
     look(stand)
     before = found(stand, "plain")
@@ -240,7 +240,7 @@ def test_results_that_others_replace_are_read_again(stand: BoardDriver) -> None:
 
 
 def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest follows a while later; a private model is not asked about at all."""
+    """Each pass asks the Hub for a limited number of licences, and never about a private model."""
     monkeypatch.setattr(scoreboard, "MAX_MODELS", 1)
     asked = watched(monkeypatch, "read_model")
     for name in ("a", "b", "c"):
@@ -259,7 +259,7 @@ def test_a_few_models_are_asked_about_at_a_time(stand: BoardDriver, monkeypatch:
 
 
 def test_a_size_that_no_file_names_comes_with_the_licence(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer about the licence has the size of whole models; it costs no further call."""
+    """The bot takes a missing size from the Hub's answer about the licence, but not for an adapter."""
     whole, adapter = OLD, OLD.replace("Original", "Adapter")
     old(stand, score=None)
     fields = {**stand.file(whole), "params": 0}
@@ -272,7 +272,7 @@ def test_a_size_that_no_file_names_comes_with_the_licence(stand: BoardDriver, mo
 
 
 def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) -> None:
-    """Published, and the request does not say so yet; or while the results repo is read."""
+    """The bot keeps scores that are newer than the request's, or that changed while it read the results repo."""
     path = old(stand)
     look(stand)
     (was,) = stand.context.scores.all()
@@ -287,7 +287,7 @@ def test_older_results_never_take_the_place_of_newer_ones(stand: BoardDriver) ->
 
 
 def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None:
-    """Scores that were stored without their commit get it from the results."""
+    """The bot completes scores that an earlier version stored without their commit, from the results file."""
     path = finished(stand)
     (whole,) = stand.context.scores.all()
     bare = whole.model_dump_json(exclude={"revision", "results"})
@@ -299,7 +299,7 @@ def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None
 
 
 def test_scores_that_version_0_1_0_filled_in_are_filled_again(stand: BoardDriver) -> None:
-    """It noted fewer fields and no rows, and that nothing was missing: the upgrade alone completes both."""
+    """Version 0.1.0 stored fewer fields and no rows, and marked them as complete: the next check completes both."""
     path = finished(stand)
     (whole,) = stand.context.scores.all()
     redis, keys = stand.context.redis, stand.context.keys
@@ -315,7 +315,7 @@ def test_scores_that_version_0_1_0_filled_in_are_filled_again(stand: BoardDriver
 
 
 def test_what_was_removed_is_shown_no_more(stand: BoardDriver) -> None:
-    """No score on the page, in a search or beside another model's; a request that is put back has it again."""
+    """Page, search and comparison show no score of a cancelled request; once it is FINISHED again, they do."""
     path = finished(stand)
     file, views = stand.file(path), BoardReader(stand.context)
     (row,) = page(views)
@@ -330,7 +330,7 @@ def test_what_was_removed_is_shown_no_more(stand: BoardDriver) -> None:
 
 
 def digests(stand: BoardDriver, asked: str = "a") -> ResultDigests:
-    """The digests of a result that asked these questions."""
+    """Return the digests of results whose questions have the digest `asked`."""
     parts = TaskDigests(
         asked=AskedParts(requests=asked * 64, documents="b" * 64, questions=1),
         scored=ScoredParts(metrics="0" * 16, filters="0" * 16, targets="0" * 16),
@@ -339,7 +339,7 @@ def digests(stand: BoardDriver, asked: str = "a") -> ResultDigests:
 
 
 def test_what_was_asked_is_known_again_after_redis_was_lost(stand: BoardDriver) -> None:
-    """Scores name it, workers may ask it again, and searches find it: before and after."""
+    """Scores, accepted digests, search and leaderboard have the digest of the questions, also after a loss of Redis."""
     published = digests(stand)
     path = finished(stand, errors={"digests": published})
 

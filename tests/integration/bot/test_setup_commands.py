@@ -27,7 +27,7 @@ PATH = "ada/good_eval_request_False_float32_Original.json"
 def steward(
     stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
-    """Run `steward …` on the board of `stand`, in shadow."""
+    """Run `steward …` on the board of `stand`, with all effects in shadow."""
     board = {**yaml.safe_load(BOARD), "effects": "shadow"}
     (tmp_path / "board.yaml").write_text(yaml.safe_dump(board))
     for name in ("STEWARD_WORKER_TOKEN", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_BOT_TOKEN_FILE"):
@@ -41,7 +41,7 @@ def steward(
 
 
 def test_an_operator_adopts_a_board(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """The command says what it did and what comes next; a second time it says so and writes nothing."""
+    """`steward adopt` keeps the requests and records who adopted; a second or a refused call commits nothing."""
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     first = steward("adopt", "--by", "ada")
     assert first.exit_code == 0
@@ -57,7 +57,7 @@ def test_an_operator_adopts_a_board(stand: BoardDriver, steward: Callable[..., R
 
 
 def test_doctors_exit_status_says_whether_all_is_well(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """Words for people, JSON for programs, 1 where something is wrong, 2 where a setting is missing."""
+    """`steward doctor` exits with 0 if all is well and with 1 on an error, and prints text or JSON."""
     assert steward("doctor").exit_code == 0
     without_community(stand)
     result = steward("doctor")
@@ -71,7 +71,7 @@ def test_doctors_exit_status_says_whether_all_is_well(stand: BoardDriver, stewar
 def test_doctor_reads_the_workers_token_from_a_file(
     stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the worker does; a file that is not there ends in a sentence."""
+    """The doctor checks the token in `STEWARD_WORKER_TOKEN_FILE`, and exits with 2 if that file does not exist."""
     (tmp_path / "token").write_text(f"{WORKER}\n")
     monkeypatch.setenv("STEWARD_WORKER_TOKEN_FILE", str(tmp_path / "token"))
     assert "It may not write to board/requests." in steward("doctor").output
@@ -80,7 +80,7 @@ def test_doctor_reads_the_workers_token_from_a_file(
 
 
 def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """What would have been done, and what people did; strangers' words are no markup; and the list can be cleared."""
+    """`steward shadow list` has the writes held back and what people did since, without markup; it can be cleared."""
     assert "No effect was held back." in steward("shadow", "list").output
     path = "[red]ada[/red]/x_eval_request_False_float32_Original.json"
     for number, about in enumerate((PATH, path)):
@@ -104,7 +104,7 @@ def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: BoardDriver, ste
 def test_an_operator_switches_effects_one_by_one(
     stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """The list shows modes and what shadow held back; the file keeps its comments; a restart is asked for."""
+    """`steward effects` lists modes and held-back writes; a change keeps the file's comments and asks for a restart."""
     board = tmp_path / "board.yaml"
     board.write_text("# ours\n" + board.read_text())
     shadowed = ShadowedWrite(id="w", effect="comment", repo=f"dataset/{REQUESTS}", does="Say it", at=1.0)
@@ -125,7 +125,7 @@ def test_an_operator_switches_effects_one_by_one(
 def test_nothing_is_switched_on_beside_another_backend(
     stand: BoardDriver, steward: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """Who it is, when, and what to do is said, and the file stays; less may always be done; an operator may insist."""
+    """While another program sets statuses, `effects set … on` is refused without `--anyway`; `off` is allowed."""
     another_backend(stand)
     other = tmp_path / "other.yaml"
     other.write_text((tmp_path / "board.yaml").read_text())
@@ -141,8 +141,8 @@ def test_nothing_is_switched_on_beside_another_backend(
     assert parse_board((tmp_path / "board.yaml").read_text()).effects.mode(Effect.MERGE) is EffectMode.SHADOW
 
 
-def test_a_board_file_that_cannot_be_written_stays_as_it_is(steward: Callable[..., Result], tmp_path: Path) -> None:
-    """What is wrong ends in a sentence: no such file, or one that cannot be changed in place."""
+def test_effects_set_follows_a_link_and_refuses_a_missing_file(steward: Callable[..., Result], tmp_path: Path) -> None:
+    """`effects set` exits with 2 for a missing file, and changes the file behind a symbolic link."""
     assert steward("effects", "set", "edit", "off", "--board", str(tmp_path / "none.yaml")).exit_code == 2
     linked = tmp_path / "linked.yaml"
     linked.write_text((tmp_path / "board.yaml").read_text().replace("effects: shadow", "effects: &same shadow"))

@@ -1,4 +1,4 @@
-"""Signing in with the Hub, over HTTP: which session begins, where and until when; and what begins none."""
+"""Signing in with the Hub, over HTTP: which requests begin and end a session, and which are refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.board.sign_in import APP_SECRET, Browser, SignInSite, signing
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """One board for all tests here: each uses browsers of its own."""
+    """The board that all tests of this module share, each with browsers of its own."""
     with (
         redis.Redis.from_url(valkey.url) as connection,
         signing(tmp_path_factory.mktemp("signin"), connection, valkey.url, probe) as opened,
@@ -37,13 +37,13 @@ def browser(site: SignInSite) -> Browser:
 
 
 def name_in(browser: httpx2.Client) -> str | None:
-    """Who is signed in there."""
+    """Return the name of the account that is signed in with this browser."""
     name: str | None = browser.get("/api/me").json()["name"]
     return name
 
 
 def test_a_person_signs_in_and_out(site: SignInSite, browser: Browser) -> None:
-    """The link leads to the Hub and back to the page; the name is on every page; after the sign-out it is gone."""
+    """The sign-in link leads to the Hub and back to the page, which shows the name until the person signs out."""
     before = browser.get("/requests?q=yi")
     assert 'href="/signin?next=%2Frequests%3Fq%3Dyi"' in before.text
     assert "cookie" in before.headers["vary"].split(", ")
@@ -67,7 +67,7 @@ def test_a_person_signs_in_and_out(site: SignInSite, browser: Browser) -> None:
 
 
 def test_the_hub_is_asked_for_no_more_than_who_it_is(browser: Browser) -> None:
-    """Scopes, state, nonce and PKCE in the address; another sign-in has others."""
+    """A sign-in asks for the scopes `openid profile`, and has a state, a nonce and a PKCE challenge of its own."""
     first, second = (dict(parse_qsl(urlsplit(browser.get("/signin").headers["location"]).query)) for _ in range(2))
     assert (first["scope"], first["response_type"], first["code_challenge_method"]) == (
         "openid profile",
@@ -82,7 +82,7 @@ def test_the_hub_is_asked_for_no_more_than_who_it_is(browser: Browser) -> None:
 def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(
     site: SignInSite, browser: Browser, what: str
 ) -> None:
-    """A forged state, another person's code and a browser without the cookie get a page that says what to do."""
+    """A callback with a forged or no state, or in a browser that began no such sign-in, is refused with status 400."""
     address = browser.agree("bob")
     victim = browser
     if what == "state":
@@ -100,7 +100,7 @@ def test_an_answer_that_this_browser_did_not_ask_for_signs_nobody_in(
 
 
 def test_a_code_that_comes_twice_signs_nobody_in(site: SignInSite, browser: Browser) -> None:
-    """The first use deletes the browser's cookie; with the cookie restored, the Hub refuses the code."""
+    """The first use of a code deletes the browser's cookie; with the cookie restored, the Hub refuses the code."""
     address = browser.agree("bob")
     cookie = browser.cookies["steward-signin"]
     assert browser.get(address).status_code == 303
@@ -115,7 +115,7 @@ def test_a_code_that_comes_twice_signs_nobody_in(site: SignInSite, browser: Brow
 
 
 def test_a_stolen_cookie_is_worth_nothing_after_the_sign_out(site: SignInSite, browser: Browser) -> None:
-    """A session ends on the server. A new sign-in ends the one before it in that browser, too."""
+    """A sign-out, or a new sign-in in the same browser, ends the session on the server, also for a copied cookie."""
     browser.sign_in("ada")
     thief = site.browser()
     thief.cookies.set("steward-session", browser.cookies["steward-session"])
@@ -129,7 +129,7 @@ def test_a_stolen_cookie_is_worth_nothing_after_the_sign_out(site: SignInSite, b
 
 
 def test_nobody_is_signed_out_by_a_form_of_another_site(browser: Browser) -> None:
-    """Without the form token of the session, or with that of another one, nothing happens."""
+    """A sign-out without the session's own form token is refused with status 403."""
     browser.sign_in("ada")
     for form in ({}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "ü"}):
         answer = browser.post("/signout", data=form)
@@ -140,12 +140,12 @@ def test_nobody_is_signed_out_by_a_form_of_another_site(browser: Browser) -> Non
 
 @pytest.mark.parametrize("next", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
 def test_no_sign_in_leads_to_another_site(browser: Browser, next: str) -> None:
-    """Whatever the link says; nor does one whose cookie was changed on the way."""
+    """A sign-in whose `next` names another site leads to the board's first page."""
     assert browser.sign_in("ada", next).headers["location"] == "/"
 
 
 def test_who_says_no_is_not_signed_in(browser: Browser) -> None:
-    """A refusal, a missing code, an unknown one and a huge one each get a page that says so."""
+    """A refusal at the Hub, and a missing, unknown or huge code, get a page with status 403 and no session."""
     begun = browser.get("/signin")
     state = parse_qs(urlsplit(begun.headers["location"]).query)["state"][0]
     answer = browser.get("/signin/callback", params={"error": "access_denied", "state": state})
@@ -159,7 +159,7 @@ def test_who_says_no_is_not_signed_in(browser: Browser) -> None:
 
 
 def test_a_hub_that_is_away_is_told(site: SignInSite, browser: Browser) -> None:
-    """503 and a friendly page; once the Hub is back the next sign-in works."""
+    """If the Hub does not answer, the callback shows a page with status 503; the next sign-in works again."""
     address = browser.agree("ada")
     rule = site.stand.hub.state.faults.add("POST /oauth/token", "fail", times=None, status=503)
     answer = browser.get(address)
@@ -169,7 +169,7 @@ def test_a_hub_that_is_away_is_told(site: SignInSite, browser: Browser) -> None:
 
 
 def test_nobody_waits_behind_many(site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit of waiting sign-ins, the way to the Hub and the way back answer 503 at once."""
+    """Beyond the limit of waiting sign-ins, both `/signin` and the callback answer 503 at once."""
     address = browser.agree("ada")
     monkeypatch.setattr("bot.web.signin.routes.MAX_WAITING", 0)
     assert [browser.get(path).status_code for path in (address, "/signin")] == [503, 503]
@@ -178,7 +178,7 @@ def test_nobody_waits_behind_many(site: SignInSite, browser: Browser, monkeypatc
 def test_an_address_that_brings_many_answers_has_to_wait(
     site: SignInSite, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Hub is not asked about any more of them within the minute."""
+    """A client with too many callbacks within a minute gets status 429."""
     monkeypatch.setattr("bot.web.signin.routes.MAX_PER_MINUTE", 0)
     assert MAX_PER_MINUTE > 0
     answer = browser.sign_in("ada")
@@ -202,7 +202,7 @@ def test_nothing_secret_is_kept_or_said(
 
 
 def dump(site: SignInSite, key: bytes) -> object:
-    """What lies under a key."""
+    """Return the value of a key of any type."""
     connection = site.stand.context.redis
     match text(connection.type(key)):
         case "string":
@@ -231,7 +231,7 @@ def test_a_session_that_redis_lost_is_none(site: SignInSite, browser: Browser) -
 
 
 def test_over_https_cookies_are_of_this_host_alone_and_frames_show_nothing_private(site: SignInSite) -> None:
-    """In a Space: its host is where the Hub leads back to; the Hub may show the pages in a frame, but not these."""
+    """In a Space, the cookies are `__Host-` ones, and the Hub may show public pages in a frame, but no private ones."""
     changes = {"space_host": "board.hf.space", "public_url": "", "port": 0, "frame_ancestors": "https://huggingface.co"}
     with served(site.settings.model_copy(update=changes)) as url, httpx2.Client(base_url=url) as browser:
         begun = browser.get("/signin")
@@ -247,7 +247,7 @@ def test_over_https_cookies_are_of_this_host_alone_and_frames_show_nothing_priva
 
 
 def test_where_signing_in_is_not_set_up_nothing_speaks_of_it(site: SignInSite) -> None:
-    """No link, no cookie, and what is for maintainers says how else to see it."""
+    """Without an OAuth app, no page links to a sign-in, and its routes answer 404."""
     off = site.settings.model_copy(update={"oauth_client_id": "", "port": 0})
     with served(off) as url, httpx2.Client(base_url=url) as browser:
         assert "Sign in" not in browser.get("/").text
@@ -259,7 +259,7 @@ def test_where_signing_in_is_not_set_up_nothing_speaks_of_it(site: SignInSite) -
 
 
 def test_an_app_that_lacks_something_is_told_at_the_start(tmp_path: Path) -> None:
-    """Its secret, the file that should hold it, or the address that browsers come back to."""
+    """Settings of an OAuth app without its secret, the secret's file or a public address are refused."""
 
     def settings(**changes: object) -> BotSettings:
         return BotSettings(_env_file=None, oauth_client_id="an-app", **changes)  # type: ignore[call-arg, arg-type]

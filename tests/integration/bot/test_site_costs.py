@@ -39,7 +39,7 @@ VIEWS: dict[str, Callable[[BoardReader], object]] = {
 
 @pytest.fixture
 def views(connection: redis.Redis) -> Iterator[BoardReader]:
-    """What there is to see of an empty board."""
+    """A reader of an empty board, as the pages use it."""
     hub = Hub("http://127.0.0.1:9", None)
     yield BoardReader(
         BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
@@ -48,7 +48,7 @@ def views(connection: redis.Redis) -> Iterator[BoardReader]:
 
 
 def fill(connection: redis.Redis, count: int) -> None:
-    """So many that run, each on its worker, and as many of each other kind."""
+    """Put `count` running requests with their workers, and as many of each other kind, into Redis."""
     index, attempts, workers = Index(connection, KEYS), Attempts(connection, KEYS), WorkerRegistry(connection, KEYS)
     now = clock.now()
     Pauses(connection, KEYS).learn("1", b'{"tier:large": {"reason": "The cluster moves."}}')
@@ -70,7 +70,7 @@ def fill(connection: redis.Redis, count: int) -> None:
 def test_no_page_asks_once_for_each_row(
     views: BoardReader, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three times as many that run, wait, failed and work: not one round trip more."""
+    """Every page takes as many round trips to Redis for 15 requests of each kind as for 5."""
     sent, send = list[int](), Connection.send_packed_command
 
     def counted(self: Connection, command: object, check_health: bool = True) -> None:

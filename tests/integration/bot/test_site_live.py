@@ -30,7 +30,7 @@ SECONDS = 10.0
 
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
-    """The context of a board in the middle of its day, on a Hub that is away."""
+    """The context of a board with requests, on a Hub that does not answer."""
     from tests.support.board.board_file import BOARD
 
     fill_board(connection, KEYS)
@@ -42,7 +42,7 @@ def context(connection: redis.Redis) -> Iterator[BoardContext]:
 def played(
     context: BoardContext, url: str, monkeypatch: pytest.MonkeyPatch, story: Callable[[Live], Awaitable[None]]
 ) -> None:
-    """Play `story` with a Live that looks often."""
+    """Run `story` with a `Live` that polls often."""
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(module, "POLL_SECONDS", 0.05)
 
@@ -58,13 +58,13 @@ def played(
 
 
 def beat(connection: redis.Redis) -> None:
-    """The first of those that run is at the 413th of 540 requests."""
+    """Report 413 of 540 requests as done in the first running evaluation."""
     progress, path = AttemptProgress("evaluate", 413, 540, 7), path_of("north/spruce-3b")
     Attempts(connection, KEYS).beat(ATTEMPT, progress, now=clock.now(), worker="gpu-0", path=path)
 
 
 async def until(stream: AsyncIterator[bytes], word: bytes) -> bytes:
-    """The next piece that holds `word`."""
+    """Return the next piece of the stream that contains `word`."""
     async for piece in stream:
         if word in piece:
             return piece
@@ -74,7 +74,7 @@ async def until(stream: AsyncIterator[bytes], word: bytes) -> bytes:
 def test_viewers_see_progress_and_changes(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of many viewers is told; one task looks for all of them, and stops when the last has left."""
+    """Each of many viewers gets every event; one task reads for all of them, and stops when the last has left."""
 
     async def story(live: Live) -> None:
         streams = [live.stream() for _ in range(50)]
@@ -101,7 +101,7 @@ def test_viewers_see_progress_and_changes(
 def test_a_look_that_fails_leaves_nobody_without_the_next(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a read fails with any error, viewers get the following events."""
+    """After a read fails with any error, viewers still get the events that follow."""
     monkeypatch.setattr(module, "KEEPALIVE_SECONDS", 0.05)
 
     async def story(live: Live) -> None:
@@ -121,7 +121,7 @@ def test_a_look_that_fails_leaves_nobody_without_the_next(
 def test_viewers_who_leave_together_leave_the_others_their_news(
     context: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of them may be cancelled more than once, as the server's framework does, at the same moment."""
+    """A viewer gets further events after twenty others were cancelled at the same moment, each more than once."""
 
     async def story(live: Live) -> None:
         stays = live.stream()
@@ -179,7 +179,7 @@ def test_private_models_are_not_told_of(
 def test_streams_end_when_the_server_stops(
     context: BoardContext, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No viewer holds a stop up."""
+    """A viewer's stream ends when the server stops."""
 
     async def story(live: Live) -> None:
         stream = live.stream()
@@ -192,7 +192,7 @@ def test_streams_end_when_the_server_stops(
 
 
 def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A viewer whose connection takes nothing any more ends, and its place is free again."""
+    """The server ends the stream to a viewer whose connection accepts no more data."""
     monkeypatch.setattr(module, "SEND_SECONDS", 0.05)
     ended = list[bool]()
 

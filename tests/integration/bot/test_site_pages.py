@@ -1,4 +1,4 @@
-"""The pages, over HTTP, on a real queue server: what is on them, and that strangers' words stay words."""
+"""The pages, over HTTP, with a real queue server: their contents, searches, headers and JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PAGES_AND_JSON = [
 def site(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
-    """A board in the middle of its day."""
+    """A board with requests, results, workers and a flag."""
     fill_board(lasting_redis, KEYS)
     yield from serving(lasting_valkey, tmp_path_factory.mktemp("site"), KEYS.board)
 
@@ -53,12 +53,12 @@ def test_the_queue_shows_everybody_and_why_things_failed(site: Client) -> None:
         assert word.replace("'", "&#39;") in text
     assert re.search(r"<progress[^>]*north/spruce-3b[^>]*max=\"540\" value=\"412\"", text)
     assert '31 of 540</span><span class="quiet" data-replayed>, 20 of them computed before</span>' in text
-    assert text.count("computed before") == 1, "of those that began anew it says nothing"
+    assert text.count("computed before") == 1, "also shown for an evaluation that repeats no answers"
     assert re.findall(r'data-name="Position">(\d+)', text) == [str(turn) for turn in range(1, 9)]
 
 
 def test_a_request_tells_its_life(site: Client) -> None:
-    """What happened before, what is at fault, and where it is spoken about."""
+    """A request's page shows earlier attempts and whose fault a failure is, and links to thread and results."""
     text = page(site, f"/requests/{path_of('bob/overtrained-2b')}")
     assert "Attempt 1 failed: <code>worker-lost</code>" in text
     assert "The problem is in the submission." in text
@@ -70,7 +70,7 @@ def test_a_request_tells_its_life(site: Client) -> None:
 
 
 def test_pages_say_what_an_interrupted_attempt_had_computed(site: Client) -> None:
-    """While the evaluation runs, for the request and for its worker, and after its end; also as JSON."""
+    """Pages and JSON show how many answers an interrupted attempt had computed, during and after the next attempt."""
     running, ended = path_of("chen/maple-1b"), path_of("north/birch-70b")
     for path in (f"/requests/{running}", "/workers"):
         assert "20 of them computed before" in page(site, path)
@@ -82,7 +82,7 @@ def test_pages_say_what_an_interrupted_attempt_had_computed(site: Client) -> Non
 
 
 def test_pages_of_gated_models_lead_to_what_is_public(site: Client, lasting_redis: redis.Redis) -> None:
-    """The reason is in the request's file, which is linked; questions and answers, which are not public, are not."""
+    """Pages of gated models link to the request file, which has the reason, and not to questions and answers."""
     index, scores = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS)
     results = "bob/gated/results_2026-11-24T10-00-00.json"
     gated = entry("bob/gated", "settled", "FINISHED", access="gated", results=results)
@@ -104,7 +104,7 @@ def test_pages_of_gated_models_lead_to_what_is_public(site: Client, lasting_redi
 
 
 def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
-    """In any case of letters."""
+    """A model's page shows its flag, scores and requests, for any case of letters in the address."""
     text = page(site, "/models/ADA/Willow-1.5b-Merge")
     for word in ("Half of its answers", "Discussion of the flag", "47.90", "finished", "no better than guessing"):
         assert word in text
@@ -130,24 +130,24 @@ def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
     ],
 )
 def test_results_are_found_and_sorted(site: Client, query: dict[str, str], models: list[str]) -> None:
-    """By each form of the FAQ, by category and precision; page and API say the same."""
+    """Page and API return the same models for each form of search, filter and order."""
     params = {name: "true" if value == "1" else value for name, value in query.items()}
     answer = site.get("/api/results", params=params)
     assert [result["model"] for result in answer.json()["results"]] == models
     moved = site.get("/results", params=query, follow_redirects=True)
     assert rows_of(moved.text) == models
-    assert moved.history[0].status_code == 308, "the former page leads on"
+    assert moved.history[0].status_code == 308, "the former address is not redirected"
     shown = site.get("/api/leaderboard", params={**params, "type": params.get("category", ())}).json()
     assert [row["model"] for row in shown["rows"]] == models
 
 
 def rows_of(text: str) -> list[str]:
-    """The models of the rows of a leaderboard."""
+    """Return the models in the rows of a leaderboard."""
     return re.findall(r'<th scope="row" class="model">.*?</span> <a href="/models/([^"]+)"', text)
 
 
 def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, lasting_valkey: Valkey) -> None:
-    """What a score is, how a model is reported, and, where there is nothing, that there is nothing and how to begin."""
+    """Pages say what a score means and how to report a model; an empty list says that it is empty."""
     assert "no better than guessing, to 100" in page(site, "/")
     assert re.search(r'report a model, write <a href="/commands#flag">', page(site, "/flags"))
     assert "No request is in this state" in page(site, "/requests", state="cancelled")
@@ -156,7 +156,7 @@ def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, l
 
 
 def test_about_answers_every_question_of_the_faq(site: Client) -> None:
-    """Each question stands there with an answer, below every rule and the sizes that are accepted by precision."""
+    """`/about` has every question of the FAQ with an answer, every rule, and the accepted sizes by precision."""
     text = page(site, "/about")
     asked = {name: faq_entry.question for name, faq_entry in faq_entries().items() if faq_entry.question}
     answers = re.findall(r'<details id="question-([^"]+)"><summary>([^<]+)</summary>\s*<p>\w', text)
@@ -168,13 +168,13 @@ def test_about_answers_every_question_of_the_faq(site: Client) -> None:
 
 
 def test_the_filter_of_types_explains_each(site: Client) -> None:
-    """Beside each type stands what it holds."""
+    """The leaderboard's filter shows the explanation of each type of model."""
     text = html.unescape(page(site, "/"))
     assert [category for category in ModelCategory if category.explanation not in text] == []
 
 
 def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
-    """A misspelt name, a column that there is not, a number that is none."""
+    """After a search with a misspelt name or column, or without a valid number, the page says what may be meant."""
     assert "mistral-like/mixtral-8x7b-v0.1</a>" in page(site, "/requests", q="mixtral-8x7b-v0.2")
     assert "Did you mean <strong>Hub License</strong>" in page(site, "/", q="Licens: mit")
     assert "needs a number" in page(site, "/", q="Average: much")
@@ -196,7 +196,7 @@ def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
 def test_what_is_here_and_hidden_is_not_said_to_be_missing(
     site: Client, query: dict[str, str | list[str]], words: str, address: str
 ) -> None:
-    """The page leads to rows that are flagged or filtered, else to their requests, and asks the Hub for none."""
+    """A search links to matching rows that are hidden, or to matching requests, and does not ask the Hub."""
     text = page(site, "/", **query)
     assert words in text
     assert f'<a href="{address}">' in text
@@ -206,7 +206,7 @@ def test_what_is_here_and_hidden_is_not_said_to_be_missing(
 
 
 def test_requests_in_other_states_are_named(site: Client) -> None:
-    """A request that is not in the chosen state is not said to be misspelt."""
+    """A search in one state links to a match in another state, and suggests no other spelling."""
     text = page(site, "/requests", q="sapling-0b", state="failed")
     assert "In other states there is one request" in text
     assert '<a href="/requests?q=sapling-0b">show it</a>' in text
@@ -215,13 +215,13 @@ def test_requests_in_other_states_are_named(site: Client) -> None:
 
 @pytest.mark.parametrize("address", ["https://huggingface.co/Some/New-Model", "https://hf.co/Some/New-Model/tree/main"])
 def test_a_pasted_address_is_asked_for_by_its_name(site: Client, address: str) -> None:
-    """The Hub knows a model's name alone."""
+    """After a search for a model's address, the page asks the Hub for the name of the model."""
     assert 'data-ask-hub="Some/New-Model"' in page(site, "/", q=address)
     assert "data-ask-hub" not in page(site, "/", q="Some/New-Model; Hub License: mit")
 
 
 def test_pins_without_a_script_are_counted_once(site: Client) -> None:
-    """A form sends each ticked box: a pinned row has one, so that it can be unpinned, and four rows are four."""
+    """Without JavaScript a form sends a pinned row twice: it counts as one pin, and its box stays ticked."""
     first, second, third, fourth = (
         path_of(model) for model in ("north/birch-70b", "01-ai/Yi-34B", "chen/juniper-0.5b", "tiny-lab/cedar-7b")
     )
@@ -236,7 +236,7 @@ def test_pins_without_a_script_are_counted_once(site: Client) -> None:
 def test_every_column_of_the_largest_suite_can_be_chosen(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path: Path
 ) -> None:
-    """A suite has up to fifty benchmarks: no choice of columns is refused, and the average is of all of them."""
+    """With fifty benchmarks any choice of columns is accepted, and the average is that of the chosen ones."""
     suite, names = find_suite("starter"), [f"Benchmark {number}" for number in range(50)]
     benchmarks = tuple(suite.benchmarks[0].model_copy(update={"name": name}) for name in names)
     wide = suite.model_copy(update={"benchmarks": benchmarks}).model_dump(mode="json")
@@ -258,14 +258,14 @@ def test_every_column_of_the_largest_suite_can_be_chosen(
 
 
 def test_flagged_rows_are_hidden_and_told_of(site: Client) -> None:
-    """Nothing disappears: the page says how many there are, and how to see them."""
+    """The leaderboard hides flagged rows, and says how many it hides."""
     text = page(site, "/")
     assert "willow" not in text
     assert "1 flagged one is hidden" in text
 
 
 def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: redis.Redis) -> None:
-    """A request that comes, changes, becomes private and goes; a flag that is lifted."""
+    """The pages follow a request that is added, changed, made private and removed, and a flag that is lifted."""
     index = Index(lasting_redis, KEYS)
 
     def found() -> list[str]:
@@ -292,7 +292,7 @@ def test_the_table_follows_what_the_syncs_write(site: Client, lasting_redis: red
 def test_the_table_is_read_before_anybody_looks(
     lasting_valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that starts sorts its table at once: at 100,000 rows the first visitor would wait for it."""
+    """A server sorts its table at its start, because with 100,000 rows the first visitor would wait for it."""
     read, rows = threading.Event(), RequestTable.rows
 
     def noted(table: RequestTable) -> RequestRows:
@@ -308,7 +308,7 @@ def test_the_table_is_read_before_anybody_looks(
 def test_after_an_amnesia_the_table_is_read_anew(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path: Path
 ) -> None:
-    """What is gone is gone from the page, and what comes afterwards is there."""
+    """After Redis was emptied, the pages show only what was written since."""
     keys = Keys("amnesia")
     Index(lasting_redis, keys).put(entry("old/one", "settled", "FINISHED"))
     for client in serving(lasting_valkey, tmp_path, keys.board):
@@ -320,7 +320,7 @@ def test_after_an_amnesia_the_table_is_read_anew(
 
 
 def test_every_page_leads_to_where_people_write(site: Client) -> None:
-    """Also one that says that there is nothing; the page of commands says it where it tells to write one."""
+    """Every page, also one with status 404, links to the board's discussions, and the text of `/commands` does too."""
     link = re.compile(r'<a href="http[^"]+/spaces/board/space/discussions">([^<]+)</a>')
     for path in (*PAGES, "/models/none", "/nowhere"):
         assert "Write in the discussions" in link.findall(site.get(path, headers={"accept": "text/html"}).text), path
@@ -328,7 +328,7 @@ def test_every_page_leads_to_where_people_write(site: Client) -> None:
 
 
 def test_browsers_are_told_to_trust_nothing_else(site: Client) -> None:
-    """A policy without exceptions, no frame, no guessed types, no referrer; style and script are kept for a year."""
+    """Pages have a strict policy, no frames and no foreign files; only static files of this version are cached."""
     for path in (*PAGES, "/models/none", f"/requests/{path_of('ada/oak-13b')}"):
         answer = site.get(path)
         policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
@@ -345,13 +345,13 @@ def test_browsers_are_told_to_trust_nothing_else(site: Client) -> None:
                     assert (attributes[name] or "").startswith("/"), (path, tag, attributes)
     (address,) = re.findall(r'src="(/static/board.js[^"]+)"', site.get("/").text)
     assert "immutable" in site.get(address).headers["cache-control"]
-    for other in ("", "?0123456789ab"):  # as the page of another version asks, while servers are replaced
+    for other in ("", "?0123456789ab"):  # as a page of another version requests it during an update
         assert site.get(address.partition("?")[0] + other).headers["cache-control"] == "no-store"
     assert site.get("/static/..%2fapi.py").status_code == 404
 
 
 def test_an_operator_may_let_the_hub_frame_the_pages(tmp_path: Path) -> None:
-    """As a Space is shown: the origins that are named and no others; nothing else can be slipped into the policy."""
+    """`frame_ancestors` lets the named origin show the pages in a frame, and accepts no other text for the policy."""
     from bot.web.frame import headers
 
     assert "frame-ancestors https://huggingface.co" in headers("https://huggingface.co")["content-security-policy"]
@@ -361,7 +361,7 @@ def test_an_operator_may_let_the_hub_frame_the_pages(tmp_path: Path) -> None:
 
 
 def test_pages_can_be_used_with_a_screen_reader(site: Client) -> None:
-    """One heading of the first rank, a language, a way to skip, labels, headers of tables, no id twice."""
+    """Each page has one first-level heading, a language, a skip link, labels, table headers and unique ids."""
     for path in (*PAGES, f"/requests/{path_of('north/spruce-3b')}", "/models/ada/willow-1.5b-merge"):
         text = page(site, path)
         tags = Reader(text).tags
@@ -382,7 +382,7 @@ def test_pages_can_be_used_with_a_screen_reader(site: Client) -> None:
 
 
 def test_a_page_that_is_known_is_not_sent_again(site: Client) -> None:
-    """By its ETag."""
+    """A request with the ETag of a page gets status 304."""
     for path in PAGES:
         tag = site.get(path).headers["etag"]
         assert site.get(path, headers={"if-none-match": tag}).status_code == 304
@@ -401,7 +401,7 @@ def test_every_page_links_to_its_json(site: Client) -> None:
 
 
 def test_the_twin_of_every_page_says_the_same(site: Client) -> None:
-    """Flags, workers and the life of a request, as JSON."""
+    """Flags, workers, history and scores of the pages are in their JSON, too."""
     flags = FlagsResponse.model_validate(site.get("/api/flags").json()).flags
     assert [(record.model, record.stands, record.decisions[0].by) for record in flags] == [
         ("ada/willow-1.5b-merge", True, "maya")

@@ -1,4 +1,4 @@
-"""The pages of a board on which strangers chose the worst words that they could, over HTTP, on a real queue server."""
+"""The pages of a board on which every text that users choose is hostile, over HTTP, with a real queue server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEYS = Keys("hostile")
 def hostile(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
-    """A board on which every word that a stranger may choose is an attack."""
+    """A board on which every text that a user may choose is an attack."""
     index, scores, now = Index(lasting_redis, KEYS), Scoreboard(lasting_redis, KEYS), clock.now()
     bad = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
     facts: dict[str, Any] = {
@@ -62,7 +62,7 @@ def hostile(
 
 
 def hostile_pages() -> tuple[str, ...]:
-    """Every page on which a stranger's word stands."""
+    """Return the address of every page that shows text of users."""
     name = quote(HOSTILE)
     ones = (f"/requests/{name}/{what}.json" for what in ("failed", "done", "held", "runs"))
     searches = (f"/requests?q={name}", f"/?q={name}", f"/?q={name}:{name}", f"/?sort={name}")
@@ -70,7 +70,7 @@ def hostile_pages() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("path", [*hostile_pages(), "/requests/none", "/models/none"])
-def test_strangers_words_stay_words(hostile: Client, path: str) -> None:
+def test_hostile_text_neither_runs_nor_loads_anything(hostile: Client, path: str) -> None:
     """No hostile text loads a foreign image or script, becomes an event handler or style, or is run as a template."""
     text = hostile.get(path).text.replace(str(hostile.base_url).rstrip("/"), "")  # its port is any number
     tags = Reader(text).tags
@@ -86,13 +86,13 @@ def test_strangers_words_stay_words(hostile: Client, path: str) -> None:
 
 
 def test_hostile_words_are_there_all_the_same(hostile: Client) -> None:
-    """Escaped, and not left out."""
+    """Pages show hostile text in escaped form, and do not leave it out."""
     for path in ("/queue", "/flags", "/workers", "/?flagged=1"):
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page(hostile, path)
 
 
 def test_that_a_newer_evaluation_failed_is_told_beside_the_result_that_stays(hostile: Client) -> None:
-    """On the request's page, in lists and by the API, what has finished is not said to have failed itself."""
+    """Page and lists say that a newer evaluation failed, and not that the finished request itself did."""
     *_, finished, _, _ = (path for path in hostile_pages() if path.startswith("/requests/"))
     assert "Why its newer evaluation failed" in page(hostile, finished)
     assert "A newer evaluation failed: " in page(hostile, "/requests")
@@ -162,7 +162,7 @@ TARGETS = st.one_of(
 @example("/", [("page", "٣"), ("smallest", "٣"), ("largest", "1.2.3")])
 @example("/models/\ud800", [])
 def test_no_question_breaks_a_page(hostile: Client, path: str, params: list[tuple[str, str]]) -> None:
-    """Query strings and paths of any kind: an answer of ours, never a 5xx, never more than 100 kB."""
+    """No path and no query string leads to a server error or to an answer of 100 kB or more."""
     query = urlencode([(name, word.encode("utf-8", "replace")) for name, word in params])
     target = f"{quote(path.encode('utf-8', 'replace'))}?{query}"
     answer = hostile.get(httpx2.URL(hostile.base_url, raw_path=target.encode()))

@@ -1,4 +1,4 @@
-"""What the bot counts as seen: no stale answer, no 404 and no loss of Redis makes it forget a request for good."""
+"""Stale answers of the Hub, false 404s and losses of Redis: the bot loses no request and judges its newest text."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ GONE = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "
 
 
 def round_of(stand: BoardDriver) -> None:
-    """A round of the reconciler, while a worker lives."""
+    """Run a round of the reconciler while a worker is alive."""
     stand.worker()
     look(stand)
 
 
 def serve_main_as_of(stand: BoardDriver, commit: str, patch: pytest.MonkeyPatch) -> None:
-    """Have the Hub answer for `main` of the requests repo with the files of `commit`, as out of a cache."""
+    """Have the Hub answer reads of `main` of the requests repo with the files of `commit`, as from a cache."""
     real = stand.context.hub.read_file
 
     def read_file(repo: Repo, path: str, revision: str = "main", **options: Any) -> File:
@@ -49,7 +49,7 @@ def serve_main_as_of(stand: BoardDriver, commit: str, patch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("lost_mirror", [False, True])
 def test_a_404_right_after_the_commit_forgets_no_request(stand: BoardDriver, *, lost_mirror: bool) -> None:
-    """The Hub says once that a file just committed is not there; git has it, and the request is judged."""
+    """If the Hub answers 404 for a file that was just committed, the bot reads it from git and queues the request."""
     round_of(stand)
     path = stand.submit("ada/good")
     stand.context.mark("requests")
@@ -62,7 +62,7 @@ def test_a_404_right_after_the_commit_forgets_no_request(stand: BoardDriver, *, 
 
 
 def test_a_request_that_git_has_no_more_is_forgotten(stand: BoardDriver) -> None:
-    """A 404 that git confirms counts: the file was removed."""
+    """If a file was removed, so that git confirms the Hub's 404, the bot forgets the request."""
     path = stand.submit("ada/good")
     stand.settle()
     stand.form.delete_file(path, REQUESTS, repo_type="dataset", commit_message="Remove")
@@ -71,7 +71,7 @@ def test_a_request_that_git_has_no_more_is_forgotten(stand: BoardDriver) -> None
 
 
 def test_old_text_out_of_a_cache_is_not_judged(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub answers for main with the text from before a change: the request is judged as it is."""
+    """If the Hub's cache serves a request from before a change, the bot still acts on the changed request."""
     path = stand.failed(cause("time-limit").failure(""))
     before = stand.context.hub.head(stand.context.requests)
     stand.put(path, json.dumps({**stand.file(path), "status": "PENDING"}).encode())
@@ -82,7 +82,7 @@ def test_old_text_out_of_a_cache_is_not_judged(stand: BoardDriver, monkeypatch: 
 
 
 def test_the_end_of_our_own_edit_is_read_where_it_landed(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request is relaunched, and the Hub's cache says FAILED still when the edit has landed: it waits."""
+    """If the Hub's cache still says FAILED after the bot's relaunch was committed, the request waits nevertheless."""
     path = stand.failed(cause("time-limit").failure(""))
     with monkeypatch.context() as patch:
         serve_main_as_of(stand, stand.context.hub.head(stand.context.requests), patch)
@@ -92,9 +92,9 @@ def test_the_end_of_our_own_edit_is_read_where_it_landed(stand: BoardDriver, mon
 
 
 def test_an_edit_whose_commit_was_answered_with_an_error_is_read_where_it_landed(stand: BoardDriver) -> None:
-    """The commit landed behind an error, and the Hub did not tell whether: the next look of the ledger finds it."""
+    """If the Hub reports an error for a commit that it made, the bot finds the commit later and queues the request."""
     path = stand.failed(cause("time-limit").failure(""))
-    note = PutFile(id="note", path="note.json", data=b"{}", line="Put a note")  # rests on no file: the ledger looks
+    note = PutFile(id="note", path="note.json", data=b"{}", line="Put a note")  # based on no file: the ledger looks
     stand.context.effects.stage(stand.context.requests, note)
     stand.context.hub.retries = Retries(attempts=1)
     stand.hub.state.faults.fail_after("POST */commit/*", times=None, status=500)
@@ -110,7 +110,7 @@ def test_an_edit_whose_commit_was_answered_with_an_error_is_read_where_it_landed
 
 
 def test_a_resumed_queue_is_not_paused_by_old_text(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub's cache has the pause still when our edit that lifts it has landed; so has an older commit."""
+    """Neither the Hub's cache nor an older commit brings back a pause that the bot has lifted."""
     assert rulings.pause(stand.context, "board", "Moving.", "maya").done
     stand.settle()
     assert stand.context.pauses.all()
@@ -129,7 +129,7 @@ def test_a_resumed_queue_is_not_paused_by_old_text(stand: BoardDriver, monkeypat
 def test_redis_that_is_emptied_behind_the_marks_loses_no_request(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The changed files are marked, Redis is emptied, and the head is not remembered: they are marked again."""
+    """If Redis is emptied after changed files were marked, the bot does not store the head, and marks them again."""
     path = stand.submit("ada/good")
     passed = list[str]()
 
@@ -148,7 +148,7 @@ def test_redis_that_is_emptied_behind_the_marks_loses_no_request(
 def test_an_edit_that_lands_after_redis_was_emptied_loses_no_request(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relaunch is about to be committed when Redis is emptied and filled again: its commit is looked at."""
+    """If Redis is emptied right before a relaunch is committed, the bot finds the commit and queues the request."""
     path = stand.failed(cause("time-limit").failure(""))
     real, emptied = stand.context.hub.commit, list[str]()
 
@@ -170,7 +170,7 @@ def test_an_edit_that_lands_after_redis_was_emptied_loses_no_request(
 
 
 def test_a_file_edited_with_the_bots_own_account_is_looked_at(stand: BoardDriver) -> None:
-    """A commit of our account that no ledger made has its files looked at, as any other commit."""
+    """The bot reads files that a person committed with the bot's own account."""
     round_of(stand)
     path = path_of("ada/good")
     data = json.dumps({**FINISHED, "model": "ada/good", "status": "PENDING"}).encode()
@@ -181,7 +181,7 @@ def test_a_file_edited_with_the_bots_own_account_is_looked_at(stand: BoardDriver
 
 
 def test_a_file_removed_and_brought_back_between_two_looks_is_judged(stand: BoardDriver) -> None:
-    """Its sync finds it gone; then it is back as it was, and the two heads that are looked at show no change."""
+    """If a file is removed and restored between two syncs of the repo, the bot queues the request again."""
     path = stand.submit("ada/good")
     data = stand.read(path)
     stand.settle()
@@ -198,7 +198,7 @@ def test_a_file_removed_and_brought_back_between_two_looks_is_judged(stand: Boar
 def test_a_sync_that_outlives_redis_does_not_have_the_last_word(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It read CANCELLED; Redis is emptied, another sync finds the request put back, and the first one goes on."""
+    """A sync that read CANCELLED before Redis was emptied does not overwrite what a newer sync found."""
     path = stand.submit("ada/good")
     stand.settle()
     stand.put(path, json.dumps({**stand.file(path), "status": "CANCELLED"}).encode())
@@ -221,29 +221,29 @@ def test_a_sync_that_outlives_redis_does_not_have_the_last_word(
 
 
 def forget(stand: BoardDriver, path: str) -> None:
-    """Take the entry of `path` out of the index, as no code of ours does."""
+    """Remove the entry of `path` from the index, as no code of the bot does."""
     stand.context.index.drop(path)
 
 
 def outdate(stand: BoardDriver, path: str) -> None:
-    """Have the index know another content of the file."""
+    """Set another content of the file in the index."""
     stand.context.index.put(stand.context.index.get(path).model_copy(update={"file_oid": "0" * 40}))
 
 
 def end(stand: BoardDriver, path: str) -> None:
-    """Have the index say that a request that waits has ended."""
+    """Set a waiting request to ended in the index."""
     stand.context.index.put(stand.context.index.get(path).model_copy(update={"state": "settled", "job": None}))
 
 
 def compare(stand: BoardDriver) -> list[tuple[str, str]]:
-    """A round in which it is time for a comparison; the calls that it took."""
+    """Run a round in which a comparison is due; return the calls that it took."""
     stand.context.redis.hset(stand.context.keys.rounds, FILES, stand.time - COMPARE_SECONDS)
     return look(stand)
 
 
 @pytest.mark.parametrize("harm", [forget, outdate, end])
 def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriver, harm: Any) -> None:
-    """A wrong entry of the index is reported by the doctor, and judged again COMPARE_SECONDS later."""
+    """The doctor reports a missing or wrong entry of the index, and a comparison corrects it in COMPARE_SECONDS."""
     path = stand.submit("ada/good")
     for _ in range(3):
         look(stand)  # the first look at the threads is over
@@ -259,7 +259,7 @@ def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriv
 
 
 def test_an_entry_of_an_earlier_version_is_completed_once(stand: BoardDriver) -> None:
-    """0.1.0 stored no size of what it did not judge, and no removal: the first comparison does, later ones do not."""
+    """The first comparison adds size and removal, which version 0.1.0 did not store; later ones read no file."""
     path = path_of("ada/removed")
     facts = {"status": "CANCELLED", "params": 7.0, "steward": {"removed": {"status": "FINISHED"}}}
     modify(stand, **{path: json.dumps({**FINISHED, "model": "ada/removed", **facts})})
@@ -280,7 +280,7 @@ def test_an_entry_of_an_earlier_version_is_completed_once(stand: BoardDriver) ->
 
 
 def test_an_entry_without_a_file_goes_in_time(stand: BoardDriver) -> None:
-    """The index has a request of which there is no file: the consistency check tells, and a comparison removes it."""
+    """The consistency check reports an entry of the index without a file, and a comparison removes it."""
     stand.settle()
     path = path_of("ada/never")
     stand.context.index.put(IndexEntry(path=path, state="settled"))
@@ -293,7 +293,7 @@ def test_an_entry_without_a_file_goes_in_time(stand: BoardDriver) -> None:
 
 
 def test_what_is_on_its_way_is_no_disagreement(stand: BoardDriver) -> None:
-    """A request that a mark or an edit waits for is about to be known as it is; an index never filled knows none."""
+    """The consistency check ignores requests with a mark or a staged edit, and an index that was never filled."""
     path = stand.submit("ada/good")
     assert disagreements(stand.context) == []
     stand.settle()
@@ -309,7 +309,7 @@ def test_what_is_on_its_way_is_no_disagreement(stand: BoardDriver) -> None:
 
 
 def test_a_board_that_holds_its_edits_back_has_requests_that_rest(stand: BoardDriver) -> None:
-    """In shadow a refused request stays PENDING and is judged: there is nothing to look at again."""
+    """With edits in shadow, a refused request is settled in the index, and the check finds no disagreement."""
     stand.context.board = stand.context.board.model_copy(update={"effects": Effects(edit="shadow")})
     path = stand.submit("ada/remote")
     stand.settle()
@@ -318,7 +318,7 @@ def test_a_board_that_holds_its_edits_back_has_requests_that_rest(stand: BoardDr
 
 
 def test_a_comparison_of_what_is_as_it_was_costs_no_call(stand: BoardDriver) -> None:
-    """With every kind of file, at 20 and at 400 of them, a round with a comparison costs what any other does."""
+    """With 20 or 400 files of every kind, a round with a comparison makes the same calls as one without."""
     webhook(stand)
     stand.context.board = stand.context.board.model_copy(update={"max_request_bytes": 2_000})
     stand.submit("ada/good")
@@ -331,7 +331,7 @@ def test_a_comparison_of_what_is_as_it_was_costs_no_call(stand: BoardDriver) -> 
     for size in (20, 400):
         fill(stand, size)
         for _ in range(3):
-            compare(stand)  # the first one fetches what the mirror lacks of our own commits
+            compare(stand)  # the first one fetches the bot's own commits, which the mirror lacks
         usual = sorted(look(stand))
         assert sorted(compare(stand)) == usual
         assert disagreements(stand.context) == []

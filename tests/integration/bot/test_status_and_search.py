@@ -26,7 +26,7 @@ def board(stand: BoardDriver) -> BoardDriver:
 
 
 def finish(stand: BoardDriver, path: str) -> None:
-    """What waits at `path` is evaluated, and its results are published."""
+    """Evaluate the request that waits at `path`, and publish its results."""
     stand.worker()
     stand.context.mark("queue")
     stand.settle()
@@ -44,7 +44,7 @@ def told(stand: BoardDriver, model: str) -> tuple[str, str]:
 
 
 def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(board: BoardDriver) -> None:
-    """The first model of its category stands alone; the second stands beside its base and the best of its category."""
+    """The status comment compares scores with those of the base model and of the best other model of the category."""
     first = board.submit("ada/good", sender="ada", model_type="💬 : chat models")
     finish(board, first)
     assert "| benchmark | score | raw |\n" in told(board, "ada/good")[1]
@@ -62,7 +62,7 @@ def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(b
 
 
 def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: BoardDriver) -> None:
-    """A finished request's thread is closed, a relaunch opens it again, and what a person does to it stays."""
+    """The bot closes a finished request's thread, and a relaunch opens it; if a person reopens it, it stays open."""
     path = board.submit("ada/good", sender="ada")
     board.settle()
     assert told(board, "ada/good")[0] == "open"
@@ -84,7 +84,7 @@ def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: Bo
 
 
 def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: BoardDriver) -> None:
-    """A failure waits for a person."""
+    """The bot closes the thread of a cancelled request, and leaves that of a failed one open."""
     board.context.workers.leave("w")
     board.submit("ada/good", sender="ada")
     board.settle()
@@ -109,7 +109,7 @@ def test_closing_can_be_held_back(board: BoardDriver) -> None:
 
 
 def test_status_links_all_that_there_is_to_see_of_a_result(board: BoardDriver) -> None:
-    """As the FAQ says: the request file, the scores, and the dataset with every question and answer."""
+    """`/status` links the request file, the results, and the dataset of questions and answers."""
     path = board.submit("ada/good", sender="ada")
     finish(board, path)
     reply, context = Discussion(board).ask("/status ada/good"), board.context
@@ -122,7 +122,7 @@ def test_status_links_all_that_there_is_to_see_of_a_result(board: BoardDriver) -
 def test_search_finds_what_the_index_knows(board: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Search finds by name, state, submitter and score, and suggests near names; private models are left out.
 
-    Flags are read only where they decide.
+    Flags are read only if the query depends on them.
     """
     finish(board, board.submit("ada/good", sender="ada", model_type="merge", license="mit"))
     board.submit("ada/pickled", sender="bob")

@@ -1,4 +1,4 @@
-"""Commands of threads from a shell: they are written on the Hub with the person's token, and the bot answers there."""
+"""Thread commands from a shell: `steward` writes them on the Hub with the person's token, and the bot answers there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command with the token of `form`, a maintainer; while it waits, the bot looks at every thread."""
+    """Run a command with the token of `form`, a maintainer; while it waits, the bot syncs every thread."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     (tmp_path / "board.yaml").write_text(BOARD)
@@ -52,7 +52,7 @@ def run(stand: BoardDriver, valkey_url: str, tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_relaunch_is_written_in_the_thread_of_its_request(stand: BoardDriver, run: Run) -> None:
-    """The answer of the bot is printed, the file changes, and the thread shows who wrote the command."""
+    """`steward relaunch` writes the command in the request's thread, prints the bot's answer, and changes the file."""
     path = stand.failed(THEIRS, sender="ada")
     code, output = run("relaunch", "ADA/Good", "fp32", "--json")
     answer = json.loads(output.splitlines()[-1])
@@ -69,8 +69,8 @@ def test_a_relaunch_is_written_in_the_thread_of_its_request(stand: BoardDriver, 
     assert written.text.splitlines()[-1] == "/relaunch ADA/Good fp32"
 
 
-def test_a_flag_gets_a_discussion_of_its_own(stand: BoardDriver, run: Run) -> None:
-    """A command without a thread is written in a new discussion of the community repo, which is named."""
+def test_a_command_without_a_thread_opens_a_discussion(stand: BoardDriver, run: Run) -> None:
+    """The command is written in a new discussion of the community repo, whose address is printed."""
     code, output = run("remove", "ada/none", "its weights were wrong")
     assert code == 0, output
     assert output.splitlines()[-1] == f"{stand.hub.url}/spaces/board/space/discussions/1"
@@ -80,7 +80,7 @@ def test_a_flag_gets_a_discussion_of_its_own(stand: BoardDriver, run: Run) -> No
 
 
 def test_a_command_that_fits_no_verb_writes_nothing(stand: BoardDriver, run: Run) -> None:
-    """What is missing is said at once, with the usage, or that the command needs a thread."""
+    """A command without an argument or a thread that it needs, or with a wrong address, exits with 2."""
     for words, sentence in (
         (["rename", "ada/good"], "Write: steward rename org/model org/model"),
         (["reject", "not yours"], "/reject is about one thread: name it with --thread."),
@@ -92,7 +92,7 @@ def test_a_command_that_fits_no_verb_writes_nothing(stand: BoardDriver, run: Run
 
 
 def test_a_thread_is_named_by_its_number_or_its_address(stand: BoardDriver, run: Run) -> None:
-    """A pull request of the requests repo by its number, any discussion by the address of its page."""
+    """`--thread` takes the number of a thread in the requests repo, or the address of any discussion."""
     number = stand.ada.create_discussion("board/space", "A question", description="Hello.", repo_type="space").num
     address = f"{stand.hub.url}/spaces/board/space/discussions/{number}"
     code, output = run("reject", "no", "plan", "--thread", address)
@@ -104,7 +104,7 @@ def test_a_thread_is_named_by_its_number_or_its_address(stand: BoardDriver, run:
 
 
 def test_no_answer_is_told(stand: BoardDriver, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no sync process runs, the command ends with 1 and the address at which the answer will be."""
+    """If the bot does not answer in time, the command exits with 1 and prints the address of the discussion."""
     monkeypatch.setattr(thread_verbs, "WAIT_SECONDS", 0.0)
     code, output = run("restore", "ada/none")
     assert (code, "The bot has not answered yet" in output, "/discussions/1" in output) == (1, True, True), output

@@ -44,12 +44,12 @@ def talk(stand: BoardDriver) -> Discussion:
 
 @pytest.fixture
 def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that asks the Hub of `stand` whose token was shown."""
+    """The settings of a web server that checks tokens on the Hub of `stand`."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
 def ended(stand: BoardDriver, failure: Failure | None = None, **fields: Any) -> dict[str, Any]:
-    """Ada's model, submitted with `fields`, failed of `failure` or has results; what its file says."""
+    """Submit Ada's model with `fields`, let it fail with `failure` or else finish, and return its request file."""
     stand.submit("ada/good", sender="ada", **fields)
     stand.settle()
     stand.worker()
@@ -64,7 +64,7 @@ def ended(stand: BoardDriver, failure: Failure | None = None, **fields: Any) -> 
 
 
 def commit(stand: BoardDriver) -> str:
-    """Ada commits to her model; the commit."""
+    """Commit to the model as Ada; return the commit's hash."""
     pushed = stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
     return str(pushed.oid)
 
@@ -73,7 +73,7 @@ def commit(stand: BoardDriver) -> str:
 def test_a_newer_commit_is_submitted_directly(
     stand: BoardDriver, talk: Discussion, failure: Failure | None, status: str
 ) -> None:
-    """With its hash `/submit` does what `/resubmit` does: the request waits again, and keeps the result that it has."""
+    """`/submit` with a newer commit's hash queues an ended request again, and the request keeps its earlier results."""
     before = ended(stand, failure)
     head = commit(stand)
     reply = talk.ask(f"{SUBMIT} revision={head}")
@@ -88,7 +88,7 @@ def test_a_newer_commit_is_submitted_directly(
 
 @pytest.mark.parametrize("failure", [None, THEIRS])
 def test_the_same_commit_is_not_evaluated_again(stand: BoardDriver, talk: Discussion, failure: Failure | None) -> None:
-    """The reply names the commit and how to have a newer one evaluated; the file stays."""
+    """`/submit` of the commit that was evaluated changes nothing; the reply names it and suggests `/resubmit`."""
     before = ended(stand, failure)
     for revision in (before["steward"]["revision"], "main"):
         reply = talk.ask(f"{SUBMIT} revision={revision}")
@@ -99,7 +99,7 @@ def test_the_same_commit_is_not_evaluated_again(stand: BoardDriver, talk: Discus
 
 
 def test_only_who_may_resubmit_it_submits_it_anew(stand: BoardDriver, talk: Discussion) -> None:
-    """Others are told who may resubmit it, and nothing changes; a maintainer may."""
+    """Another user's `/submit` of a newer commit changes nothing, and the reply names who may; a maintainer may."""
     before = ended(stand)
     head = commit(stand)
     reply = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
@@ -110,7 +110,7 @@ def test_only_who_may_resubmit_it_submits_it_anew(stand: BoardDriver, talk: Disc
 
 
 def test_what_has_not_ended_is_left_alone(stand: BoardDriver, talk: Discussion) -> None:
-    """A request that waits, or is evaluated at this moment, is not taken to another commit by `/submit`."""
+    """`/submit` does not change the commit of a request that waits or is being evaluated."""
     job = stand.started()
     head = commit(stand)
     assert "There is nothing more to do" in talk.ask(f"{SUBMIT} revision={head}")
@@ -121,7 +121,7 @@ def test_what_has_not_ended_is_left_alone(stand: BoardDriver, talk: Discussion) 
 
 
 def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discussion) -> None:
-    """A newer commit is evaluated as the earlier one; who asked for a chat template reads that it is not used."""
+    """A request keeps its use of a chat template, and the reply says so if `/submit` asked for another."""
     ended(stand)
     reply = talk.ask(f"{SUBMIT} chat_template=yes revision={commit(stand)}")
     assert "The request keeps its own use of a chat template, which is not what you asked for." in reply
@@ -131,14 +131,14 @@ def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discu
 
 @pytest.mark.parametrize(("base_model", "is_told"), [("ada/remote", True), ("ada/good", False)])
 def test_another_base_model_is_told(stand: BoardDriver, talk: Discussion, base_model: str, is_told: bool) -> None:
-    """A request keeps its base model, and an answer says so to a person who asked for another one alone."""
+    """A request keeps its base model, and the reply says so only if `/submit` named another one."""
     ended(stand, base_model="ada/good")
     reply = talk.ask(f"{SUBMIT} base_model={base_model} revision={commit(stand)}")
     assert ("The request keeps its own base model" in reply) == is_told
 
 
 def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: Discussion) -> None:
-    """A commit that would be refused leaves the request as it is, and so does a quota that is used up."""
+    """An ended request stays unchanged if its newer commit would be refused, or if the quota is used up."""
     before = ended(stand)
     stand.submit("ada/good", path=PATH.replace("float32", "float16"), precision="float16", sender="ada")
     stand.settle()
@@ -157,7 +157,7 @@ def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: D
 
 
 def cancelled(stand: BoardDriver, talk: Discussion) -> dict[str, Any]:
-    """Ada's model, submitted and withdrawn before a worker took it; what its file says."""
+    """Submit Ada's model, and cancel it before a worker takes it; return its request file."""
     stand.submit("ada/good", sender="ada")
     stand.settle()
     talk.ask("/cancel ada/good")
@@ -167,7 +167,7 @@ def cancelled(stand: BoardDriver, talk: Discussion) -> dict[str, Any]:
 
 
 def test_a_cancelled_request_is_submitted_again_at_the_same_commit(stand: BoardDriver, talk: Discussion) -> None:
-    """By its submitter, not by others; the check before it says the same."""
+    """The submitter of a cancelled request can submit it again at the same commit, and another user cannot."""
     before = cancelled(stand, talk)
     reply = talk.ask(SUBMIT, stand.bob)
     assert "To have it evaluated all the same, a maintainer of this leaderboard, the model's owner or its" in reply
@@ -183,7 +183,7 @@ def test_a_cancelled_request_is_submitted_again_at_the_same_commit(stand: BoardD
 def test_a_cancelled_request_is_submitted_again_by_a_program(
     web: httpx2.Client, stand: BoardDriver, talk: Discussion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """202 with where to follow it, as for a newer commit."""
+    """The API answers 202 and `resubmitted` to a program that submits a cancelled request again."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     cancelled(stand, talk)
     asked = SubmissionBody(model="ada/good", precision="float32")
@@ -195,7 +195,7 @@ def test_a_cancelled_request_is_submitted_again_by_a_program(
 def test_a_cancelled_request_counts_when_it_is_submitted_again(
     stand: BoardDriver, talk: Discussion, command: str
 ) -> None:
-    """It was not counted while it was withdrawn: or an account could have any number of models evaluated."""
+    """A cancelled request counts for the quota once it is submitted again, and is refused if the quota is used up."""
     before = cancelled(stand, talk)
     stand.submit("ada/good", path=PATH.replace("float32", "float16"), precision="float16", sender="ada")
     stand.settle()
@@ -207,7 +207,7 @@ def test_a_cancelled_request_counts_when_it_is_submitted_again(
 
 
 def test_a_model_that_was_taken_off_the_board_is_not_submitted_again(stand: BoardDriver, talk: Discussion) -> None:
-    """Its request is cancelled too, and a maintainer decides whether it comes back."""
+    """`/submit` does not reopen the request of a removed model, because a maintainer decides about its return."""
     file = ended(stand)
     file["steward"]["removed"] = {"status": "FINISHED"}
     stand.put(PATH, json.dumps({**file, "status": "CANCELLED"}).encode())
@@ -225,7 +225,7 @@ def with_quota(stand: BoardDriver, quota: int) -> None:
 
 
 def test_resubmissions_of_old_requests_are_counted_from_then_on(stand: BoardDriver, talk: Discussion) -> None:
-    """They have the time of the resubmission, which the quota counts: of two old models one can be submitted again."""
+    """A resubmission counts for the quota at its own time: with a quota of one, only one of two old models passes."""
     paths = [PATH, PATH.replace("float32", "float16")]
     for path in paths:
         stand.submit("ada/good", path=path, sender="ada", submitted_time=write_time(stand.time - 30 * DAY))
@@ -245,7 +245,7 @@ def test_resubmissions_of_old_requests_are_counted_from_then_on(stand: BoardDriv
 
 @pytest.mark.parametrize("way", ["relaunched", "resubmitted"])
 def test_a_refused_request_waits_from_its_reopening_on(stand: BoardDriver, talk: Discussion, way: str) -> None:
-    """It was refused a month ago: a request from an hour ago comes before it, and the quota counts it from now on."""
+    """A reopened request queues behind one from an hour ago, and the quota counts it from its reopening on."""
     with_quota(stand, 0)
     stand.submit("ada/good", sender="ada", submitted_time=write_time(stand.time - 30 * DAY))
     stand.settle()
@@ -270,7 +270,7 @@ def test_a_refused_request_waits_from_its_reopening_on(stand: BoardDriver, talk:
 
 
 def test_a_withdrawn_request_counts_when_it_is_relaunched(stand: BoardDriver, talk: Discussion) -> None:
-    """It does not count while it is withdrawn, so a person could otherwise have twice as many models as their quota."""
+    """A relaunch of a withdrawn request counts for the quota, and fails if another model has used the quota up."""
     with_quota(stand, 1)
     stand.submit("ada/good", sender="ada", submitted_time=write_time(stand.time))
     stand.settle()
@@ -288,7 +288,7 @@ def test_a_withdrawn_request_counts_when_it_is_relaunched(stand: BoardDriver, ta
 
 
 def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
-    """The same command after it had its effect, before and after the edit landed: it is told as done, and done once."""
+    """A command that the bot repeats, before or after its edit was committed, is reported as done and done once."""
     ended(stand)
     head = commit(stand)
     command = SubmitCommand(
@@ -308,7 +308,7 @@ def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
 
 
 def post_after_sync(web: httpx2.Client, stand: BoardDriver, asked: SubmissionBody, who: str) -> httpx2.Response:
-    """The answer to the submission of a program of `who`, which a sync has carried out already."""
+    """Return the API's answer to a submission of `who` that a sync has carried out already."""
     account, arguments = stand.context.hub.user(who), arguments_of(asked)
     assert not isinstance(arguments, BadArguments)
     submission = ApiSubmission(person_id=account.id, person_name=who, arguments=dict(arguments), at=clock.now())
@@ -320,7 +320,7 @@ def post_after_sync(web: httpx2.Client, stand: BoardDriver, asked: SubmissionBod
 def test_a_newer_commit_is_submitted_by_a_program(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """202 with where to follow it, for people who may resubmit it, and on record; for others 409, as ever."""
+    """The API answers 202 to people who may resubmit the model, and records the decision; others get 409."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     ended(stand)
     asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))
@@ -335,7 +335,7 @@ def test_a_newer_commit_is_submitted_by_a_program(
 
 
 def test_only_a_maintainer_relaunches_a_finished_request(stand: BoardDriver, talk: Discussion) -> None:
-    """Its submitter reads that it has results, and the file stays as it is."""
+    """A submitter's `/relaunch` of a finished request changes nothing; a maintainer's has it evaluated again."""
     before = ended(stand)
     assert "has finished and has results" in talk.ask("/relaunch ada/good")
     assert stand.file(PATH) == before

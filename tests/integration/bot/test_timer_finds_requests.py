@@ -1,4 +1,4 @@
-"""Requests whose sync would not be woken by any event: the timer finds each of them again."""
+"""Requests whose sync no event would start: the timer finds each of them again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = one_in(2)
 
 
 def live(stand: BoardDriver, seconds: float, *, step: float = 10, job: Any = None) -> None:
-    """Time passes: a worker lives, the timer ticks, syncs run."""
+    """Let time pass, with a worker that is alive, ticks of the timer, and syncs."""
     for _ in range(int(seconds // step)):
         stand.time += step
         stand.worker()
@@ -31,7 +31,7 @@ def live(stand: BoardDriver, seconds: float, *, step: float = 10, job: Any = Non
 
 
 def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriver) -> None:
-    """What is staged for the results repo has to wait, and the request does not wait for it."""
+    """A relaunched request is queued although the edit that restores its earlier results still has to wait."""
     job = stand.started()
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite))
     live(stand, CHECK_SECONDS, step=CHECK_SECONDS)
@@ -49,7 +49,7 @@ def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriv
 def test_what_is_staged_is_written_once_the_token_is_good_again(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Hub refuses commits until the ledgers are parked; the requests that wait for them are closed afterwards."""
+    """Edits that the Hub refused until their syncs were parked are committed once the Hub accepts commits again."""
     job = stand.started()
 
     def refused(*_: Any, **__: Any) -> None:
@@ -66,7 +66,7 @@ def test_what_is_staged_is_written_once_the_token_is_good_again(
 
 
 def test_what_landed_behind_an_error_is_no_failed_publication(stand: BoardDriver) -> None:
-    """The worker's commit was answered with an error, and the Hub was away when it looked: its details count."""
+    """If the Hub reported an error for a worker's commit that it made, the bot accepts the published details."""
     job = stand.started()
     publish(stand.hub.url, job, stand.context.suite)
     stand.end(job, failure=cause("publication-failed").failure("broke off"))
@@ -93,7 +93,7 @@ def test_an_outage_of_redis_and_the_bot_loses_no_attempt(stand: BoardDriver) -> 
 
 
 def test_who_was_cancelled_while_redis_was_lost_is_told(stand: BoardDriver) -> None:
-    """The request rests, and an attempt beats for it: beats say of which request they are."""
+    """After a loss of Redis, the worker of a cancelled request learns by a heartbeat that it has to stop."""
     job = stand.started()
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
     stand.context.redis.flushall()
@@ -122,7 +122,7 @@ def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: BoardDr
 
 
 def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: BoardDriver) -> None:
-    """A webhook brings forward a sync that was put off, not only a sync that was marked as urgent."""
+    """The bot syncs a request that was cancelled on the Hub at once, even if its next try is minutes away."""
     job = stand.started()
     stand.end(job, failure=cause("canary-failed").failure("x"))
     for _ in range(4):
@@ -136,7 +136,7 @@ def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand:
 def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sync of the thread asks the Hub who we are; meanwhile another one admits the relaunched request."""
+    """A sync of the thread that runs while another sync admits the relaunched request keeps the new state."""
     job = stand.started()
     stand.end(job, failure=cause("time-limit").failure(""))
     stand.settle()
@@ -162,7 +162,7 @@ def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
 
 
 def test_what_is_noted_beside_a_sync_undoes_nothing_of_it(stand: BoardDriver) -> None:
-    """A record about a request that is made during its sync keeps what the sync wrote."""
+    """A change of an index entry that races with a sync is made again on what the sync wrote."""
     path = stand.submit("ada/good")
     stand.settle()
     index, tries = stand.context.index, list[str]()

@@ -1,6 +1,6 @@
 """`/try`: one reply, edited from the first check to the report; no request, no file, and no delay of a request.
 
-`make matrices` has all refusals, `make test` every third one.
+`make matrices` runs all refusals, `make test` every third one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REPORT = TrialReport(
 
 
 def pass_time(stand: BoardDriver, *doing: str) -> None:
-    """Two minutes pass, in which one worker for each of `doing` beats; then the timer ticks."""
+    """Let two minutes pass, announce one worker for each of `doing`, and tick the timer."""
     stand.time += 120
     beat(stand, *doing)
     stand.tick()
@@ -44,14 +44,14 @@ def pass_time(stand: BoardDriver, *doing: str) -> None:
 
 
 def beat(stand: BoardDriver, *doing: str) -> None:
-    """The workers say what they do."""
+    """Announce one worker for each of `doing`, with that as its attempt."""
     for number, attempt in enumerate(doing):
         card = WorkerCard(name=f"w{number}", tiers=("all",), since=stand.time, beat=stand.time, doing=attempt)
         stand.context.workers.announce(card)
 
 
 def take(stand: BoardDriver, job: EvaluationJob) -> bool | None:
-    """A worker takes the trial `job` from RQ and asks for its claim; the answer."""
+    """Take the trial `job` from RQ as a worker and ask for its claim; return the answer."""
     assert any(jobs.recall(stand.context.redis, name, job.attempt) for name in stand.context.queues)
     stand.context.attempts.take(job.attempt, job.path, "w", now=stand.time)
     beat(stand, job.attempt)
@@ -63,7 +63,7 @@ def take(stand: BoardDriver, job: EvaluationJob) -> bool | None:
 def end(
     stand: BoardDriver, job: EvaluationJob, *, report: TrialReport | None = None, failure: Failure | None = None
 ) -> None:
-    """The worker reports how the trial ended."""
+    """Report the end of the trial as the worker, and sync."""
     fields = job.model_dump(include={"attempt", "path", "revision", "suite", "suite_digest"})
     outcome = Outcome(**fields, started=1, ended=2, phase="load", trial=report, failure=failure, hardware="2 × H100")
     stand.context.attempts.end(outcome, "a log", worker="w")
@@ -73,7 +73,7 @@ def end(
 
 
 def running(stand: BoardDriver, talk: Discussion) -> EvaluationJob:
-    """The one trial, whose worker has its claim."""
+    """Let a worker claim the only trial; return its job."""
     stand.time += 120
     beat(stand, "")
     talk.look()
@@ -85,20 +85,20 @@ def running(stand: BoardDriver, talk: Discussion) -> EvaluationJob:
 
 
 def reply(talk: Discussion) -> str:
-    """The bot's one reply."""
+    """Return the bot's only reply."""
     (text,) = talk.replies()
     return text
 
 
 def ask(stand: BoardDriver, text: str = TRY) -> Discussion:
-    """Ada writes the command in a discussion."""
+    """Write the command in a new discussion as Ada; return the discussion."""
     talk = Discussion(stand)
     talk.say(text)
     return talk
 
 
 def test_a_trial_from_the_command_to_the_report(stand: BoardDriver) -> None:
-    """It waits for a worker, runs, and is reported in the same reply; the Hub has no file of it."""
+    """A trial waits, runs and is reported in the same reply, and leaves neither a commit nor a file on the Hub."""
     commits, talk = stand.commits(), ask(stand)
     assert "waits for a trial" in reply(talk)
     pass_time(stand, "busy")
@@ -123,7 +123,7 @@ def test_a_trial_from_the_command_to_the_report(stand: BoardDriver) -> None:
 
 
 def test_a_model_that_fails_gets_cause_and_advice(stand: BoardDriver) -> None:
-    """As for a request; a failure of the model is final at once."""
+    """A failure of the model ends the trial at once, with cause and advice in the reply."""
     talk = ask(stand)
     end(stand, running(stand, talk), failure=cause("weights-shape").failure("weights of layer 3"))
     assert "failed in the phase `load`" in reply(talk)
@@ -133,7 +133,7 @@ def test_a_model_that_fails_gets_cause_and_advice(stand: BoardDriver) -> None:
 
 
 def test_a_failure_of_ours_is_tried_again(stand: BoardDriver) -> None:
-    """A worker that reports nothing, a silent one, and one whose machine fails: then the trial ends, and says so."""
+    """After failures of workers the bot tries again; after MAX_TRIES of them it ends the trial and says so."""
     talk = ask(stand)
     failures: list[Callable[[EvaluationJob], None]] = [
         lambda job: end(stand, job),
@@ -152,7 +152,7 @@ def test_a_failure_of_ours_is_tried_again(stand: BoardDriver) -> None:
 
 
 def test_a_trial_runs_with_the_present_version_of_the_suite(stand: BoardDriver) -> None:
-    """The board gets a new version while a trial lies in RQ: its job is replaced before a worker gets it."""
+    """If the suite changes while a trial is queued in RQ, its job is replaced before a worker gets it."""
     ask(stand)
     pass_time(stand, "")
     pass_time(stand, "")
@@ -166,7 +166,7 @@ def test_a_trial_runs_with_the_present_version_of_the_suite(stand: BoardDriver) 
 
 
 def test_a_worker_that_was_set_aside_runs_no_trial(stand: BoardDriver) -> None:
-    """It may ask nevertheless; the trial waits for another worker, and none of its tries is used up."""
+    """A worker that was set aside gets no claim, and the trial waits for another without losing a try."""
     talk = ask(stand)
     stand.time += 120
     beat(stand, "")
@@ -181,8 +181,8 @@ def test_a_worker_that_was_set_aside_runs_no_trial(stand: BoardDriver) -> None:
 
 
 @pytest.mark.parametrize("forged", first(1, [b"{}", b"x"]))
-def test_an_outcome_that_is_none_is_told_in_the_end(stand: BoardDriver, forged: bytes) -> None:
-    """A worker that twice reports nothing that can be read ends the trial, with a cause of ours."""
+def test_unreadable_outcomes_end_a_trial(stand: BoardDriver, forged: bytes) -> None:
+    """A second unreadable outcome from a worker ends the trial, and the reply names the cause."""
     talk = ask(stand)
     for _ in range(2):
         job = running(stand, talk)
@@ -194,7 +194,7 @@ def test_an_outcome_that_is_none_is_told_in_the_end(stand: BoardDriver, forged: 
 
 
 def test_a_request_takes_the_worker_of_a_trial(stand: BoardDriver) -> None:
-    """The trial stops and waits again; a job of a trial that no worker took is recalled; then the trial goes on."""
+    """A request takes the worker of a trial, which waits again until another worker is idle."""
     talk = ask(stand)
     job = running(stand, talk)
     stand.submit("ada/good")
@@ -209,13 +209,13 @@ def test_a_request_takes_the_worker_of_a_trial(stand: BoardDriver) -> None:
     (request,) = stand.queued()
     assert request.questions == 0
     pass_time(stand, "", "")
-    assert sorted(queued.questions for queued in stand.queued()) == [0, 32], "another worker is idle"
+    assert sorted(queued.questions for queued in stand.queued()) == [0, 32], "not queued though a worker is idle"
     pass_time(stand, "")
-    assert [queued.questions for queued in stand.queued()] == [0], "it has stopped, so the trial's job is recalled"
+    assert [queued.questions for queued in stand.queued()] == [0], "queued though that worker has stopped"
 
 
 def test_after_redis_was_lost_the_same_trial_is_asked_for_again(stand: BoardDriver) -> None:
-    """The reply that is not final is the record, whether the trial waited, ran or had ended; it stays one reply."""
+    """After a loss of Redis, the bot resumes the trial from its reply; a final reply stays as it is."""
     talk = ask(stand)
     job = running(stand, talk)
     stand.context.redis.flushall()
@@ -228,7 +228,7 @@ def test_after_redis_was_lost_the_same_trial_is_asked_for_again(stand: BoardDriv
     beat(stand, job.attempt)
     stand.tick()
     stand.work()
-    assert stand.queued() == [], "the worker that runs it beats"
+    assert stand.queued() == [], "the trial is queued though its worker sends heartbeats"
     end(stand, job, report=REPORT)
     final = reply(talk)
     assert "runs at" in final
@@ -238,7 +238,7 @@ def test_after_redis_was_lost_the_same_trial_is_asked_for_again(stand: BoardDriv
 
 
 def test_a_bot_that_dies_at_any_call_answers_once(stand: BoardDriver) -> None:
-    """The trial is asked for once, and its report is in one reply."""
+    """A bot that is killed at any call starts the trial once, and reports in a single reply."""
     number, talk = 0, Discussion(stand)
     stand.ada.comment_discussion(REQUESTS, talk.number, comment=TRY, repo_type="dataset")
     while dies(stand, number, talk.look):
@@ -252,7 +252,7 @@ def test_a_bot_that_dies_at_any_call_answers_once(stand: BoardDriver) -> None:
 
 
 def test_a_trial_without_a_worker_ends_after_a_week(stand: BoardDriver) -> None:
-    """People are told, and nothing waits for ever."""
+    """If no worker is free within a week, the bot ends the trial and says so."""
     talk = ask(stand)
     stand.time += MAX_WAIT_SECONDS
     pass_time(stand)
@@ -261,7 +261,7 @@ def test_a_trial_without_a_worker_ends_after_a_week(stand: BoardDriver) -> None:
 
 
 def test_a_model_with_a_request_is_not_tried(stand: BoardDriver) -> None:
-    """The reply links the request; one that failed may be tried."""
+    """The reply to `/try` links the model's request; a model whose request failed may be tried."""
     path = stand.submit("ada/good", status="FINISHED")
     stand.settle()
     text = reply(ask(stand))
@@ -288,7 +288,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "words"), every(3, REFUSED))
 def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text: str, words: str) -> None:
-    """Nothing waits, and a refusal does not count."""
+    """An invalid `/try` is refused with the reason, and does not count as a trial."""
     answer = reply(ask(stand, text))
     assert words in answer, answer
     assert stand.context.trials.pending() == []
@@ -298,7 +298,7 @@ def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text:
 def test_a_person_has_a_few_trials_a_week_and_a_board_few_at_a_time(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one is refused until the first has left the window; 0 turns trials off, as another evaluator does."""
+    """Trials are limited for each board and person; a limit of 0 and another evaluator turn them off."""
     monkeypatch.setattr(trials, "MAX_PENDING", 0)
     assert "other trials wait already" in reply(ask(stand))
     monkeypatch.undo()
@@ -329,7 +329,7 @@ def test_a_model_that_not_everybody_can_read_is_not_tried(stand: BoardDriver) ->
 
 
 def test_a_claim_of_a_trial_that_nobody_asked_for_is_refused(stand: BoardDriver) -> None:
-    """The worker is told, and takes other jobs."""
+    """The bot refuses a worker's claim of a trial of which it has no record."""
     talk = ask(stand)
     job = running(stand, talk)
     stand.context.redis.delete(stand.context.keys.trials)

@@ -1,4 +1,4 @@
-"""Two loops of syncs on one board, one of which is cut off from Redis for longer than its lease: nothing is doubled.
+"""Two sync loops on one board, one of which is cut off from Redis for longer than its lease: nothing happens twice.
 
 `make chaos` does this with two of every process, each of which is cut off in its turn (test_replicas).
 """
@@ -35,7 +35,7 @@ def sync_until_cut(stand: BoardDriver, trigger: CutTrigger) -> None:
 def test_one_of_two_loops_is_cut_off_for_longer_than_its_lease(
     tmp_path: Path, valkey: Valkey, connection: redis.Redis, probe: Probe
 ) -> None:
-    """The first notes that a request waits, and hears no answer. The second takes over; the first does nothing more."""
+    """The second loop takes the request over; once the first is connected again, it changes nothing more."""
     trigger = CutTrigger(re.compile(rb'"state":"waiting"'), "asked", keeps=True)
     cable = TcpProxy(valkey.port, "first", [trigger])
     with hub_with(board_world(), tmp_path / "hub") as hub, redis.Redis(port=cable.port) as far:
@@ -47,7 +47,7 @@ def test_one_of_two_loops_is_cut_off_for_longer_than_its_lease(
         runs.start()
         try:
             wait_until(lambda: trigger.cut_proxy is not None)
-            connection.delete(second.context.keys.dirty_leases)  # as time does
+            connection.delete(second.context.keys.dirty_leases)  # as they would expire
             second.time = first.time + 300
             second.worker()
             second.tick()

@@ -27,19 +27,19 @@ def board(stand: BoardDriver) -> BoardDriver:
 
 
 def topics(stand: BoardDriver) -> list[str]:
-    """The topics of what waits."""
+    """Return the topics on the list."""
     return [thread.topic for thread in waiting_threads(stand.context)]
 
 
 def look(stand: BoardDriver, number: int, repo: str = f"dataset/{REQUESTS}") -> None:
-    """The bot looks at a thread, and does what follows."""
+    """Sync a thread, and every key that this marks."""
     stand.time += 120
     stand.context.mark(f"thread:{repo}:{number}")
     stand.work()
 
 
 def pull(stand: BoardDriver, files: dict[str, bytes], repo: str = REQUESTS) -> tuple[int, str]:
-    """Bob opens a pull request, and the bot looks at it; its number and head."""
+    """Open a pull request as Bob, and sync it; return its number and head."""
     operations = [CommitOperationAdd(path, data) for path, data in files.items()]
     commit = stand.bob.create_commit(repo, operations, commit_message="Add", repo_type="dataset", create_pr=True)
     number = int(commit.pr_num or 0)
@@ -48,11 +48,11 @@ def pull(stand: BoardDriver, files: dict[str, bytes], repo: str = REQUESTS) -> t
 
 
 def test_a_pull_request_waits_until_it_is_decided(board: BoardDriver) -> None:
-    """One that passes waits for its approval, one that needs correction for its author; the end takes it off."""
+    """The list has a pull request that passes until it is merged, and none that its author has to correct."""
     number, head = pull(board, {PATH: json.dumps(fields(board)).encode()})
     assert topics(board) == [PULL]
     wrong, _ = pull(board, {PATH.replace("good", "bad"): b"no JSON"})
-    assert topics(board) == [PULL], "its author has to correct it"
+    assert topics(board) == [PULL], "lists a pull request that its author has to correct"
     board.form.comment_discussion(REQUESTS, number, comment=f"/approve {head[:8]}", repo_type="dataset")
     look(board, number)
     look(board, number)
@@ -63,7 +63,7 @@ def test_a_pull_request_waits_until_it_is_decided(board: BoardDriver) -> None:
 
 
 def test_a_pull_request_that_is_no_submission_waits_too(board: BoardDriver) -> None:
-    """A change of another file, in either repo, needs a person; closed, it waits no more."""
+    """A pull request that changes another file, in either repo, is on the list until it is closed."""
     for repo in (REQUESTS, RESULTS):
         number, _ = pull(board, {"notes.md": b"A note."}, repo)
         assert topics(board) == [PULL], repo
@@ -75,7 +75,7 @@ def test_a_pull_request_that_is_no_submission_waits_too(board: BoardDriver) -> N
 
 
 def test_a_plan_waits_until_it_is_decided(board: BoardDriver) -> None:
-    """An owner's removal waits for approval from the moment at which it is proposed, also after Redis was lost."""
+    """An owner's plan to remove a model is on the list until it is rejected or closed, also after a loss of Redis."""
     board.submit("ada/good", status="FINISHED", submitted_time="2026-01-01T00:00:00Z", sender="ada")
     board.settle()
     talk = Discussion(board)
@@ -95,7 +95,7 @@ def test_a_plan_waits_until_it_is_decided(board: BoardDriver) -> None:
 
 
 def test_an_answer_after_a_week_takes_a_thread_off(board: BoardDriver) -> None:
-    """A maintainer's comment counts whenever it is written."""
+    """A maintainer's comment takes a thread off the list, even more than a week later."""
     talk = Discussion(board, "Something odd", "The table looks strange to me today.")
     talk.look()
     assert topics(board) == ["other"]

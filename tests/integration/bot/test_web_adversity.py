@@ -1,4 +1,4 @@
-"""What the web server shows while Redis comes and goes between two of its answers, and while others look too."""
+"""What the web server shows if Redis fails between two reads, and if several visitors read at the same time."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ KEYS = Keys("demo")
 
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
-    """The context of a board on a Hub that is away."""
+    """The context of a board on a Hub that does not answer."""
     hub = Hub("http://127.0.0.1:9", None)
     yield BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     hub.close()
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, after: int = 0) -> Callable[[], None]:
-    """Have a method of `where` find no Redis once it was called `after` times; what is returned ends that."""
+    """Have a method of `where` raise RedisAway after `after` calls; return a function that restores the method."""
     plain, calls = getattr(where, name), list[int]()
 
     def broken(*arguments: Any, **named: Any) -> Any:
@@ -52,7 +52,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, after:
 
 
 def finished(context: BoardContext, model: str) -> IndexEntry:
-    """A request that has scores."""
+    """Store a finished request with scores; return its entry."""
     indexed = entry(model, "settled", "FINISHED", category="chat")
     Index(context.redis, KEYS).put(indexed)
     score(context.scores, indexed, 50.0, "chat")
@@ -67,7 +67,7 @@ def models(table: RequestTable) -> set[str]:
 def test_a_change_that_was_seen_but_not_read_is_read_again(
     context: BoardContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis goes away after it has told what changed, and before it has told how that stands now."""
+    """If Redis fails after the table read what changed, and before it read the new values, it reads them later."""
     finished(context, "ada/one")
     table = RequestTable(context)
     assert models(table) == {"ada/one"}
@@ -82,7 +82,7 @@ def test_a_change_that_was_seen_but_not_read_is_read_again(
 def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(
     context: BoardContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The flags were read, and the changes were not: at the next look nothing is new, and the flag counts."""
+    """If Redis fails after the table read the flags, and before it read the changes, the flag counts afterwards."""
     context.flag_book.repo = context.requests
     finished(context, "ada/one")
     table = RequestTable(context)
@@ -98,7 +98,7 @@ def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(
 def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
     context: BoardContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A large table is read anew in the background after an amnesia: meanwhile the rows are those from before."""
+    """While a large table is rebuilt in the background, a visitor gets the earlier rows and starts no second read."""
     for number in range(8):
         finished(context, f"ada/m{number}")
     monkeypatch.setattr(module, "MAX_SYNCHRONOUS_ROWS", 4)
@@ -125,21 +125,21 @@ def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
 
 
 def waiting(context: BoardContext, model: str, **changes: Any) -> None:
-    """A request that waits for its turn."""
+    """Store a request that waits for its turn."""
     Index(context.redis, KEYS).put(entry(model, "waiting", "PENDING", attempt="a", **changes))
 
 
 def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
     context: BoardContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another thread has put the turns of a newer queue in the place of those that were just worked out."""
+    """A visitor gets the order of one queue, even if another visitor replaces the stored order meanwhile."""
     waiting(context, "ada/one")
     pages, line = QueueReader(context), take_snapshot(context)
     waiting(context, "ada/two")
     other = take_snapshot(context)
 
     class Meddled(QueueReader):
-        """Pages during whose computation another visitor looks."""
+        """A reader that lets another visitor read the queue while it computes."""
 
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(name, value)
@@ -161,7 +161,7 @@ def test_why_a_private_model_is_held_back_is_not_told(context: BoardContext, acc
 
 
 def test_flags_are_read_once_for_each_commit(context: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hundreds of page views read all flags once, and show each change."""
+    """The web server reads the flags once for each commit, and shows each change."""
     context.flag_book.repo = context.requests
     flags, reads, read_known = FlagReader(context.flag_book), list[str](), context.flag_book.known
 

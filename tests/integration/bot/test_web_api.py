@@ -64,7 +64,7 @@ def index(connection: redis.Redis) -> Index:
 
 
 def get(web: httpx2.Client, path: str, **params: Any) -> Any:
-    """The JSON of a good answer."""
+    """Return the JSON of an answer with status 200."""
     answer = web.get(path, params={name: str(value) for name, value in params.items()})
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -90,7 +90,7 @@ def test_requests_are_listed_newest_first_and_page_by_page(web: httpx2.Client, i
 
 
 def test_a_page_goes_on_though_what_it_ended_with_is_gone(web: httpx2.Client, index: Index) -> None:
-    """Requests come and go between two pages; the rest is there once."""
+    """If a page's last request is removed, the next page has the rest, each request once."""
     index.put(*(ended(number, "FINISHED") for number in range(6)))
     first = get(web, "/api/requests", limit=2)
     index.drop(first["requests"][-1]["path"])
@@ -99,7 +99,7 @@ def test_a_page_goes_on_though_what_it_ended_with_is_gone(web: httpx2.Client, in
 
 
 def test_filters_are_heeded_together_and_in_any_case_of_letters(web: httpx2.Client, index: Index) -> None:
-    """By status, by submitter, by model; a request that changed is found as it is, and not as it was."""
+    """Filters by status, submitter and model can be combined, ignore case, and follow a request's changes."""
     index.put(ended(1, "FAILED", failure=FAILURE), ended(2, "FINISHED"), entry(3), entry(4, org="bob"))
     assert models_in(get(web, "/api/requests", status="FAILED")) == ["ada/m1"]
     assert models_in(get(web, "/api/requests", submitter="ADA", status="PENDING")) == ["ada/m3"]
@@ -114,7 +114,7 @@ def test_filters_are_heeded_together_and_in_any_case_of_letters(web: httpx2.Clie
 
 
 def test_a_page_with_a_rare_filter_is_bounded_and_says_where_to_go_on(web: httpx2.Client, index: Index) -> None:
-    """No call looks at more than so many requests; the one that is asked for is found on the next page."""
+    """A call reads a limited number of requests; a match that is further behind is on the next page."""
     index.put(*(ended(number, "FINISHED") for number in range(MAX_SCANNED + 5)))
     index.put(ended(0, "FAILED"))
     page = get(web, "/api/requests", submitter="ada", status="FAILED", limit=5)
@@ -124,7 +124,7 @@ def test_a_page_with_a_rare_filter_is_bounded_and_says_where_to_go_on(web: httpx
 
 
 def test_one_request_tells_where_it_stands(web: httpx2.Client, index: Index, connection: redis.Redis) -> None:
-    """Waiting: its place. Held: why. Running: how far. Failed: what of, whose fault it was, and what to do."""
+    """The API shows a waiting request's position, why one is held, how far one is, and why one failed."""
     workers, attempts, now = WorkerRegistry(connection, KEYS), Attempts(connection, KEYS), clock.now()
     workers.announce(WorkerCard(name="w", tiers=("small", "medium", "large"), since=now, beat=now))
     hold = Hold(reason="It is looked into.", by="maya")
@@ -147,7 +147,7 @@ def test_one_request_tells_where_it_stands(web: httpx2.Client, index: Index, con
 def test_the_queue_shows_who_waits_who_is_held_and_who_runs(
     web: httpx2.Client, index: Index, connection: redis.Redis
 ) -> None:
-    """In turn: ada's second request comes after bob's first; pages go on by position."""
+    """Waiting requests are listed in turn: ada's second comes after bob's first; pages go on by position."""
     index.put(
         entry(1), entry(2), entry(3, org="bob"), entry(4, hold=Hold(reason="Not now.")), entry(5, state="running")
     )
@@ -163,7 +163,7 @@ def test_the_queue_shows_who_waits_who_is_held_and_who_runs(
 
 
 def test_one_document_holds_what_front_ends_show_as_the_queue(web: httpx2.Client, index: Index) -> None:
-    """Waiting, held, running, finished, failed and why; with an ETag, for any origin; further pages by cursor."""
+    """`/api/queue.json` has every list of the queue, with an ETag, for any origin; further pages go by cursor."""
     ends = [ended(number, "FINISHED") for number in (4, 5, 6)]
     index.put(entry(1), entry(2, hold=Hold(reason="Not now.")), entry(3, state="running"), *ends)
     index.put(ended(7, "FAILED", failure=FAILURE), ended(8, "FAILED", access="gated", failure=FAILURE))
@@ -216,7 +216,7 @@ def test_gated_models_are_shown_without_details_and_private_ones_not_at_all(web:
 
 
 def test_what_is_known_already_is_not_sent_again(web: httpx2.Client, index: Index) -> None:
-    """The ETag follows what is answered: 304 while it stays, another one when it changes."""
+    """A request with the ETag of an unchanged answer gets status 304; a changed answer has another ETag."""
     index.put(entry(1))
     for path in ("/api/requests", f"/api/requests/{path_of(1)}", "/api/queue"):
         tag = web.get(path).headers["etag"]
@@ -230,7 +230,7 @@ def test_what_is_known_already_is_not_sent_again(web: httpx2.Client, index: Inde
 
 
 def test_errors_have_one_shape_and_say_what_to_do(web: httpx2.Client, index: Index) -> None:
-    """A code for programs, a message and advice for people; what a client wrote is not echoed."""
+    """Every error has a code, a message and advice, and does not repeat what the client wrote."""
     wrong = [
         ("/api/requests?limit=0", 422, "bad-query"),
         ("/api/requests?status=<script>", 422, "bad-query"),
@@ -251,7 +251,7 @@ def test_errors_have_one_shape_and_say_what_to_do(web: httpx2.Client, index: Ind
 
 
 def test_other_origins_may_read_and_nothing_else(web: httpx2.Client, index: Index) -> None:
-    """A Space's page may read the API; it may not post to it, nor look at health or send deliveries."""
+    """A page of another origin may read the API, but not post to it, read `/healthz` or send webhooks."""
     origin = {"origin": "https://a.space"}
     assert web.get("/api/queue", headers=origin).headers["access-control-allow-origin"] == "*"
     assert "ETag" in web.get("/api/queue", headers=origin).headers["access-control-expose-headers"]
@@ -263,7 +263,7 @@ def test_other_origins_may_read_and_nothing_else(web: httpx2.Client, index: Inde
 
 
 def test_the_documentation_names_every_answer_and_loads_nothing_from_elsewhere(web: httpx2.Client) -> None:
-    """OpenAPI with examples, and errors of our own shape; no page that loads scripts from another host."""
+    """OpenAPI has every status, the board's own errors and examples; `/docs` and `/redoc` do not exist."""
     described = web.get("/openapi.json").json()
     for path in ("/api/requests", "/api/requests/{path}", "/api/queue", "/api/check"):
         answers = described["paths"][path]["get"]["responses"]
@@ -277,7 +277,7 @@ def test_the_documentation_names_every_answer_and_loads_nothing_from_elsewhere(w
 
 
 def test_the_document_names_every_address_and_every_error(web: httpx2.Client, project: Path) -> None:
-    """What people read of the API is what there is."""
+    """`docs/api.md` has every address and every error code of the API."""
     document = (project / "docs/api.md").read_text("utf-8")
     described = web.get("/openapi.json").json()["paths"]
     spoken_of = [(path, method) for path in described if path.startswith("/api/") for method in described[path]]
@@ -289,9 +289,9 @@ def test_the_document_names_every_address_and_every_error(web: httpx2.Client, pr
 
 
 def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: Index, connection: redis.Redis) -> None:
-    """The queue of 500 submitters, in turn, with estimates: when one came, and when none did, it is not all read anew.
+    """A queue of 10,000 that did not change, or got one more request, is served without reading all of it anew.
 
-    How many milliseconds that takes is measured by `benchmarks.pages`.
+    `benchmarks.pages` measures how many milliseconds that takes.
     """
     for start in range(0, 10_000, 1_000):
         index.put(*(entry(number, org=f"org{number % 500}") for number in range(start, start + 1_000)))
@@ -307,7 +307,7 @@ def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: 
     anew = time.process_time() - began
     quick, changed = list[float](), list[float]()
     for number in range(7):
-        # Processor time of client and server together: what others do on this machine is none of our business.
+        # Processor time of client and server together, so that other programs on this machine do not count.
         began = time.process_time()
         get(web, "/api/queue", after=5_000)
         quick.append(time.process_time() - began)
@@ -319,7 +319,7 @@ def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: 
 
 
 def test_old_failures_say_that_no_log_was_kept(stand: BoardDriver, web: httpx2.Client) -> None:
-    """Of what failed before the board was adopted; the file stays as it is. After amnesia the same is told."""
+    """For a request that failed before the adoption, the API says that no log exists, also after a loss of Redis."""
     from bot.setup.adopting import adopt
 
     failed = stand.submit("ada/good", status="FAILED", submitted_time="2024-01-06T09:45:44Z")
@@ -336,7 +336,7 @@ def test_old_failures_say_that_no_log_was_kept(stand: BoardDriver, web: httpx2.C
 
 
 def test_what_the_syncs_see_is_what_is_shown(stand: BoardDriver, web: httpx2.Client) -> None:
-    """A refusal with its reason, a file that is no request, and one that waits, each from a real commit."""
+    """After a sync, the API shows a refusal with its reason, a waiting request, and an invalid file as failed."""
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.put("ada/odd_eval_request_False_float16_Original.json", b'{"status": "PENDING", "model": 7}')
     stand.settle()

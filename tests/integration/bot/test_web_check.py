@@ -49,17 +49,17 @@ def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
 
 
 def outcomes(answer: Any) -> dict[str, str]:
-    """Rule → outcome."""
+    """Return rule → outcome."""
     return {rule["rule"]: rule["outcome"] for rule in answer["rules"]}
 
 
 def failing(answer: Any) -> set[str]:
-    """The rules that failed."""
+    """Return the rules that failed."""
     return {rule for rule, outcome in outcomes(answer).items() if outcome == "failed"}
 
 
 def ask(web: httpx2.Client, model: str, **params: str) -> httpx2.Response:
-    """Ask until the check is through."""
+    """Request the check until it is done; return the last response."""
     deadline = time.monotonic() + 40
     while True:
         answer = web.get("/api/check", params={"model": model, **params}, timeout=30)
@@ -68,7 +68,7 @@ def ask(web: httpx2.Client, model: str, **params: str) -> httpx2.Response:
 
 
 def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """Passes as well as failures, each with reason and advice; nothing is written; asked again, it is there at once."""
+    """The API reports passed and failed rules with reasons, writes nothing, and repeats them without any call."""
     before = syncing.commits()
     answer = ask(web, "ada/pickled", precision="float32")
     assert answer.status_code == 200, answer.text
@@ -101,7 +101,7 @@ def test_strange_models_are_refused_with_a_reason(web: httpx2.Client, syncing: B
 def test_who_asks_too_often_has_to_wait_and_others_need_not(
     web: httpx2.Client, connection: redis.Redis, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each client has a limit a minute, and all together have one; known answers cost nothing, and none is a 5xx."""
+    """Each client, and all of them together, have a limit of checks per minute; stored answers do not count."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     asked = [web.get("/api/check", params={"model": f"ada/m{n}"}) for n in range(settings.checks_per_client + 1)]
     assert [response.status_code for response in asked] == [202] * settings.checks_per_client + [429]
@@ -121,7 +121,7 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
 def test_a_question_of_an_earlier_version_is_asked_again(
     web: httpx2.Client, stand: BoardDriver, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client whose check an earlier version stored, or whose mark it consumed, gets 202 until the answer is there."""
+    """A check that an earlier version stored, or whose mark it took, is made again; until then the API answers 202."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     stand.context.now = clock.now
     stand.time = clock.now()
@@ -139,7 +139,7 @@ def test_a_question_of_an_earlier_version_is_asked_again(
 
 
 def test_one_customer_of_a_large_network_counts_as_one() -> None:
-    """IPv6 addresses count by their network, IPv4 ones each for itself."""
+    """The limits count IPv6 addresses by their network, and IPv4 addresses one by one."""
     assert client_name("2001:db8:1:2::1") == client_name("2001:db8:1:2:ffff::2") != client_name("2001:db8:1:3::1")
     assert client_name("192.0.2.1") != client_name("192.0.2.2")
     assert client_name("::ffff:192.0.2.1") == client_name("192.0.2.1") != client_name("::ffff:192.0.2.2")
@@ -147,7 +147,7 @@ def test_one_customer_of_a_large_network_counts_as_one() -> None:
 
 
 def made(stand: BoardDriver, name: str, *, private: bool = False, gated: bool = False) -> str:
-    """A model of the bot's own, so that its token may read it: pickled weights, and a config."""
+    """Create a model of the bot's own account, which its token may read, with pickled weights; return its id."""
     repo = Repo("model", f"steward-bot/{name}")
     stand.context.hub.create_repo(repo, private=private)
     files = [
@@ -161,8 +161,8 @@ def made(stand: BoardDriver, name: str, *, private: bool = False, gated: bool = 
     return repo.id
 
 
-def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: BoardDriver) -> None:
-    """Though our token may read it: the same reasons, word by word. The operator is told all."""
+def test_a_check_of_a_private_model_looks_like_that_of_a_missing_one(stand: BoardDriver) -> None:
+    """A public check gives the same reasons for a private model as for a missing one; an operator's check shows all."""
     made(stand, "secret", private=True)
     stand.context.board = stand.context.board.model_copy(update={"admission": AdmissionPolicy(private_models=True)})
     path = stand.submit("steward-bot/secret")
@@ -182,7 +182,7 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: BoardD
 
 
 def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: BoardDriver) -> None:
-    """What is in its files is for those who were let in; the reasons of the rules about them are withheld."""
+    """A public check of a gated model says which rules fail, and withholds reasons, which are about its files."""
     name = made(stand, "gated", gated=True)
     for_operator, for_public = check_model(stand.context, name, public=False), check_model(stand.context, name)
     assert for_operator.access == for_public.access == "gated"
@@ -194,7 +194,7 @@ def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: B
 
 
 def test_nothing_is_guessed_from_files_that_not_everybody_can_read(stand: BoardDriver) -> None:
-    """Guesses about a gated model, or a private one, would reveal what is in its files."""
+    """A check guesses nothing about gated or private models, because that would reveal what is in their files."""
     public, gated = check_model(stand.context, "ada/good", guess=True), made(stand, "gated", gated=True)
     assert {guess.field for guess in public.guesses} >= {"model_type", "chat_template"}
     assert check_model(stand.context, gated, guess=True).guesses == []
@@ -205,7 +205,7 @@ def test_nothing_is_guessed_from_files_that_not_everybody_can_read(stand: BoardD
 
 
 def test_a_check_tells_the_place_that_a_submission_would_have(stand: BoardDriver) -> None:
-    """Behind what waits already; none if it would be refused, or waits already; what would hold it back in a pause."""
+    """A check gives the position in the queue, none if the model is refused or waits already, and a pause's reason."""
     other = stand.submit("ada/good", path="ada/good_eval_request_False_4bit_Original.json", precision="4bit")
     stand.settle()
     entry = stand.context.index.get(other)
@@ -228,7 +228,7 @@ def test_a_check_tells_the_place_that_a_submission_would_have(stand: BoardDriver
 
 
 def test_what_was_submitted_already_would_not_be_accepted_again(stand: BoardDriver) -> None:
-    """The check agrees with the submission, also where the request would differ in the use of a chat template."""
+    """A check refuses a model with an open request as a duplicate, whatever it says about the chat template."""
     board = stand.context.board
     off = tuple(rule for rule in board.admission.off if rule != "duplicate")
     admission = board.admission.model_copy(update={"off": off})
@@ -243,7 +243,7 @@ def test_what_was_submitted_already_would_not_be_accepted_again(stand: BoardDriv
 
 
 def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: BoardDriver) -> None:
-    """A gated model's page is public, so the reason says that it is gated and what to do."""
+    """A check of a gated model that the bot cannot read says that it is gated, because its page is public."""
     repo = stand.hub.state.repos.get("model", "ada/pickled")
     assert repo is not None
     stand.hub.state.repos.update(repo, None, gated="manual")
@@ -262,7 +262,7 @@ def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.Monke
 
 
 def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """A list of passes and failures with what to do, as JSON on request; the exit status says how it would end."""
+    """`steward check` lists passed and failed rules with advice, as text or JSON, and exits with 1 after a failure."""
     result = steward("check", "ada/pickled", "--precision", "float32")
     assert result.exit_code == 1, result.output
     assert "ok    The model can be read" in result.output
@@ -281,7 +281,7 @@ def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., R
 
 
 def test_an_operator_looks_at_requests(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """By path or by model: state, place, reason and thread; no Hub is asked; nothing known is exit status 1."""
+    """`steward status` and `search` show requests without a call to the Hub, and exit with 1 if none is found."""
     refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
     stand.settle()
     calls = len(stand.calls)
@@ -310,7 +310,7 @@ LOG = "loading\n\tshard 1\x1b[2J\nSafetensorError: Error while deserializing hea
 
 
 def failed(stand: BoardDriver) -> EvaluationJob:
-    """An evaluation that failed, and whose log was kept."""
+    """Let an evaluation fail whose log is on the Hub; return its job."""
     job = stand.started()
     log = CommitOperationAdd(f"ada/good/{job.attempt}/log.txt", LOG.encode())
     stand.form.create_commit("board/logs", [log], commit_message="Add", repo_type="dataset")
@@ -320,7 +320,7 @@ def failed(stand: BoardDriver) -> EvaluationJob:
 
 
 def test_an_operator_hears_why_and_reads_the_log(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """The reason with the log's decisive lines; the whole log, of which nothing moves the terminal's cursor."""
+    """`steward why` prints reason and decisive lines of the log, `steward logs` the log without escape characters."""
     job = failed(stand)
     result = steward("why", "ada/good")
     assert result.exit_code == 0, result.output
@@ -335,7 +335,7 @@ def test_an_operator_hears_why_and_reads_the_log(stand: BoardDriver, steward: Ca
 
 
 def test_where_there_is_no_log_it_says_so(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """Nothing known, several meant, none kept: exit status 1 and a sentence, on standard error."""
+    """`steward logs` exits with 1 and an error message if there is no request, no log, or more than one request."""
     waiting = stand.submit("ada/good")
     stand.settle()
     for what, message in (("ada/nothing", "There is no request"), (waiting, "There is no log")):
@@ -348,7 +348,7 @@ def test_where_there_is_no_log_it_says_so(stand: BoardDriver, steward: Callable[
 
 
 def test_a_log_is_waited_for(stand: BoardDriver, steward: Callable[..., Result]) -> None:
-    """With -f: how far it is on standard error, and the log once it has ended."""
+    """`steward logs -f` prints the state on standard error, and the log once the evaluation has ended."""
     job = stand.started()
     log = CommitOperationAdd(f"ada/good/{job.attempt}/log.txt", LOG.encode())
     stand.form.create_commit("board/logs", [log], commit_message="Add", repo_type="dataset")

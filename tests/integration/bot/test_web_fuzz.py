@@ -1,4 +1,4 @@
-"""Fuzzed calls of the web server: no 5xx, one shape of errors, and no more of a client's words than needed."""
+"""Fuzzed calls of the web server: no server error, one form of errors, and no long answer to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FUZZ = hypothesis_settings(
 
 @pytest.fixture(scope="module")
 def asked(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
-    """A client of one web server for all."""
+    """A client of the web server that all tests of this module share."""
     with fuzzed(valkey, tmp_path_factory.mktemp("fuzz")) as client:
         yield client
 
@@ -78,7 +78,7 @@ HEADERS = st.dictionaries(
 
 
 def check(answer: httpx2.Response) -> None:
-    """No 5xx; JSON with its type; an error has one shape, and holds no more of a client's words than it must."""
+    """Check that an answer is no server error, has its content type, and is short and of one form if it is an error."""
     assert answer.status_code < 500, answer.text
     if answer.status_code == 304:
         assert answer.content == b""
@@ -104,7 +104,7 @@ def check(answer: httpx2.Response) -> None:
 def test_no_question_is_answered_with_an_error_of_ours(
     asked: httpx2.Client, path: str, params: list[tuple[str, str | bytes]], headers: dict[str, str]
 ) -> None:
-    """Paths, query strings and headers of every kind."""
+    """No path, query string or header leads to a server error."""
     query = httpx2.QueryParams()
     for name, word in params:
         query = query.add(name, word.decode("latin-1") if isinstance(word, bytes) else word)
@@ -119,7 +119,7 @@ def test_no_question_is_answered_with_an_error_of_ours(
 @example(b"/api/check?model=%ed%a0%80")
 @example(b"/api/queue?&&&=&after")
 def test_no_bytes_in_an_address_are_answered_with_an_error_of_ours(asked: httpx2.Client, target: bytes) -> None:
-    """Raw bytes, past every client that would have quoted them."""
+    """No raw bytes in the address, which HTTP clients would have quoted, lead to a server error."""
     import socket
 
     host, port = asked.base_url.host, asked.base_url.port
@@ -137,7 +137,7 @@ def test_no_bytes_in_an_address_are_answered_with_an_error_of_ours(asked: httpx2
 def test_other_methods_change_nothing_and_are_refused(
     asked: httpx2.Client, method: str, path: str, body: bytes
 ) -> None:
-    """Other methods are refused with any body, and change nothing."""
+    """Methods other than GET, HEAD and OPTIONS are refused, with any body."""
     answer = asked.request(method, httpx2.URL(asked.base_url, raw_path=raw(path, "")), content=body)
     assert answer.status_code < 500
     assert answer.status_code >= 400 or method in ("OPTIONS", "HEAD")
@@ -151,7 +151,7 @@ def raw(path: str, query: str) -> bytes:
 
 
 def test_strangers_words_are_json_and_nothing_else(asked: httpx2.Client) -> None:
-    """HTML in a name or a reason is told as text, with a type that no browser takes for a page."""
+    """The API returns HTML in a reason unchanged, as JSON that no browser treats as a page."""
     answer = asked.get("/api/requests", params={"status": "FAILED"})
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""What browsers are told with every answer of every route, and what those who ask for much, or read slowly, get."""
+"""Security headers of every route, forms of errors, and limits of header sizes and event streams."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
 
 
 def routes(site: SignInSite) -> list[tuple[str, str]]:
-    """Method and an address of every route that there is; one with an unknown part asks for an example."""
+    """Return method and address of every route, with examples for the parts of the address that vary."""
     addresses = []
     for route in every(create_app(site.settings).routes):
         address = re.sub(r"\{(\w+)(:path)?\}", lambda part: EXAMPLES[part[1]], route.path)
@@ -61,7 +61,7 @@ def routes(site: SignInSite) -> list[tuple[str, str]]:
 
 
 def every(routes: Iterable[object]) -> Iterator[APIRoute]:
-    """The routes, those of routers that were included too."""
+    """Yield the routes, including those of routers that were included."""
     for route in routes:
         if isinstance(route, APIRoute):
             yield route
@@ -70,12 +70,12 @@ def every(routes: Iterable[object]) -> Iterator[APIRoute]:
 
 
 def policy(answer: httpx2.Response) -> set[str]:
-    """What the policy of an answer says."""
+    """Return the parts of an answer's Content-Security-Policy."""
     return {part.strip() for part in answer.headers["content-security-policy"].split(";")}
 
 
 def guarded(browser: Browser, site: SignInSite) -> dict[str, set[str]]:
-    """Look at the headers of every route; the policies of the pages among them."""
+    """Check the headers of every route; return the policies of the pages among them."""
     pages = {}
     for method, address in routes(site):
         if address in ("/signout", "/events"):
@@ -107,7 +107,7 @@ def test_every_answer_of_every_route_is_guarded(site: SignInSite, who: str) -> N
 
 
 def test_no_page_of_another_site_reads_what_a_cookie_opens(site: SignInSite) -> None:
-    """Any page may read the public API; browsers hide answers to requests with cookies, which no answer allows."""
+    """No answer allows credentials, so browsers hide what a request with cookies gets from pages of other sites."""
     browser = site.browser()
     browser.sign_in("mia")
     for address in ("/api/me", "/api/maintain/parked", "/api/queue"):
@@ -118,7 +118,7 @@ def test_no_page_of_another_site_reads_what_a_cookie_opens(site: SignInSite) -> 
 
 
 def test_only_those_origins_that_are_named_may_frame_a_page(site: SignInSite) -> None:
-    """As a Space is shown; what is for those who are signed in is shown in no frame at all."""
+    """An origin in `frame_ancestors` may frame a page, but no page for people who are signed in."""
     settings = site.settings.model_copy(update={"frame_ancestors": "https://huggingface.co"})
 
     async def play() -> tuple[httpx2.Response, ...]:
@@ -134,7 +134,7 @@ def test_only_those_origins_that_are_named_may_frame_a_page(site: SignInSite) ->
 
 
 def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has the security headers, JSON for programs and a page for people, and is logged."""
+    """A server error has the security headers, and is JSON for programs and a page for people."""
     monkeypatch.setattr(QueueReader, "queue", lambda *_, **__: 1 / 0)
 
     async def play() -> tuple[httpx2.Response, ...]:
@@ -150,7 +150,7 @@ def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: SignInSite, monkey
 
 
 def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: SignInSite, tmp_path: Path) -> None:
-    """What is not there, what may not be, and a queue server that is away."""
+    """For an unknown address a browser gets a page and a program JSON; without Redis, the page has status 503."""
     browser = site.browser()
     page = browser.get("/nowhere", headers=READER)
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
@@ -171,7 +171,7 @@ def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: SignIn
 
 
 def test_a_head_without_end_is_refused(site: SignInSite) -> None:
-    """An Accept header of a megabyte; one of 50 kB is an answer like any other."""
+    """The server accepts an Accept header of 50 kB, and refuses one of a megabyte."""
     browser = site.browser()
     assert browser.get("/", headers={"accept": "text/html," * 5_000}).status_code == 200
     host, port = browser.base_url.host, browser.base_url.port or 80
@@ -182,12 +182,12 @@ def test_a_head_without_end_is_refused(site: SignInSite) -> None:
                 stream.sendall(b"text/html," * 6_400)
             response = stream.recv(100)
         except (BrokenPipeError, ConnectionResetError):
-            return  # it was cut off while it still spoke
+            return  # the server closed the connection early
     assert response.startswith(b"HTTP/1.1 431") or response == b""
 
 
 def test_streams_are_guarded_and_bounded(site: SignInSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stream of events says what it is; more viewers than there is room for are told to reload."""
+    """The event stream has its content type and policy, and a viewer beyond the limit gets status 503."""
     browser = site.browser()
     with browser.stream("GET", "/events", headers=READER) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -198,4 +198,4 @@ def test_streams_are_guarded_and_bounded(site: SignInSite, monkeypatch: pytest.M
         full = site.browser().get("/events")
         assert (full.status_code, full.json()["code"]) == (503, "too-many")
         assert "Too many viewers watch already." in site.browser().get("/events", headers=READER).text
-        assert next(pieces), "who watches already goes on"
+        assert next(pieces), "the stream of an earlier viewer has ended"

@@ -51,7 +51,7 @@ def site(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 def fill_board(client: redis.Redis, keys: Keys) -> None:
-    """Models made from others, with earlier evaluations of bob/leaf and one by another program."""
+    """Store models made from others, with earlier evaluations of bob/leaf and one by another program."""
     index, scores = Index(client, keys), Scoreboard(client, keys)
     for number, (model, average, category, base) in enumerate(MODELS):
         path = path_of(model if model != HOSTILE else "eve/hostile")
@@ -74,14 +74,14 @@ def fill_board(client: redis.Redis, keys: Keys) -> None:
 
 
 def model(site: Client, name: str) -> Any:
-    """The JSON of a model."""
+    """Return the JSON of a model."""
     answer = site.get(f"/api/models/{name}")
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def test_a_model_has_rank_and_every_evaluation_with_what_changed(site: Client) -> None:
-    """The newest comes first; each is compared with the one before it of the same precision, else with any before."""
+    """Evaluations are listed newest first, each compared with the one before it, of the same precision if possible."""
     document = model(site, "Bob/LEAF")
     assert (document["model"], document["best"]["rank"], document["ranked"]) == ("bob/leaf", 1, 11)
     newest, half, oldest = document["evaluations"]
@@ -99,7 +99,7 @@ def test_a_model_has_rank_and_every_evaluation_with_what_changed(site: Client) -
 
 
 def test_lineage_links_parents_and_children(site: Client) -> None:
-    """Case does not matter; a base that was not evaluated has no link to a page; a circle ends."""
+    """Base models match in any case, one without an evaluation has no link, and a cycle of bases ends."""
 
     def names(name: str, side: str) -> list[str]:
         return [relative["model"] for relative in model(site, name)["lineage"][side]]
@@ -118,13 +118,13 @@ def test_lineage_links_parents_and_children(site: Client) -> None:
 
 
 def test_a_row_by_another_program_has_a_page(site: Client) -> None:
-    """The leaderboard links to it, so it is there, without a request."""
+    """A model that only another program evaluated has a page, although it has no request."""
     assert model(site, "hal/imported")["requests"] == []
     assert "It has not been submitted." in page(site, "/models/hal/imported")
 
 
 def test_a_badge_tells_rank_and_average(site: Client) -> None:
-    """It is an image without script, style and font, which other sites may show and cache."""
+    """A badge is an SVG with rank and average, or with the model's state, that other sites may show and cache."""
     answer = site.get("/badges/bob/leaf.svg")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/svg+xml"
@@ -140,7 +140,7 @@ def test_a_badge_tells_rank_and_average(site: Client) -> None:
 
 
 def test_a_name_that_is_an_attack_is_text_everywhere(site: Client) -> None:
-    """On the page, in the badge, in Markdown and in BibTeX."""
+    """A hostile model name is plain text on the page, in the badge, in Markdown and in BibTeX."""
     answer = site.get(f"/badges/{HOSTILE.replace('/', '%2F')}.svg")
     root = ElementTree.fromstring(answer.content)  # noqa: S314  our own
     assert {node.tag.rpartition("}")[2] for node in root.iter()} == {"svg", "title", "rect", "path", "text"}
@@ -150,11 +150,11 @@ def test_a_name_that_is_an_attack_is_text_everywhere(site: Client) -> None:
     assert not [name for _, attributes in tags for name in attributes if name == "style" or name.startswith("on")]
     badge, citation = text.partition("<h2>Badge</h2>")[2].split("<h2>Cite these scores</h2>")
     assert badge.count("](") == 2, "the Markdown is one image and one link"
-    assert "\\end" not in citation, "TeX runs no command of a stranger"
+    assert "\\end" not in citation, "the citation has a TeX command"
 
 
 def test_plots_show_the_best_of_each_size_and_of_each_day(site: Client) -> None:
-    """Page and JSON have the same dots; one type can be selected; flagged models are left out."""
+    """Plots have a dot for each unflagged model, on the page as in the JSON, and can be limited to one type."""
     document = site.get("/api/plots").json()
     assert (document["count"], document["drawn"], len(document["dots"])) == (8, 8, 8), (
         "the best evaluation of each model"
@@ -173,7 +173,7 @@ def test_plots_show_the_best_of_each_size_and_of_each_day(site: Client) -> None:
 
 
 def test_a_plot_is_an_image_to_embed(site: Client) -> None:
-    """It has its own address, a content policy and an ETag; without dots there is none."""
+    """A plot is an SVG at its own address, with a content policy; one that is unknown or empty answers 404."""
     answer = site.get("/charts/plots/time.svg", params={"type": "chat", "width": "760"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
     assert answer.headers["content-security-policy"] == POLICY
@@ -190,7 +190,7 @@ def previews(client: Client, path: str) -> dict[str, str]:
 
 
 def test_a_link_to_a_page_shows_name_rank_and_picture(valkey: Valkey, site: Client, tmp_path: Path) -> None:
-    """The addresses are those of STEWARD_PUBLIC_URL, whatever the client says; each picture is a PNG of one size."""
+    """Open Graph tags have name, rank and picture, with addresses from STEWARD_PUBLIC_URL; each picture is a PNG."""
     board_file = BOARD.replace("name: demo", f"name: {KEYS.board}").replace("repos: {", "repos: {flags: board/flags, ")
     (tmp_path / "board.yaml").write_text(board_file)
     public = "https://board.example"

@@ -1,4 +1,4 @@
-"""The board's API by its own OpenAPI document: fuzzed, no answer is a server error; and no promised name is gone."""
+"""Calls generated from the API's own OpenAPI document cause no server error, and no promised name is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.sizes import WHOLE
 from tests.support.stable_interface import missing, names_of_server
 
 NOT_READY = "/readyz"
-"""Answers 503 here, and rightly: no sync process reports to this board."""
+"""The address that answers 503, because no sync process reports to this board."""
 EXAMPLES = dict.fromkeys((GenerationMode.POSITIVE, GenerationMode.NEGATIVE), 12 if WHOLE else 2)
 
 
@@ -33,7 +33,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """One web server for all tests of this file."""
+    """The web server that all tests of this module share."""
     with fuzzed(valkey, tmp_path_factory.mktemp("schema")) as client:
         document: Any = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
         yield Target(str(client.base_url), [result.ok() for result in document.get_all_operations()])
@@ -44,7 +44,7 @@ def statuses(operation: Any, target: Target, mode: GenerationMode) -> Counter[in
     counts: Counter[int] = Counter()
 
     def call(case: schemathesis.Case) -> None:
-        case.headers.pop("Authorization", None)  # there is no Hub here that could be asked whose it is
+        case.headers.pop("Authorization", None)  # no Hub runs that could name its owner
         answer = case.call(base_url=target.url, timeout=30)
         counts[answer.status_code] += 1
         assert answer.status_code < 500, f"{case.method} {case.formatted_path} {case.body!r:.200}: {answer.text[:200]}"
@@ -54,7 +54,7 @@ def statuses(operation: Any, target: Target, mode: GenerationMode) -> Counter[in
 
 
 def test_every_promised_address_field_and_metric_is_one(target: Target) -> None:
-    """Addresses of the API with their parameters, fields of its answers, and names of metrics (docs/stability.md)."""
+    """The server has every address, parameter, field and metric that docs/stability.md promises."""
     with httpx2.Client(base_url=target.url) as client:
         names = names_of_server(client)
     assert len(names) > 50
@@ -63,7 +63,7 @@ def test_every_promised_address_field_and_metric_is_one(target: Target) -> None:
 
 @pytest.mark.parametrize("mode", list(EXAMPLES), ids=lambda mode: mode.value)
 def test_no_generated_call_is_a_server_error(target: Target, mode: GenerationMode) -> None:
-    """What the document allows, and what it does not, is answered with less than 500, on every operation."""
+    """No operation answers a call, whether the document allows it or not, with a server error."""
     assert len(target.operations) > 15
     counts: Counter[int] = Counter()
     for operation in target.operations:

@@ -1,4 +1,4 @@
-"""Submitting by a program, over HTTP: who it is by the Hub's word, and the same checks and answers as in a thread."""
+"""Submissions by programs over HTTP: the Hub names the token's owner; checks and answers are those of a thread."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = one_in(2)
 
 @pytest.fixture
 def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that asks the Hub of `stand` whose token was shown."""
+    """The settings of a web server that checks tokens on the Hub of `stand`."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
@@ -41,7 +41,7 @@ def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
 
 
 def test_a_good_model_is_submitted_by_the_owner_of_the_token(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """The request is on the Hub, accepted, with the person as submitter; who the body names is not looked at."""
+    """The token's owner is the submitter of the accepted request; other names in the body are ignored."""
     forged = {"sender": "bob", "submitter": "bob", "steward": {"submitter": "bob"}, "status": "FINISHED"}
     answer = settled(web, {**GOOD, **forged})
     assert answer.status_code == 202, answer.text
@@ -59,7 +59,7 @@ def test_a_good_model_is_submitted_by_the_owner_of_the_token(web: httpx2.Client,
 
 
 def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """As data and in the words of a thread; a mended model can be submitted in the same words a minute later."""
+    """A refusal has all reasons as data and as text, commits nothing, and is stored for a minute at most."""
     before = syncing.commits()
     answer = settled(web, {"model": "ada/pickled", "precision": "1bit"})
     assert answer.status_code == 422, answer.text
@@ -77,7 +77,7 @@ def test_a_refused_model_is_told_with_every_reason_and_leaves_nothing(web: httpx
 
 
 def test_a_repeat_has_the_same_answer_and_no_second_effect(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """With a key or without; another person's submission is another one; a key is good for one submission alone."""
+    """A repeat gets the same answer and no commit, with and without an idempotency key; a key fits one body."""
     first = settled(web, GOOD)
     assert first.json()["code"] == "submitted"
     assert post(web, dict(reversed(GOOD.items()))).json() == first.json()
@@ -95,7 +95,7 @@ def test_a_repeat_has_the_same_answer_and_no_second_effect(web: httpx2.Client, s
 
 
 def test_a_submission_that_redis_forgot_is_known_by_its_file(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """A repeated submission is answered as submitted, and nothing is written."""
+    """If Redis lost a submission, a repeat of it is answered as submitted, and nothing is committed."""
     assert settled(web, GOOD).json()["code"] == "submitted"
     wait_until(lambda: web.get(f"/api/requests/{PATH}").is_success)
     commits = syncing.commits()
@@ -109,7 +109,7 @@ def test_a_submission_that_redis_forgot_is_known_by_its_file(web: httpx2.Client,
 def test_one_that_is_still_checked_is_told_where_to_be_followed(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """202 with its path, and how long to wait before it is sent again; the answer is there once a sync was through."""
+    """The API answers 202 with path and `retry-after` until a sync has checked the submission."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     answer = post(web, GOOD)
     assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (202, "under-way", PATH)
@@ -123,7 +123,7 @@ def test_one_that_is_still_checked_is_told_where_to_be_followed(
 def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The edit was staged; it is staged again under the same name, and there is one commit."""
+    """If a sync dies before it stores its answer, the next one stages the same edit, which is committed once."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     stand.context.now = clock.now
     post(web, GOOD)
@@ -142,7 +142,7 @@ def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
 def test_a_submission_waits_for_a_hub_that_is_away(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was taken; the checks fail, and are made once the Hub is back."""
+    """While the Hub is away, a submission stays under way, and it is checked once the Hub is back."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     monkeypatch.setattr(stand.context.hub, "retries", Retries(attempts=1))
     post(web, GOOD)
@@ -157,7 +157,7 @@ def test_a_submission_waits_for_a_hub_that_is_away(
 
 
 def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """403 where a board lets others submit; nothing is written, and nothing is kept for later."""
+    """If the person's role may not submit, the API answers 403, and nothing is committed or recorded."""
     monkeypatch.setattr("bot.requests.api_submission.SUBMIT", replace(SUBMIT, who=frozenset({Role.MAINTAINER})))
     answer = carried_out(web, stand, monkeypatch)
     assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
@@ -170,7 +170,7 @@ def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: BoardDriver, m
 def test_a_hub_that_refuses_to_be_looked_at_is_told(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """503 for what does not pass by itself; it is forgotten within a minute, so the same can be sent again."""
+    """If the Hub refuses the calls of a check, the API answers 503, which is stored for a minute at most."""
     stand.hub.state.faults.add("GET *", "fail", times=None, status=418)
     answer = carried_out(web, stand, monkeypatch)
     assert (answer.status_code, answer.json()["code"]) == (503, "hub-refused"), answer.text
@@ -181,7 +181,7 @@ def test_a_hub_that_refuses_to_be_looked_at_is_told(
 
 
 def carried_out(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
-    """Submit a good model, have a sync look at it once, and ask what came of it."""
+    """Submit a good model, have one sync carry it out, and return the API's answer."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     stand.context.now = clock.now
     ada = stand.hub.state.accounts.by_name("ada")
@@ -197,7 +197,7 @@ def carried_out(web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.Monk
 def test_what_was_submitted_by_a_program_is_on_record(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its decision is recorded once, also on the Hub, and if a sync ran twice. A refused submission leaves none."""
+    """A submission is recorded once, also on the Hub, even if its sync ran twice; a refused one is not recorded."""
     assert carried_out(web, stand, monkeypatch).json()["code"] == "submitted"
     (key,) = (text(name) for name in stand.context.redis.keys(STORED))
     stand.context.redis.hdel(key, "answer")
@@ -228,7 +228,7 @@ def history(stand: BoardDriver) -> list[str]:
 
 
 def test_the_documentation_tells_what_is_taken(web: httpx2.Client) -> None:
-    """The body's fields, the token, the key, and every answer."""
+    """OpenAPI describes the fields of a submission, the token, the idempotency key and every status."""
     described = web.get("/openapi.json").json()
     operation = described["paths"]["/api/requests"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]

@@ -1,4 +1,4 @@
-"""Submitting over HTTP without a good token, with a wrong body, from elsewhere, too often, or to a Hub that is away."""
+"""Submissions over HTTP without a valid token, with a wrong body, from other origins, too often, or without the Hub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = one_in(2)
 
 @pytest.fixture
 def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that asks the Hub of `stand` whose token was shown."""
+    """The settings of a web server that checks tokens on the Hub of `stand`."""
     return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
@@ -36,7 +36,7 @@ def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
 
 
 def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: BoardDriver) -> None:
-    """None, none of the right form, none that the Hub knows, the bot's own, an organisation's: nothing is noted."""
+    """An invalid token gets 401, that of the bot or of an organisation 403, and no submission is stored."""
     for token in ("", "hf_nobody", "not a token", "hf_<script>"):
         answer = post(web, GOOD, token)
         assert (answer.status_code, answer.json()["code"]) == (401, "bad-token"), token
@@ -55,7 +55,7 @@ def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: BoardDr
 
 
 def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.Client, stand: BoardDriver) -> None:
-    """So many wrong ones a minute; the same wrong one costs one call."""
+    """The server asks the Hub once about each wrong token; after MAX_WRONG of them the client gets 429."""
     for _ in range(3):
         assert post(web, GOOD, "hf_same").status_code == 401
     assert asked_whose(stand) == 1
@@ -67,7 +67,7 @@ def test_an_address_that_guesses_tokens_is_not_asked_about_any_more(web: httpx2.
 
 
 def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: BoardDriver) -> None:
-    """Its refusal is 429, with the reason; no request is written."""
+    """A submission beyond the quota gets 429 with the reason, and no request is written."""
     off = tuple(rule for rule in stand.context.board.admission.off if rule != "quota-submitter")
     policy = stand.context.board.admission.model_copy(update={"quota": 1, "off": off})
     stand.context.board = stand.context.board.model_copy(update={"admission": policy})
@@ -84,7 +84,7 @@ def test_the_quota_holds_as_in_a_thread(web: httpx2.Client, stand: BoardDriver) 
 def test_who_has_done_too_much_within_the_hour_has_to_wait(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By account, together with commands in threads; a repeat does not count, and others go on."""
+    """The server limits the submissions of an account per hour; a repeat does not count, and other accounts go on."""
     monkeypatch.setattr("bot.web.asking.WAIT_SECONDS", 0.0)
     for number in range(MAX_COMMANDS):
         assert post(web, {"model": f"ada/m{number}"}).status_code == 202
@@ -96,7 +96,7 @@ def test_who_has_done_too_much_within_the_hour_has_to_wait(
 
 
 def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, stand: BoardDriver) -> None:
-    """No JSON: 400; too long: 413, also where it is sent without its length; what is in it: 422."""
+    """Invalid JSON gets 400, a long body 413 and wrong fields 422, without a call to the Hub."""
     wrong: list[tuple[object, int, str]] = [
         (b"", 400, "bad-json"),
         (b"{", 400, "bad-json"),
@@ -124,7 +124,7 @@ def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, 
 
 
 def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, stand: BoardDriver) -> None:
-    """503 while the Hub cannot name the token's owner, to come again in a minute, or as a rate limit says."""
+    """If the Hub cannot name the token's owner, the API answers 503, with `retry-after` from the Hub or a minute."""
     faults = stand.hub.state.faults
     rule = faults.add("GET /api/whoami-v2", "fail", times=None, status=503)
     answer = post(web, GOOD)
@@ -138,7 +138,7 @@ def test_a_hub_that_is_away_is_told_with_when_to_come_again(web: httpx2.Client, 
 
 
 def test_a_board_that_writes_nothing_says_so(web: httpx2.Client, stand: BoardDriver) -> None:
-    """With edits off a submission is refused with that reason."""
+    """A board with its effects off refuses a submission with status 409 and the code `off`."""
     stand.context.board = parse_board(BOARD.replace("effects: on", "effects: off"))
     with syncs_beside(stand):
         answer = settled(web, GOOD)
@@ -152,7 +152,7 @@ def test_the_token_is_kept_nowhere(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Not in an answer, a log, a file on the Hub, or in anything that Redis holds: the good one, and a wrong one."""
+    """Neither a valid nor a wrong token is in answers, logs or Redis."""
     caplog.set_level(logging.DEBUG)
     wrong = "hf_thisisnobodystoken"
     answers = [settled(web, GOOD), settled(web, {"model": "ada/pickled"}), post(web, GOOD, wrong), post(web, b"{")]
@@ -165,7 +165,7 @@ def test_the_token_is_kept_nowhere(
 
 
 def everything(connection: redis.Redis) -> Iterator[bytes]:
-    """All that lies in Redis, as it is."""
+    """Yield every key and every value in Redis."""
     for key in connection.keys("*"):
         yield key
         kind = connection.type(key).decode()
@@ -184,6 +184,6 @@ def everything(connection: redis.Redis) -> Iterator[bytes]:
 
 
 def test_pages_of_other_origins_may_not_submit(web: httpx2.Client) -> None:
-    """A browser asks before it sends a token along, and is refused."""
+    """The server refuses the preflight request that a browser sends before a POST from another origin."""
     asked = web.options("/api/requests", headers={"origin": "https://a.space", "access-control-request-method": "POST"})
     assert asked.status_code == 400

@@ -36,7 +36,7 @@ HOSTILE = "<script>alert(1)</script>\"'&"
 
 
 def decision(number: int, **changes: Any) -> CommandDecision:
-    """A decision of Mia's."""
+    """Return a decision about a command of Mia."""
     fields = {
         "at": iso(1_795_600_000.0 + number),
         "person": {"id": "5f6b6d1a3a1f0a3f6f8e5b8b", "name": "mia"},
@@ -58,7 +58,7 @@ def decisions(connection: redis.Redis) -> Decisions:
 
 
 def test_decisions_are_told_page_by_page(web: httpx2.Client, decisions: Decisions) -> None:
-    """Newest first, each once, also when some come at the same second; told again they are told as they are then."""
+    """Decisions are listed newest first, each once and in its latest version, even if some have the same time."""
     decisions.put(*(decision(number) for number in range(5)))
     decisions.put(decision(9, at=decision(4).at), decision(2, allowed=False))
     listed, cursor = list[str](), ""
@@ -76,7 +76,7 @@ def test_decisions_are_told_page_by_page(web: httpx2.Client, decisions: Decision
 
 
 def test_a_decision_shows_whether_it_was_allowed_and_what_came_of_it(web: httpx2.Client, decisions: Decisions) -> None:
-    """A refusal and a failure say why, in plain words; a record of an earlier version has no outcome, and says so."""
+    """The page shows each outcome, with the reason of a refusal or failure as plain text, if it was recorded."""
     plan = "I cannot do this, and changed nothing:\n\n- **There** is no model `ada/x`. [Look](https://hub.example)."
     decisions.put(
         decision(1),
@@ -132,7 +132,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
 
 
 def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis holds the newest decisions, up to a number."""
+    """Redis holds only the newest MAX_DECISIONS decisions."""
     monkeypatch.setattr("redis_state.board.decisions.MAX_DECISIONS", 3)
     decisions.put(*(decision(number) for number in range(5)))
     assert [stored.comment for stored in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
@@ -140,7 +140,7 @@ def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyP
 
 
 def test_the_page_of_commands_is_the_registry(web: httpx2.Client) -> None:
-    """Every verb with its usage and examples; nothing is loaded from elsewhere."""
+    """`/commands` has every verb with its examples, and a strict content policy."""
     answer = web.get("/commands")
     assert answer.status_code == 200
     for verb in REGISTRY.verbs:
@@ -152,7 +152,7 @@ def test_the_page_of_commands_is_the_registry(web: httpx2.Client) -> None:
 
 
 def test_strangers_words_stay_words_on_pages(web: httpx2.Client, decisions: Decisions) -> None:
-    """Names, commands and titles that are HTML are shown as they are."""
+    """Pages show names, commands and titles that contain HTML as text."""
     person = {"id": "1", "name": HOSTILE}
     decisions.put(decision(1, command=HOSTILE, person=person, answer=HOSTILE))
     fields = {"title": HOSTILE, "url": "http://hub/x", "topic": "other", "author": HOSTILE, "since": 1_795_600_000.0}
@@ -188,7 +188,7 @@ def test_former_names_of_models_are_found_again(stand: BoardDriver) -> None:
 
 
 def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: BoardDriver) -> None:
-    """Compiled once a day by way of the ledger, it says the same after Redis was lost; nothing new, nothing written."""
+    """The file on the Hub restores the decisions after a loss of Redis, and is not written without new ones."""
     form = stand.context.hub.user("form").id
     stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
     talk = Discussion(stand)

@@ -1,4 +1,4 @@
-"""How long things take, and scores beside scores: pages, pictures and their twins, on a real queue server."""
+"""Waiting and running times, and comparisons of scores: pages, charts and their JSON, with a real queue server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def redis_client(valkey: Valkey) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="module")
 def site(valkey: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A board whose last forty days were counted, with models to be compared."""
+    """A board with forty days of counted times, and models to compare."""
     count(redis_client, KEYS, now=clock.now(), days=40, every=48)
     fill_board(Index(redis_client, KEYS), Scoreboard(redis_client, KEYS))
     put_flags(redis_client, KEYS, flag("eve/flagged"))
@@ -59,7 +59,7 @@ def site(valkey: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.Tem
 
 
 def fill_board(index: Index, scores: Scoreboard) -> None:
-    """Chat models and their base; one flagged, one private, one of no category, one with a name that is an attack."""
+    """Store chat models and their base; one flagged, one private, one of no category, one with a hostile name."""
     base = {"ada/leaf": "ada/seed", "bob/branch": "eve/flagged", "fay/blend": HOSTILE}
     ones = [(model, average, "chat", "public") for model, average in CHATS]
     ones += [("ada/seed", 30.0, "pretrained", "public"), ("eve/flagged", 99.0, "chat", "public")]
@@ -74,14 +74,14 @@ def fill_board(index: Index, scores: Scoreboard) -> None:
 
 
 def page(client: Client, path: str) -> str:
-    """The HTML of a good answer."""
+    """Return the HTML of an answer with status 200."""
     answer = client.get(path)
     assert answer.status_code == 200, answer.text
     return answer.text
 
 
 def svg(client: Client, address: str) -> ElementTree.Element:
-    """The picture at an address."""
+    """Return the chart at an address."""
     answer = client.get(address)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/svg+xml"
@@ -89,13 +89,13 @@ def svg(client: Client, address: str) -> ElementTree.Element:
 
 
 def pictures(text: str) -> list[str]:
-    """The addresses of all pictures of a page, in every size."""
+    """Return the addresses of all charts of a page, in every size."""
     return [unescape(address) for address in re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)]
 
 
 @pytest.mark.parametrize("length", PERIODS)
 def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
-    """The figures above, and the tables beside the pictures, are those of the API."""
+    """The figures and the tables on `/times` are those of the API."""
     timings = TimingsResponse.model_validate(site.get("/api/times", params={"days": length}).json())
     text = page(site, f"/times?days={length}")
     assert timings.days == len(timings.ended) == length
@@ -119,7 +119,7 @@ def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
 
 
 def test_a_picture_is_told_in_words_and_figures_too(site: Client) -> None:
-    """Each has a role, a sentence, a size and a table behind it; nothing on the page has a style of its own."""
+    """Each chart has a role, an alternative text, a size and a table, and no element has a style of its own."""
     text = page(site, "/times")
     tags = Reader(text).tags
     shown = [attributes for tag, attributes in tags if tag == "img" and attributes.get("role") == "img"]
@@ -140,7 +140,7 @@ def test_a_picture_is_told_in_words_and_figures_too(site: Client) -> None:
 
 
 def test_browsers_trust_a_picture_with_nothing(site: Client) -> None:
-    """It has a policy of its own, is kept for a minute, and is not sent again to those who have it."""
+    """A chart has a strict policy of its own, can be cached for a minute, and answers 304 to its ETag."""
     for path in (*PICTURE, "/charts/models/ada/leaf"):
         answer = site.get(path)
         headers = answer.headers
@@ -153,7 +153,7 @@ def test_browsers_trust_a_picture_with_nothing(site: Client) -> None:
 
 
 def test_what_there_is_no_picture_of_is_not_found(site: Client) -> None:
-    """Another name, a model that is not there, is private, or has nothing beside it."""
+    """An unknown chart, and that of a missing, private or incomparable model, does not exist."""
     for path in ("/charts/other.svg", "/charts/waiting", "/charts/models/no/body", "/charts/models/eve/secret"):
         assert site.get(path).status_code == 404, path
     assert site.get("/api/models/eve/odd").json()["compared"] is None
@@ -161,7 +161,7 @@ def test_what_there_is_no_picture_of_is_not_found(site: Client) -> None:
 
 
 def test_a_board_that_counted_nothing_says_so(valkey: Valkey, tmp_path: Path) -> None:
-    """Without a picture, and without a mistake."""
+    """A board without figures, or with too few of them, says so and has no chart."""
     for client in serving(valkey, tmp_path, "uncounted"):
         text = page(client, "/times")
         assert "There are no figures for these days." in text
@@ -178,7 +178,7 @@ def test_a_board_that_counted_nothing_says_so(valkey: Valkey, tmp_path: Path) ->
 
 
 def test_what_is_counted_is_seen_at_once(site: Client, redis_client: redis.Redis) -> None:
-    """Today's end, and one of yesterday that was noted late; the picture changes with it."""
+    """An attempt that ends today, and one of yesterday noted late, show at once in the API and in their charts."""
     before = site.get("/api/times").json()["ended"]
     tags = [site.get(path).headers["etag"] for path in PICTURE]
     now, what = clock.now(), {"tier": "small", "precision": "4bit"}
@@ -197,7 +197,7 @@ def test_what_is_counted_is_seen_at_once(site: Client, redis_client: redis.Redis
 
 
 def compared(client: Client, model: str) -> ComparisonView:
-    """A model beside others, as its API tells it."""
+    """Return the comparison of a model with others, from the API."""
     return ComparisonView.model_validate(client.get(f"/api/models/{quote(model)}").json()["compared"])
 
 
@@ -213,7 +213,7 @@ def compared(client: Client, model: str) -> ComparisonView:
 def test_a_model_stands_beside_its_base_and_its_category(
     site: Client, model: str, others: list[tuple[str, str, float, int]]
 ) -> None:
-    """Page, picture and JSON compare it with public models that are not flagged."""
+    """Page, chart and JSON compare a model with its base and its category, without private and flagged models."""
     comparison = compared(site, model)
     assert [(other.what, other.model, other.average, other.among) for other in comparison.others] == others
     assert list(comparison.own.benchmarks) == list(BENCHMARKS)
@@ -230,10 +230,10 @@ def test_a_model_stands_beside_its_base_and_its_category(
 
 
 def test_a_hostile_name_is_a_name_on_page_and_picture(site: Client) -> None:
-    """Neither markup in HTML nor in SVG, and no address of its own."""
+    """A hostile model name is plain text on the page, in the chart and in the JSON."""
     text = page(site, "/models/fay/blend")
     tags = Reader(text).tags
-    assert [tag for tag, _ in tags if tag == "script"] == ["script"], "ours alone"
+    assert [tag for tag, _ in tags if tag == "script"] == ["script"], "only the board's own script"
     assert [attributes["src"] for tag, attributes in tags if tag == "img" and attributes.get("src") == "x"] == []
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on") or name == "style"]
     (address, *_) = pictures(text)
@@ -248,7 +248,7 @@ def test_a_hostile_name_is_a_name_on_page_and_picture(site: Client) -> None:
 def test_looking_costs_few_round_trips(
     site: Client, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two for the first look of all, then one; a model beside others costs two, and two more for its base."""
+    """The first read of times costs two round trips, each later one one; a comparison two, and two more for a base."""
     assert site.get("/healthz").status_code == 200
     (tmp_path / "board.yaml").write_text(BOARD.replace("name: demo", f"name: {KEYS.board}"))
     settings = BotSettings(redis_url=valkey.url, board=tmp_path / "board.yaml", webhook_secret=SECRET)
@@ -303,7 +303,7 @@ WORDS = st.one_of(
 @example("/charts/%2e%2e/%2e%2e/etc/passwd.svg", [])
 @example("/api/times", [("days", "٣")])
 def test_no_question_breaks_a_chart(site: Client, path: str, params: list[tuple[str, str]]) -> None:
-    """Query strings and paths of any kind: an answer of ours, in one of three types, never a 5xx, never much."""
+    """No path and no query string leads to a server error, a large answer or an unknown type of content."""
     query = urlencode([(name, word.encode("utf-8", "replace")) for name, word in params])
     target = f"{quote(path.encode('utf-8', 'replace'))}?{query}"
     answer = site.get(httpx2.URL(site.base_url, raw_path=target.encode()))

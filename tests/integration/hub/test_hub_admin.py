@@ -1,4 +1,4 @@
-"""Setting up: repos and webhooks, made once."""
+"""Repos, branches and webhooks are created once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ URL = "http://127.0.0.1:9/webhooks/hub"
 
 
 def test_a_repo_is_made_once(bot: Hub) -> None:
-    """True the first time, False afterwards, Conflict where that is asked for."""
+    """`create_repo` returns whether it created the repo; with `exist_ok=False` an existing one raises Conflict."""
     repo = Repo("dataset", "board/made-once")
     assert not bot.repo_exists(repo)
     assert bot.create_repo(repo, private=True)
@@ -27,15 +27,15 @@ def test_a_repo_is_made_once(bot: Hub) -> None:
 
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "cut"])
 def test_a_repo_is_made_whatever_goes_wrong(local: LocalHub, bot: Hub, kind: str) -> None:
-    """A 409 after an error of the Hub's own is our own first try, also where the repo should be new."""
+    """If the Hub creates a repo but answers with an error, the 409 of the second try counts as success."""
     local.state.faults.add(CREATE, kind)
     repo = Repo("model", f"board/made-despite-{kind}")
     bot.create_repo(repo, exist_ok=False)
     assert bot.repo_exists(repo)
 
 
-def test_a_strangers_namespace_is_denied(mallory: Hub, repo: Repo) -> None:
-    """Where the repo exists and may be seen, that is enough."""
+def test_a_repo_in_anothers_namespace_is_denied(mallory: Hub, repo: Repo) -> None:
+    """A user cannot create a repo in another's namespace; for a repo that exists, there is no error."""
     with pytest.raises(Denied):
         mallory.create_repo(Repo("dataset", "board/by-mallory"))
     assert not mallory.create_repo(repo)
@@ -48,8 +48,8 @@ def test_a_space_is_made_with_its_kit(bot: Hub) -> None:
     assert bot.repo_exists(space)
 
 
-def test_a_gated_repo_lets_nobody_in_by_itself(bot: Hub, mallory: Hub, repo: Repo) -> None:
-    """Only accepted users can read restricted details."""
+def test_a_gated_repo_is_closed_to_users_who_were_not_accepted(bot: Hub, mallory: Hub, repo: Repo) -> None:
+    """A user who was not accepted cannot read the files of a gated repo."""
     bot.commit(repo, [WriteFile("a", b"1")], "Add")
     bot.gate(repo)
     with pytest.raises(Gated):
@@ -59,7 +59,7 @@ def test_a_gated_repo_lets_nobody_in_by_itself(bot: Hub, mallory: Hub, repo: Rep
 
 @pytest.mark.parametrize("kind", ["none", "fail", "fail-after", "cut"])
 def test_a_webhook_is_made_once_whatever_goes_wrong(local: LocalHub, bot: Hub, repo: Repo, kind: str) -> None:
-    """There is one webhook per URL, repos and domains."""
+    """`ensure_webhook` creates one webhook per URL, repos and domains, also if the Hub fails meanwhile."""
     if kind != "none":
         local.state.faults.add(HOOK, kind)
     watched = [WatchedItem("dataset", repo.id)]
@@ -72,7 +72,7 @@ def test_a_webhook_is_made_once_whatever_goes_wrong(local: LocalHub, bot: Hub, r
 
 
 def test_a_webhook_that_was_switched_off_is_switched_on_again(local: LocalHub, bot: Hub, repo: Repo) -> None:
-    """The Hub suspends a webhook after failures; the next start mends that."""
+    """`ensure_webhook` enables a webhook again that the Hub has disabled."""
     hook = bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret")
     HfApi(endpoint=local.url, token="hf_bot").disable_webhook(hook.id)
     assert [webhook.disabled for webhook in bot.webhooks() if webhook.id == hook.id] == ["disabled"]
@@ -80,7 +80,7 @@ def test_a_webhook_that_was_switched_off_is_switched_on_again(local: LocalHub, b
 
 
 def test_a_rotated_secret_leaves_the_rest_of_a_webhook(bot: Hub, repo: Repo) -> None:
-    """All fields are sent with it, for missing ones would be taken for empty."""
+    """Rotating the secret of a webhook leaves its other fields unchanged."""
     hook = bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret")
     assert bot.rotate_webhook(hook, "another") == hook
 

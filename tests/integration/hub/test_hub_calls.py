@@ -40,7 +40,7 @@ def count(hub: Hub, who: Urgency, *, most: int) -> int:
 
 
 def test_the_last_calls_of_a_window_are_left_to_people(local_hub: LocalHub) -> None:
-    """Background work stops at three tenths, events at one tenth; a person's calls stop at the Hub's refusal."""
+    """Background calls stop at three tenths of the quota, events at one tenth, a person's when the Hub refuses."""
     with Hub(local_hub.url, "hf_ada", retries=QUICK) as hub:
         assert count(hub, Urgency.BACKGROUND, most=50) == 14
         assert count(hub, Urgency.BACKGROUND, most=50) == 0
@@ -51,7 +51,7 @@ def test_the_last_calls_of_a_window_are_left_to_people(local_hub: LocalHub) -> N
 
 
 def test_two_clients_of_one_account_hear_of_each_other(local_hub: LocalHub) -> None:
-    """The calls of another process appear in the headers of the next response, and count."""
+    """A client counts the calls of another client of its account, which the Hub's next response reports."""
     with Hub(local_hub.url, "hf_ada", retries=QUICK) as first, Hub(local_hub.url, "hf_ada", retries=QUICK) as second:
         assert count(first, Urgency.PERSON, most=13) == 13
         assert count(second, Urgency.BACKGROUND, most=50) == 1

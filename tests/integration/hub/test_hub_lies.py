@@ -1,6 +1,6 @@
-"""Files from a Hub, or a proxy before it, that sends something else: they are read again, and never believed.
+"""A Hub, or a proxy before it, that answers with wrong data: the client asks again, and never returns wrong data.
 
-`make matrices` has each lie about each file in each way to read it, `make test` every fifth of them.
+`make matrices` tests each wrong answer for each file and each way to read it, `make test` every fifth of them.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def commit(bot: Hub, repo: Repo) -> str:
     ("way", "lie", "revision", "path"),
     every(5, product(READS, ["page", "short", "lost page"], ["main", "commit"], ["a.json", "b.bin"])),
 )
-def test_a_lie_about_a_file_is_asked_about_again(
+def test_a_wrong_answer_for_a_file_is_asked_for_again(
     local: LocalHub, bot: Hub, repo: Repo, commit: str, way: str, lie: str, revision: str, path: str
 ) -> None:
-    """A page, a part or a 404 in the place of a file is repeated; if it stays so, it is the Hub's trouble."""
+    """If the Hub sends a page, a part or a false 404 for a file, the client asks again, and in the end gives up."""
     at, truth = commit if revision == "commit" else "main", TEXT if path == "a.json" else LARGE
     expected = truth[10:1_000] if way == "middle" else truth
     local.state.faults.add("GET */resolve/*", **LIES[lie], times=2)
@@ -70,7 +70,7 @@ def test_a_lie_about_a_file_is_asked_about_again(
 
 @pytest.mark.parametrize("way", READS)
 def test_an_old_copy_is_not_the_file_at_a_commit(local: LocalHub, bot: Hub, repo: Repo, commit: str, way: str) -> None:
-    """The answer of a cache names another commit than the one that was asked for."""
+    """An answer that names another commit than the one requested, as from a cache, is refused."""
     newer = bot.commit(repo, [WriteFile("a.json", TEXT[::-1])], "Change it").oid
     old = {"X-Repo-Commit": commit, **file_headers(TEXT)}
     with Script() as script, Hub(script.url, None, retries=bot.retries) as hub:
@@ -82,7 +82,7 @@ def test_an_old_copy_is_not_the_file_at_a_commit(local: LocalHub, bot: Hub, repo
 def test_a_missing_file_is_believed_only_if_the_listing_agrees(
     local: LocalHub, bot: Hub, repo: Repo, commit: str, calls: list[str]
 ) -> None:
-    """A 404 may come from a cache that asked before the commit."""
+    """`find_file` reports a file as missing only if the Hub's listing agrees, for a 404 may come from an old cache."""
     assert bot.find_file(repo, "c.json", commit) is None
     local.state.faults.add("GET */resolve/*", **LIES["missing"], times=None)
     with pytest.raises(EntryNotFound):
@@ -92,7 +92,7 @@ def test_a_missing_file_is_believed_only_if_the_listing_agrees(
 
 
 def test_a_404_that_is_not_the_hubs_says_nothing(script: Script, scripted: Hub) -> None:
-    """The Hub names what it misses; a proxy's page does not."""
+    """A 404 without the Hub's error code, such as a proxy's page, raises Garbled and not NotFound."""
     script.say(Reply(404, b"<html>Not found</html>"))
     with pytest.raises(Garbled):
         scripted.model_facts("ada/m")
@@ -102,8 +102,8 @@ def test_a_404_that_is_not_the_hubs_says_nothing(script: Script, scripted: Hub) 
 
 
 @pytest.mark.parametrize("lie", ["circle", "drip", "stale"])
-def test_other_lies_end_in_an_answer_or_an_error(local: LocalHub, bot: Hub, repo: Repo, commit: str, lie: str) -> None:
-    """No call hangs on redirects in a circle, slow bytes or stored answers."""
+def test_other_wrong_answers_do_not_block_a_call(local: LocalHub, bot: Hub, repo: Repo, commit: str, lie: str) -> None:
+    """Circular redirects end in an error; slow bytes and old cached answers still give the file."""
     local.state.faults.add("GET */resolve/*", **LIES[lie], times=None)
     if lie == "circle":
         with pytest.raises(Transient, match="too many times"):
@@ -119,8 +119,8 @@ HUGE = b'{"id": "ada/m", "sha": "' + b"c" * 40 + b'", "cardData": {"x": "' + b"y
 
 
 @pytest.mark.parametrize("body", [DEEP, LONG, HUGE], ids=["deep", "long number", "huge"])
-def test_what_a_models_author_wrote_is_no_trouble_of_the_hub(script: Script, scripted: Hub, body: bytes) -> None:
-    """Metadata that no parser reads are TooLarge, which is not repeated."""
+def test_metadata_that_cannot_be_parsed_are_not_the_hubs_fault(script: Script, scripted: Hub, body: bytes) -> None:
+    """Metadata that are too deep, too long or too large to parse raise TooLarge, and the client does not ask again."""
     script.say(Reply(body=body))
     with pytest.raises(TooLarge):
         scripted.model_facts("ada/m")
@@ -129,7 +129,7 @@ def test_what_a_models_author_wrote_is_no_trouble_of_the_hub(script: Script, scr
 
 @pytest.mark.parametrize("odd", [[], "words", 7, [{}], True])
 def test_metadata_of_another_shape_count_as_none(script: Script, scripted: Hub, odd: Any) -> None:
-    """Card, config and counts should be objects, and an author may have written anything."""
+    """A card, config or parameter count that is not an object, as an author may write it, counts as missing."""
     fields = {"id": "ada/m", "sha": "c" * 40, "cardData": odd, "config": odd, "safetensors": odd}
     script.say(Reply(body=fields))
     facts = scripted.model_facts("ada/m")
@@ -137,7 +137,7 @@ def test_metadata_of_another_shape_count_as_none(script: Script, scripted: Hub, 
 
 
 def test_a_part_that_does_not_fit_its_range_is_not_believed(script: Script, scripted: Hub) -> None:
-    """A short part, and a part from elsewhere, are asked for again."""
+    """The client asks again for a part that is too short or from elsewhere, and raises BadRequest for a whole file."""
     good = {**file_headers(TEXT), "Content-Range": f"bytes 10-19/{len(TEXT)}"}
     for wrong in (TEXT[10:15], TEXT[10:20]):
         elsewhere = {**good, "Content-Range": f"bytes 0-9/{len(TEXT)}"} if len(wrong) == 10 else good

@@ -48,7 +48,7 @@ class Says:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def say(self, *, metadata: Any = None, identity: Any = None, userinfo: Any = None, token: Any = None) -> None:
-        """Have it say the right things, but for these."""
+        """Give correct answers, except for these changes."""
         names = {f"{name}_endpoint": f"{self.url}/oauth/{name}" for name in ("token", "userinfo")}
         metadata_document = {"issuer": self.url, "authorization_endpoint": f"{self.url}/oauth/authorize", **names}
         claims = {
@@ -73,7 +73,7 @@ class Says:
 
 
 def written(claims: object) -> str:
-    """An id token."""
+    """An id token with these claims."""
     body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     return f"e30.{body}.x"
 
@@ -91,8 +91,8 @@ def provider(hub: Says) -> Provider:
     return Provider(hub.url, APP, now=lambda: NOW)
 
 
-def test_who_it_is_by_the_hubs_word(hub: Says) -> None:
-    """The code, the verifier and the secret go to the Hub; the id and the name come back; metadata are read once."""
+def test_the_hub_identifies_the_account(hub: Says) -> None:
+    """The client sends code, verifier and secret to the Hub, and gets the account's id and name in three calls."""
     hub.say()
     hub.asked.clear()
     signing = provider(hub)
@@ -135,8 +135,8 @@ def test_who_it_is_by_the_hubs_word(hub: Says) -> None:
         ({"metadata": {"authorization_endpoint": "javascript:alert(1)"}}, Garbled),
     ],
 )
-def test_what_does_not_hold_signs_nobody_in(hub: Says, answers: dict[str, Any], error: type[HubError]) -> None:
-    """A wrong issuer, app, time, nonce, person or host, or an empty response, is refused without revealing a secret."""
+def test_an_invalid_answer_signs_no_user_in(hub: Says, answers: dict[str, Any], error: type[HubError]) -> None:
+    """A wrong issuer, app, time, nonce, user or host, or an empty response, is refused; the error reveals no secret."""
     hub.say(**answers)
     with pytest.raises(error) as caught:
         provider(hub).identify("the code", verifier="v", nonce="n")
@@ -144,13 +144,13 @@ def test_what_does_not_hold_signs_nobody_in(hub: Says, answers: dict[str, Any], 
 
 
 def test_clocks_may_differ_by_a_minute(hub: Says) -> None:
-    """And no more."""
+    """An id token that expired less than a minute ago is accepted."""
     hub.say(identity={"exp": NOW - 50})
     assert provider(hub).identify("c", verifier="v", nonce="n").name == "ada"
 
 
 @pytest.mark.parametrize("token", ["", "a", "a.b", "a.!.c", "a.é.c", f"a.{'W' * 9_000}.c"])
-def test_what_is_no_id_token_says_so(token: str) -> None:
-    """Nothing else is raised."""
+def test_a_malformed_id_token_is_garbled(token: str) -> None:
+    """A malformed id token raises Garbled, and no other error."""
     with pytest.raises(Garbled):
         claims_in(token)

@@ -19,7 +19,7 @@ from localhub.testing import LocalHub
 
 
 def test_the_token_says_who_we_are(local: LocalHub, bot: Hub, calls: list[str]) -> None:
-    """Id and name are those of the account, and are asked for once in a while only."""
+    """`me` returns the id and the name of the token's account; two calls of it ask the Hub only once."""
     account = local.state.accounts.by_name("bot")
     assert account is not None
     assert (bot.me().id, bot.me().name) == (account.id, "bot")
@@ -27,13 +27,13 @@ def test_the_token_says_who_we_are(local: LocalHub, bot: Hub, calls: list[str]) 
 
 
 def test_a_wrong_token_is_told(local: LocalHub) -> None:
-    """A token that the Hub does not know is no matter of permissions."""
+    """A token that the Hub does not know raises BadToken."""
     with Hub(local.url, "hf_wrong") as hub, pytest.raises(BadToken):
         hub.whoami()
 
 
 def test_a_file_is_read_in_one_call_with_its_oid_and_commit(bot: Hub, repo: Repo, calls: list[str]) -> None:
-    """The content comes with the commit that compare-and-swap needs."""
+    """One call returns a file's content, its object id, and the commit that compare-and-swap needs."""
     commit = bot.commit(repo, [WriteFile("a/b c#1?.json", b'{"x": 1}')], "Add a file")
     calls.clear()
     file = bot.read_file(repo, "a/b c#1?.json")
@@ -43,7 +43,7 @@ def test_a_file_is_read_in_one_call_with_its_oid_and_commit(bot: Hub, repo: Repo
 
 
 def test_what_is_missing_is_told_apart(bot: Hub, repo: Repo) -> None:
-    """File, revision and repo each have an error, and a missing file is None where that is asked for."""
+    """A missing file, revision and repo each raise their own error; `find_file` returns None for a missing file."""
     with pytest.raises(EntryNotFound):
         bot.read_file(repo, "no.json")
     assert bot.find_file(repo, "no.json") is None
@@ -54,7 +54,7 @@ def test_what_is_missing_is_told_apart(bot: Hub, repo: Repo) -> None:
 
 
 def test_a_huge_file_is_refused_unread(local: LocalHub, bot: Hub, repo: Repo) -> None:
-    """50 MB as a request file cost nothing."""
+    """A file of 50 MB raises TooLarge if the caller accepts less."""
     bot.commit(repo, [WriteFile("huge.json", bytes(50 * 1024 * 1024))], "Add a huge file")
     with pytest.raises(TooLarge):
         bot.read_file(repo, "huge.json", max_bytes=100_000)
@@ -67,7 +67,7 @@ def test_a_private_repo_is_hidden_from_strangers(mallory: Hub, new_repo: Callabl
 
 
 def test_heads_follow_commits_on_branches_and_pull_requests(bot: Hub, repo: Repo) -> None:
-    """A head is read from the refs, which do not lag behind."""
+    """`head` returns the newest commit of a branch or of a pull request, and raises an error for an unknown branch."""
     commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a")
     pull = bot.commit(repo, [WriteFile("b", b"1")], "Propose b", create_pr=True)
     assert bot.head(repo) == commit.oid
@@ -77,7 +77,7 @@ def test_heads_follow_commits_on_branches_and_pull_requests(bot: Hub, repo: Repo
 
 
 def test_listings_hold_every_file_beyond_one_page(bot: Hub, repo: Repo) -> None:
-    """A thousand entries are a page; the next ones are followed; folders themselves are left out."""
+    """A listing follows all pages, and has files but no folders."""
     names = [f"folder {n % 3}/{n:04}.json" for n in range(1100)]
     bot.commit(repo, [WriteFile(name, name.encode()) for name in names], "Add many")
     listed = {entry.path: entry for entry in bot.list_files(repo)}
@@ -89,7 +89,7 @@ def test_listings_hold_every_file_beyond_one_page(bot: Hub, repo: Repo) -> None:
 
 
 def test_changed_paths_name_both_ends_of_a_rename(bot: Hub, repo: Repo) -> None:
-    """Between two commits: added, changed, deleted, renamed, with odd names, and nothing else."""
+    """`changed_paths` lists files that were added, changed, deleted or renamed between two commits, and no other."""
     long = b"".join(b"line %d\n" % n for n in range(50))
     old = bot.commit(
         repo,
@@ -109,13 +109,13 @@ def test_changed_paths_name_both_ends_of_a_rename(bot: Hub, repo: Repo) -> None:
 
 
 def test_changes_since_a_commit_that_is_gone_are_not_found(bot: Hub, repo: Repo) -> None:
-    """A squashed history is a reason to list everything anew, not to fail otherwise."""
+    """If the earlier commit is gone, as after a squash, NotFound tells the caller to list all files instead."""
     with pytest.raises(NotFound):
         bot.changed_paths(repo, "0" * 40, bot.head(repo))
 
 
 def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo], calls: list[str]) -> None:
-    """Card, sizes, config and revision, as the Hub tells them."""
+    """One call returns a model's card, file sizes, number of parameters and commit."""
     repo = new_repo("model")
     header = json.dumps({"w": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}).encode()
     files = [
@@ -161,7 +161,7 @@ def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo, call
 
 
 def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, bot: Hub, repo: Repo) -> None:
-    """The Hub forwards with 307; nothing is lost between the rename and its webhook."""
+    """After a rename the client reads and writes the repo under its old name, as the Hub's redirects say."""
     new_name = f"{repo.id}-renamed"
     HfApi(endpoint=local.url, token="hf_bot").move_repo(repo.id, new_name, repo_type="dataset")
     bot.commit(repo, [WriteFile("a", b"1")], "Write under the old name")
@@ -196,7 +196,7 @@ def test_a_file_is_saved_without_being_held(bot: Hub, repo: Repo) -> None:
 
 
 def test_the_digests_of_large_files_come_with_the_facts(bot: Hub, new_repo: Callable[..., Repo]) -> None:
-    """A model's files have the sha256 under which LFS keeps them, and none where git does."""
+    """`model_facts` returns the sha256 of each file in LFS, and none for files in git."""
     repo = new_repo("model")
     bot.commit(repo, [WriteFile("model.safetensors", b"weights"), WriteFile("config.json", b"{}")], "Add")
     digests = {file.name: file.sha256 for file in bot.model_facts(repo.id).files}

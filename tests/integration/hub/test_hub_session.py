@@ -24,12 +24,12 @@ ENDLESS = Reply(body=itertools.repeat(b"x" * 65536), headers=file_headers(b"x"))
 
 
 def listing(path: str, size: int) -> Reply:
-    """What the Hub lists of one file."""
+    """The Hub's listing of one file."""
     return Reply(body=[{"type": "file", "path": path, "oid": "d" * 40, "size": size}])
 
 
 def test_a_read_is_repeated_until_the_hub_is_well_again(script: Script, scripted: Hub) -> None:
-    """An error, a cut connection and nonsense in between are waited out."""
+    """After server errors and a cut connection the client repeats a read until it succeeds."""
     script.say(Reply(500), Reply(cut=True), Reply(503), WHO)
     assert scripted.whoami().name == "bot"
     assert len(script.asked) == 4
@@ -43,8 +43,8 @@ def test_a_read_gives_up_after_its_tries(script: Script, scripted: Hub) -> None:
     assert len(script.asked) == QUICK.attempts
 
 
-def test_what_cannot_help_is_not_repeated(script: Script, scripted: Hub) -> None:
-    """A missing thing is still missing a second later."""
+def test_a_read_that_is_answered_with_404_is_not_repeated(script: Script, scripted: Hub) -> None:
+    """A 404 raises NotFound after a single request."""
     script.say(Reply(404, {"error": "gone"}))
     with pytest.raises(NotFound):
         scripted.thread(REPO, 7)
@@ -52,7 +52,7 @@ def test_what_cannot_help_is_not_repeated(script: Script, scripted: Hub) -> None
 
 
 def test_a_hanging_hub_does_not_hang_the_caller(script: Script) -> None:
-    """Every call has a timeout."""
+    """A call to a Hub that does not answer ends in an error after its timeout."""
     script.say(Reply(hang=True))
     started = time.monotonic()
     with Hub(script.url, None, timeout=0.1, retries=QUICK) as hub, pytest.raises(Transient):
@@ -74,7 +74,7 @@ def test_a_hub_that_drips_is_cut_off(script: Script) -> None:
 
 
 def test_a_short_rate_limit_is_slept_out_and_a_long_one_is_told(script: Script, scripted: Hub) -> None:
-    """A short wait is slept through; a wait of minutes is raised to the caller."""
+    """After a 429 the client waits for a short time by itself, and raises RateLimited for a wait of minutes."""
     script.say(Reply(429, headers={"Retry-After": "0"}), WHO)
     assert scripted.whoami().name == "bot"
     script.say(Reply(429, headers={"RateLimit": '"api";r=0;t=240'}))
@@ -84,14 +84,14 @@ def test_a_short_rate_limit_is_slept_out_and_a_long_one_is_told(script: Script, 
 
 
 def test_the_hubs_quota_is_noted_from_every_answer(script: Script, scripted: Hub) -> None:
-    """A budget needs to know before the 429."""
+    """The client records the remaining quota from the headers of successful responses, so before a 429."""
     script.say(Reply(body=WHO.body, headers={"RateLimit": '"api";r=17;t=240'}))
     scripted.whoami()
     assert scripted.session.limits["api"].remaining == 17
 
 
 def test_a_quota_counts_from_the_answer_that_told_it(script: Script, scripted: Hub) -> None:
-    """An old limit does not count as the present one after a quiet time."""
+    """A recorded quota has the time of its response, so that an old one does not count as the present one."""
     before = time.monotonic()
     script.say(Reply(body=WHO.body, headers={"RateLimit": '"api";r=17;t=240'}))
     scripted.whoami()
@@ -99,8 +99,8 @@ def test_a_quota_counts_from_the_answer_that_told_it(script: Script, scripted: H
     assert at is not None and before <= at <= time.monotonic()
 
 
-def test_nobody_there_is_told_apart_from_an_answer_lost(scripted: Hub) -> None:
-    """Without a connection nothing happened, so repeating is safe."""
+def test_a_failed_connection_is_told_apart_from_a_lost_answer(scripted: Hub) -> None:
+    """If no connection is made, Unreachable says so: the call had no effect and may be repeated."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with Hub(f"http://127.0.0.1:{port}", None, retries=QUICK) as hub, pytest.raises(Unreachable):
@@ -108,7 +108,7 @@ def test_nobody_there_is_told_apart_from_an_answer_lost(scripted: Hub) -> None:
 
 
 def test_a_commit_without_parent_is_sent_once(script: Script, scripted: Hub) -> None:
-    """A retry could duplicate the effect, so the error goes to the caller."""
+    """A commit without a parent that fails is not sent again, because a retry could duplicate it."""
     script.say(Reply(body={"files": [{"path": "a", "uploadMode": "regular"}]}), Reply(500))
     with pytest.raises(Transient):
         scripted.commit(REPO, [WriteFile("a", b"1")], "Add a")
@@ -118,7 +118,7 @@ def test_a_commit_without_parent_is_sent_once(script: Script, scripted: Hub) -> 
 def test_a_commit_without_parent_is_repeated_after_answers_that_prove_it_had_no_effect(
     script: Script, scripted: Hub
 ) -> None:
-    """409 and 429 changed nothing."""
+    """A commit without a parent is sent again after 409 and 429, by which the Hub says that it changed nothing."""
     committed = Reply(body={"commitOid": "c" * 40, "commitUrl": "u"})
     busy = Reply(409, {"error": "Another commit operation is in progress for this repository."})
     script.say(Reply(body={"files": []}), busy, Reply(429, headers={"Retry-After": "0"}), committed)
@@ -126,7 +126,7 @@ def test_a_commit_without_parent_is_repeated_after_answers_that_prove_it_had_no_
 
 
 def test_a_repo_that_stays_busy_is_an_error(script: Script, scripted: Hub) -> None:
-    """The tries are bounded; huggingface_hub's own loop on a busy creation is not."""
+    """If the Hub stays busy with a repo, its creation raises Busy after a bounded number of tries."""
     script.say(Reply(409, {"error": "Cannot create repo: another conflicting operation is in progress"}))
     with pytest.raises(Busy):
         scripted.create_repo(REPO)
@@ -134,14 +134,14 @@ def test_a_repo_that_stays_busy_is_an_error(script: Script, scripted: Hub) -> No
 
 
 def test_an_answer_that_is_not_json_is_garbled(script: Script, scripted: Hub) -> None:
-    """A proxy's page with status 200 is no success."""
+    """An answer with status 200 that is not JSON, such as a proxy's page, raises Garbled."""
     script.say(Reply(body=b"<html>"))
     with pytest.raises(Garbled):
         scripted.whoami()
 
 
 def test_a_file_that_says_it_is_too_large_is_not_read(script: Script, scripted: Hub) -> None:
-    """The length in the header is enough to refuse."""
+    """A file that is larger than the caller accepts, by its header and by the Hub's listing, raises TooLarge."""
     whole = Reply(body=b"x" * 5000, headers=file_headers(b"x" * 5000))
     script.say(whole, listing("big.json", 5000), whole)
     with pytest.raises(TooLarge, match="5,000"):
@@ -150,7 +150,7 @@ def test_a_file_that_says_it_is_too_large_is_not_read(script: Script, scripted: 
 
 
 def test_a_file_of_unknown_length_is_read_up_to_the_bound_only(script: Script, scripted: Hub) -> None:
-    """An endless file costs its limit plus the data already in transit."""
+    """A file without a length in its header raises TooLarge once the limit is reached."""
     script.say(ENDLESS, listing("endless.json", 10**9))
     with pytest.raises(TooLarge):
         scripted.read_file(REPO, "endless.json", max_bytes=1_000_000)
@@ -158,7 +158,7 @@ def test_a_file_of_unknown_length_is_read_up_to_the_bound_only(script: Script, s
 
 
 def test_a_file_that_only_seems_too_large_is_the_hubs_trouble(script: Script, scripted: Hub) -> None:
-    """The Content-Length of a proxy's answer is believed only if the listing agrees."""
+    """An answer that is larger than the limit raises Garbled, and not TooLarge, if the Hub's listing disagrees."""
     for listed in (listing("a.json", 10), Reply(body=[])):
         script.say(Reply(body=b"x" * 5000, headers=file_headers(b"x" * 10)), listed)
         with pytest.raises(Garbled, match="than it lists"):
@@ -166,7 +166,7 @@ def test_a_file_that_only_seems_too_large_is_the_hubs_trouble(script: Script, sc
 
 
 def test_a_write_follows_a_renamed_repo_with_method_and_body(script: Script, scripted: Hub) -> None:
-    """307 keeps a POST a POST."""
+    """After a 307 the client sends the same method, body and token to the new address."""
     moved = Reply(307, headers={"Location": "/api/datasets/board/renamed/discussions/1/comment/abc/edit"})
     script.say(moved, Reply(body={"updatedComment": {}}))
     scripted.edit_comment(REPO, 1, "abc", "text")
@@ -177,7 +177,7 @@ def test_a_write_follows_a_renamed_repo_with_method_and_body(script: Script, scr
 
 
 def test_a_redirect_that_would_turn_a_write_into_a_read_is_an_error(script: Script, scripted: Hub) -> None:
-    """Followed as browsers do, a 301 would look like a success without an effect."""
+    """A 301 for a write raises BadRequest, because following it as browsers do would look like a success."""
     script.say(Reply(301, headers={"Location": "/elsewhere"}))
     with pytest.raises(BadRequest, match="301"):
         scripted.edit_comment(REPO, 1, "abc", "text")
@@ -185,14 +185,14 @@ def test_a_redirect_that_would_turn_a_write_into_a_read_is_an_error(script: Scri
 
 
 def test_a_circle_of_redirects_ends(script: Script, scripted: Hub) -> None:
-    """Two names that point at each other do not hold the caller."""
+    """A redirect that never ends raises Transient."""
     script.say(Reply(307, headers={"Location": "/api/whoami-v2"}))
     with pytest.raises(Transient, match="too many times"):
         scripted.session.send("GET", "/api/whoami-v2", route="whoami")
 
 
 def test_the_token_does_not_leave_the_hub(script: Script, scripted: Hub) -> None:
-    """Files are served by other hosts, which must not learn the token; the commit comes from the first answer."""
+    """The client follows a redirect to another host without its token, and takes the commit from the first answer."""
     other = Script()
     other.say(Reply(body=b"data", headers={"ETag": '"of-the-store"'}))
     sha = hashlib.sha256(b"data").hexdigest()
@@ -207,7 +207,7 @@ def test_the_token_does_not_leave_the_hub(script: Script, scripted: Hub) -> None
 
 @pytest.mark.parametrize("path", ["", "/etc/passwd", "a/../b", "./a", "a//b", "a/", "a\0b"])
 def test_a_path_that_leads_out_of_the_repo_is_not_asked_for(script: Script, scripted: Hub, path: str) -> None:
-    """Paths are untrusted text."""
+    """A path that is empty, absolute or not canonical raises BadRequest before any call."""
     script.say(Reply(body=b"secret"))
     with pytest.raises(BadRequest):
         scripted.read_file(REPO, path)
@@ -215,14 +215,14 @@ def test_a_path_that_leads_out_of_the_repo_is_not_asked_for(script: Script, scri
 
 
 def test_odd_characters_in_paths_arrive_as_they_are(script: Script, scripted: Hub) -> None:
-    """A `?` or `#` in a name is part of the name."""
+    """The client escapes spaces, `?`, `#` and `%` in paths and revisions, so that they stay part of the name."""
     script.say(Reply(body=b"x", headers=file_headers(b"x")))
     scripted.read_file(REPO, "a b/c?d#e%41.json", "refs/pr/3")
     assert script.asked[0].path == "/datasets/board/requests/resolve/refs%2Fpr%2F3/a%20b/c%3Fd%23e%2541.json"
 
 
 def test_every_request_is_counted_also_the_repeated_ones(script: Script) -> None:
-    """Budgets count the same calls as the Hub."""
+    """`on_call` is called for each request, also for repeated and redirected ones."""
     calls: list[tuple[str, str]] = []
     script.say(Reply(500), Reply(307, headers={"Location": "/api/whoami-v2"}), WHO)
     with Hub(script.url, None, retries=QUICK, on_call=lambda *call: calls.append(call)) as hub:
@@ -232,7 +232,7 @@ def test_every_request_is_counted_also_the_repeated_ones(script: Script) -> None
 
 
 def test_a_forked_child_opens_connections_of_its_own(script: Script, scripted: Hub) -> None:
-    """RQ forks for each job: a shared socket would mix up two processes' answers."""
+    """After a fork the child opens its own connection, because a shared socket would mix up the processes' answers."""
     script.say(WHO)
     scripted.whoami()
     before = scripted.session._client
@@ -242,8 +242,8 @@ def test_a_forked_child_opens_connections_of_its_own(script: Script, scripted: H
     assert scripted.session._client is before
 
 
-def test_a_thread_that_moved_to_the_next_page_is_told_once(script: Script, scripted: Hub) -> None:
-    """A thread opened during the listing shifts all others by one."""
+def test_a_thread_that_moved_to_the_next_page_is_listed_once(script: Script, scripted: Hub) -> None:
+    """If a new thread during the listing moves another one to the next page, the other one is listed once."""
 
     def page(start: int, *nums: int) -> Reply:
         items = [{"num": num, "title": "T", "status": "open", "createdAt": "2026-11-24T12:00:00.000Z"} for num in nums]
@@ -254,13 +254,13 @@ def test_a_thread_that_moved_to_the_next_page_is_told_once(script: Script, scrip
 
 
 def test_a_list_whose_count_is_wrong_ends(script: Script, scripted: Hub) -> None:
-    """An empty page is the last page."""
+    """A listing ends at an empty page, even if the reported count is higher."""
     script.say(Reply(body={"discussions": [], "start": 0, "count": 99}))
     assert list(scripted.threads(REPO)) == []
 
 
 def test_large_files_are_uploaded_to_the_store_without_our_token(script: Script, scripted: Hub) -> None:
-    """The Hub names an upload URL on another host with its own headers, and is notified afterwards."""
+    """A large file is uploaded to the URL that the Hub names, without the token; then the Hub is notified."""
     store = Script()
     store.say(Reply(body=b""))
     upload = {"href": f"{store.url}/bucket/key", "header": {"X-Signed": "yes"}}
@@ -284,7 +284,7 @@ def test_large_files_are_uploaded_to_the_store_without_our_token(script: Script,
 
 
 def test_a_large_file_that_the_store_refuses_is_an_error(script: Script, scripted: Hub) -> None:
-    """The store answers per object."""
+    """If the store refuses one object, the commit raises BadRequest with the store's message."""
     script.say(
         Reply(body={"files": [{"path": "t.parquet", "uploadMode": "lfs"}]}),
         Reply(body={"objects": [{"oid": "x", "error": {"code": 422, "message": "no room left"}}]}),
@@ -296,7 +296,7 @@ def test_a_large_file_that_the_store_refuses_is_an_error(script: Script, scripte
 def test_our_own_name_is_read_anew_after_a_while(
     script: Script, scripted: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bot that was renamed must not go on believing its old name."""
+    """After a while the client asks for its account's name again, so that it notices a rename."""
     script.say(WHO, Reply(body={"id": "b" * 24, "name": "renamed"}))
     assert [scripted.me().name, scripted.me().name] == ["bot", "bot"]
     monkeypatch.setattr(accounts, "NAME_SECONDS", -1.0)
@@ -314,7 +314,7 @@ def test_a_hub_without_ranges_is_not_read_to_its_end(script: Script, scripted: H
 
 
 def test_a_range_is_read_from_the_store_without_our_token(script: Script, scripted: Hub) -> None:
-    """The redirect to another host keeps the range and loses the token; the size of the whole file does not matter."""
+    """A redirect to another host is followed with the range and without the token, whatever the file's size."""
     elsewhere = f"http://localhost:{script.url.rpartition(':')[2]}/store"
     first = {"Location": elsewhere, "x-linked-size": str(10**12), "x-linked-etag": "d" * 64}
     first["x-repo-commit"] = "c" * 40
@@ -328,7 +328,7 @@ def test_a_range_is_read_from_the_store_without_our_token(script: Script, script
 
 
 def test_a_saved_file_holds_the_good_answer_alone(script: Script, scripted: Hub) -> None:
-    """The file has only the bytes of the successful response, not those of a failed one."""
+    """A saved file has only the bytes of the successful response, not those of a failed one before it."""
     good = Reply(body=b"words", headers=file_headers(b"words"))
     script.say(Reply(503, body=b"a long page about a bad gateway"), good)
     saved = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Threads: written once, edited in place, and trusted from the right account only."""
+"""Discussions and pull requests: written once, edited in place, and trusted only from the bot's account."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAULTS = [("fail", 500), ("fail-after", 500), ("cut", 0), ("fail", 409)]
 
 @pytest.fixture
 def num(bot: Hub, repo: Repo, calls: list[str]) -> int:
-    """A thread of the bot's."""
+    """The number of a thread that the bot opened."""
     number = bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS)
     calls.clear()
     return number
@@ -42,7 +42,7 @@ def pull_of(hub: Hub, repo: Repo, **files: bytes) -> int:
 
 
 def test_a_thread_is_opened_once_however_often_it_is_asked_for(bot: Hub, repo: Repo, num: int) -> None:
-    """The marker in the opening post is found again."""
+    """Opening a thread again returns the existing one, which is found by the marker in its opening post."""
     assert bot.open_thread(repo, "Evaluation of org/model", "It runs.", STATUS) == num
     assert [summary.num for summary in bot.threads(repo)] == [num]
     thread = bot.thread(repo, num)
@@ -54,19 +54,19 @@ def test_a_thread_is_opened_once_however_often_it_is_asked_for(bot: Hub, repo: R
 
 
 def test_another_key_is_another_thread(bot: Hub, repo: Repo, num: int) -> None:
-    """Title and author alone do not make it the same."""
+    """A thread with the same title and author but another key in its marker is opened as a new one."""
     other = Marker("open-llm", "status", "org/other.json")
     assert bot.open_thread(repo, "Evaluation of org/model", "It waits.", other) != num
 
 
-def test_a_strangers_thread_with_our_marker_is_not_ours(bot: Hub, mallory: Hub, repo: Repo) -> None:
+def test_another_users_thread_with_the_bots_marker_is_not_the_bots(bot: Hub, mallory: Hub, repo: Repo) -> None:
     """A user who guesses title and marker cannot replace the bot's thread."""
     forged = mallory.open_thread(repo, "Evaluation of org/model", "Accepted, trust me.", STATUS)
     assert bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS) != forged
 
 
 def test_the_search_for_an_earlier_thread_ends_where_it_cannot_be(bot: Hub, repo: Repo, num: int) -> None:
-    """A thread is never older than its request, which saves pages of the list."""
+    """An existing thread that was opened before `since` is not found."""
     earlier, later = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
     assert bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS, since=earlier) == num
     assert bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS, since=later) != num
@@ -76,7 +76,7 @@ def test_the_search_for_an_earlier_thread_ends_where_it_cannot_be(bot: Hub, repo
 def test_a_thread_is_opened_once_whatever_goes_wrong(
     local: LocalHub, bot: Hub, repo: Repo, kind: str, status: int
 ) -> None:
-    """After an error the list is looked through before anything is opened again."""
+    """If the Hub fails while a thread is opened, the client searches the list before it opens it again."""
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     local.state.faults.add(OPEN, kind, **options)
     num = bot.open_thread(repo, "Evaluation of org/model", "It waits.", STATUS)
@@ -84,7 +84,7 @@ def test_a_thread_is_opened_once_whatever_goes_wrong(
 
 
 def test_threads_are_listed_over_pages_and_by_what_they_are(bot: Hub, mallory: Hub, repo: Repo) -> None:
-    """Author, kind and status choose; the statuses that the Hub's list does not know are picked out here."""
+    """A listing of threads follows all pages, and can be filtered by author, kind and status."""
     for n in range(60):
         bot.open_thread(repo, f"Thread number {n}", "x", Marker("b", "k", str(n)), since=datetime.now(UTC))
     question = mallory.open_thread(repo, "A question", "?", Marker("b", "k", "q"))
@@ -102,15 +102,15 @@ def test_threads_are_listed_over_pages_and_by_what_they_are(bot: Hub, mallory: H
 
 
 def test_a_comment_is_written_once(bot: Hub, repo: Repo, num: int, calls: list[str]) -> None:
-    """The second call finds the first call's comment and leaves it unchanged."""
+    """Writing a comment again finds the first one by its marker, and leaves it unchanged."""
     first = bot.ensure_comment(repo, num, "Relaunched.", REPLY)
     assert bot.ensure_comment(repo, num, "Relaunched again.", REPLY) == first
     assert calls.count("comment") == 1
     assert [marker_of(comment.text) for comment in bot.thread(repo, num).comments] == [STATUS, REPLY]
 
 
-def test_a_thread_just_read_saves_the_look(bot: Hub, repo: Repo, num: int, calls: list[str]) -> None:
-    """The sync has the thread in hand already."""
+def test_a_thread_that_was_just_read_is_not_read_again(bot: Hub, repo: Repo, num: int, calls: list[str]) -> None:
+    """If the caller passes the thread that it has just read, a comment takes a single call."""
     thread = bot.thread(repo, num)
     bot.me()
     calls.clear()
@@ -122,7 +122,7 @@ def test_a_thread_just_read_saves_the_look(bot: Hub, repo: Repo, num: int, calls
 def test_a_comment_is_written_once_whatever_goes_wrong(
     local: LocalHub, bot: Hub, repo: Repo, num: int, kind: str, status: int
 ) -> None:
-    """Also where the look before was spared: after an error the thread is read again."""
+    """If the Hub fails while a comment is written, the client reads the thread again before it repeats the call."""
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     thread = bot.thread(repo, num)
     local.state.faults.add(COMMENT, kind, **options)
@@ -130,14 +130,14 @@ def test_a_comment_is_written_once_whatever_goes_wrong(
     assert [later.id for later in bot.thread(repo, num).comments[1:]] == [comment.id]
 
 
-def test_a_strangers_copy_of_a_marker_does_not_silence_the_bot(local: LocalHub, bot: Hub, repo: Repo, num: int) -> None:
-    """Posting the marker first must not keep the bot from answering."""
+def test_a_copy_of_the_bots_marker_does_not_silence_the_bot(local: LocalHub, bot: Hub, repo: Repo, num: int) -> None:
+    """If another user posted a comment with the bot's marker first, the bot still writes its comment."""
     api(local, "mallory").comment_discussion(repo.id, num, marked("Relaunched.", REPLY), repo_type="dataset")
     assert bot.ensure_comment(repo, num, "Relaunched.", REPLY).author_name == "bot"
 
 
 def test_a_comment_is_edited_in_place(bot: Hub, repo: Repo, num: int, calls: list[str]) -> None:
-    """The marker stays; a text that is there already costs no call."""
+    """An edit keeps the marker, and makes no call if the text is unchanged."""
     status = bot.thread(repo, num).comments[0]
     calls.clear()
     assert bot.edit_comment(repo, num, status.id, "It runs.", marker=STATUS, seen=status.text)
@@ -149,7 +149,7 @@ def test_a_comment_is_edited_in_place(bot: Hub, repo: Repo, num: int, calls: lis
 
 
 def test_an_edit_of_a_comment_is_repeated_after_an_error(local: LocalHub, bot: Hub, repo: Repo, num: int) -> None:
-    """The same text twice is the same text."""
+    """After an error the client repeats an edit, because writing the same text twice changes nothing."""
     local.state.faults.fail_after("POST */edit")
     local.state.faults.fail("POST */edit")
     status = bot.thread(repo, num).comments[0]
@@ -188,7 +188,7 @@ def test_a_thread_is_closed_with_one_comment_whatever_goes_wrong(
 def test_a_pull_request_is_merged_once_whatever_goes_wrong(
     local: LocalHub, bot: Hub, mallory: Hub, repo: Repo, kind: str, status: int
 ) -> None:
-    """The state of the thread shows whether the merge happened."""
+    """A pull request is merged once even if the Hub fails, because the client checks the state of its thread."""
     pull = pull_of(mallory, repo, a=b"1")
     options = {"status": status, "error": "Another operation is in progress"} if status else {}
     if kind != "none":
@@ -201,7 +201,7 @@ def test_a_pull_request_is_merged_once_whatever_goes_wrong(
 
 
 def test_a_pull_request_that_moved_since_its_approval_is_not_merged(bot: Hub, mallory: Hub, repo: Repo) -> None:
-    """Approval is a commit, not a number."""
+    """A pull request with a newer head than the commit that was approved is not merged."""
     pull = pull_of(mallory, repo, a=b"1")
     approved = bot.thread(repo, pull).head_commit
     mallory.commit(repo, [WriteFile("a", b"evil")], "Push more", branch=f"refs/pr/{pull}")
@@ -211,7 +211,7 @@ def test_a_pull_request_that_moved_since_its_approval_is_not_merged(bot: Hub, ma
 
 
 def test_what_cannot_be_merged_says_why(local: LocalHub, bot: Hub, mallory: Hub, repo: Repo, num: int) -> None:
-    """Conflicts, drafts, closed ones and discussions."""
+    """Pull requests with conflicts, drafts, closed ones, and discussions raise NotMergeable with the reason."""
     bot.commit(repo, [WriteFile("a", b"base\n")], "Base")
     pull = pull_of(mallory, repo, a=b"theirs\n")
     bot.commit(repo, [WriteFile("a", b"ours\n")], "Ours")
@@ -229,7 +229,7 @@ def test_what_cannot_be_merged_says_why(local: LocalHub, bot: Hub, mallory: Hub,
 
 
 def test_a_hub_that_stays_down_is_told(local: LocalHub, repo: Repo, num: int) -> None:
-    """The tries are bounded also where each of them looks first."""
+    """If the Hub does not answer, a comment raises Transient after a bounded number of tries."""
     local.state.faults.hang(COMMENT, times=None)
     with Hub(local.url, "hf_bot", timeout=0.1, retries=QUICK) as hub, pytest.raises(Transient):
         hub.ensure_comment(repo, num, "Relaunched.", REPLY)

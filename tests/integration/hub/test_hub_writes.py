@@ -21,7 +21,7 @@ COMMIT = "POST */commit/*"
 
 
 def test_a_commit_writes_and_deletes(bot: Hub, repo: Repo) -> None:
-    """The repo holds the committed files."""
+    """A commit writes and deletes files, and becomes the repo's head."""
     bot.commit(repo, [WriteFile("a", b"1"), WriteFile("b/c.bin", bytes(range(256)))], "Add")
     commit = bot.commit(repo, [DeleteFile("a"), WriteFile("b/c.bin", b"")], "Change")
     assert commit.url.endswith(commit.oid)
@@ -45,7 +45,7 @@ def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
 
 
 def test_local_files_are_committed_like_bytes(bot: Hub, repo: Repo, tmp_path: Path, calls: list[str]) -> None:
-    """A file on the disk is read for the commit: the same digest, and the same content in git and in LFS."""
+    """Committing a local file gives the same digest and content as committing its bytes, in git and in LFS."""
     data = bytes(range(256)) * 50
     (tmp_path / "local").write_bytes(data)
     paths = ("table.parquet", "plain.json")
@@ -83,7 +83,7 @@ def test_a_stale_parent_is_refused(bot: Hub, repo: Repo) -> None:
 
 
 def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, bot: Hub, repo: Repo) -> None:
-    """A commit with a parent is safe to repeat."""
+    """If the Hub fails before a commit takes effect, the client sends the commit again."""
     parent = bot.head(repo)
     local.state.faults.fail(COMMIT, times=2)
     commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
@@ -107,7 +107,7 @@ def test_a_commit_that_failed_after_its_effect_is_recognised(
 
 
 def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: Repo) -> None:
-    """The Hub's own timeout of a minute ends like this."""
+    """If the Hub makes a commit but never answers, the client finds its commit and does not repeat it."""
     local.state.faults.hang(COMMIT, after=True)
     with Hub(local.url, "hf_bot", timeout=0.3, retries=QUICK) as impatient:
         commit = impatient.commit(repo, [WriteFile("a", b"1")], "Add a", parent=impatient.head(repo))
@@ -116,7 +116,7 @@ def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: R
 
 
 def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hub, ada: Hub, repo: Repo) -> None:
-    """The commit is found below a newer commit of another writer."""
+    """The client recognises its commit even below a newer commit of another writer."""
     parent = bot.head(repo)
     commit = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
     ada.commit(repo, [WriteFile("a", b"ada's")], "Improve")
@@ -124,8 +124,8 @@ def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hu
     assert bot.read_file(repo, "a").data == b"ada's"
 
 
-def test_a_strangers_copy_of_our_trailer_is_not_our_commit(bot: Hub, ada: Hub, repo: Repo) -> None:
-    """A merge commit quotes untrusted messages: a foreseen digest does not count without the title."""
+def test_a_copy_of_the_bots_trailer_is_not_the_bots_commit(bot: Hub, ada: Hub, repo: Repo) -> None:
+    """Another user's commit whose message quotes the digest of the bot's commit is not taken for the bot's commit."""
     parent, changes = bot.head(repo), [WriteFile("a", b"1")]
     forged = f"Steward-Change: {digest(repo, 'main', parent, changes)}"
     ada.commit(repo, [WriteFile("b", b"1")], "Something else (#7)", f"* Add a\n\n{forged}")
@@ -156,7 +156,7 @@ def test_a_commit_lands_once_whatever_goes_wrong(
 
 
 def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
-    """Compare-and-swap under real contention: the counts of three writers add up."""
+    """Compare-and-swap under real contention: a counter that three writers increase equals the number of commits."""
     with Hub(local.url, "hf_bot", retries=QUICK) as hub:
         hub.commit(repo, [WriteFile("count", b"0")], "Begin")
 
@@ -205,7 +205,7 @@ def test_a_commit_gives_up_in_the_end(local: LocalHub, bot: Hub, repo: Repo) -> 
 def test_a_senseless_commit_is_refused_before_any_call(
     bot: Hub, repo: Repo, calls: list[str], changes: list[Change], message: str
 ) -> None:
-    """Mistakes cost no call."""
+    """An empty, contradictory or invalid commit raises BadRequest, and no call is sent."""
     with pytest.raises(BadRequest):
         bot.commit(repo, changes, message)
     assert calls == []

@@ -1,4 +1,4 @@
-"""Fixtures for the suite that holds localhub to the Hub protocol reference.
+"""Fixtures for the tests that compare localhub with the protocol of the Hub.
 
 Everything goes over HTTP through the unmodified `huggingface_hub` client, or through a plain HTTP client where the
 client has no method. One server per test file keeps the suite quick; tests make the repos they need by name.
@@ -24,7 +24,7 @@ from tests.support.localhub.hub_accounts import TOKENS, Listener, accounts_world
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the client off Xet and off this machine's own cache, whichever module imported it first."""
+    """Disable Xet, telemetry and this machine's own cache in the client, whichever module imported it first."""
     patch = pytest.MonkeyPatch()
     home = tmp_path_factory.mktemp("hf-home")
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -38,7 +38,7 @@ def _quiet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """A server of its own for each test file, with the accounts of `the_world`."""
+    """A server of its own for each test file, with the accounts of `accounts_world`."""
     with LocalHub(tmp_path_factory.mktemp("hub"), accounts_world()) as running:
         yield running
 
@@ -61,7 +61,7 @@ def bob(hub: LocalHub) -> HfApi:
 
 @pytest.fixture(scope="module")
 def cleo(hub: LocalHub) -> HfApi:
-    """A stranger with a write token."""
+    """A user outside the organisations; a write token."""
     return _client(hub, "cleo")
 
 

@@ -1,4 +1,4 @@
-"""Reference 2.1 and 1.1: accounts, and the rights of each role."""
+"""Accounts, and the rights of each role."""
 
 import httpx
 import pytest
@@ -24,14 +24,14 @@ def test_whoami_names_the_user_its_organisations_and_the_token(ada: HfApi) -> No
 
 
 def test_whoami_of_a_wrong_token_is_401(hub: LocalHub) -> None:
-    """An unknown token gets the message that the client looks for."""
+    """`whoami-v2` with an unknown token is 401, with the message that the client checks for."""
     with pytest.raises(HfHubHTTPError, match="Invalid user token") as caught:
         HfApi(endpoint=hub.url, token="hf_nobody").whoami()
     assert caught.value.response.status_code == 401
 
 
 def test_a_wrong_token_is_401_everywhere_even_on_a_public_repo(hub: LocalHub, ada: HfApi) -> None:
-    """`Invalid credentials in Authorization header` is the message that keeps the client from saying 'not found'."""
+    """A wrong token is 401 with a message by which the client does not mistake it for a missing repo."""
     repo_id = make_repo(ada)
     answer = httpx.get(f"{hub.url}/api/datasets/{repo_id}", headers={"Authorization": "Bearer hf_nobody"})
     assert answer.status_code == 401
@@ -40,7 +40,7 @@ def test_a_wrong_token_is_401_everywhere_even_on_a_public_repo(hub: LocalHub, ad
 
 
 def test_whoami_without_a_token_is_401(hub: LocalHub) -> None:
-    """An anonymous caller has no name."""
+    """`whoami-v2` without a token is 401."""
     assert httpx.get(f"{hub.url}/api/whoami-v2").status_code == 401
 
 
@@ -60,7 +60,7 @@ def test_organisation_overview(ada: HfApi) -> None:
 
 
 def test_overviews_of_unknown_accounts_are_404(ada: HfApi) -> None:
-    """Neither a user nor an organisation of that name."""
+    """The overview of an unknown user or organisation is 404."""
     for call in (ada.get_user_overview, ada.get_organization_overview):
         with pytest.raises(HfHubHTTPError) as caught:
             call("no-such-account")
@@ -68,7 +68,7 @@ def test_overviews_of_unknown_accounts_are_404(ada: HfApi) -> None:
 
 
 def test_members_come_in_pages_with_roles(ada: HfApi, http: httpx.Client) -> None:
-    """Members carry their role; a small limit gives a Link header to the next page."""
+    """The list of members of an organisation has the role and id of each, also with a `limit`."""
     assert {m.username for m in ada.list_organization_members("board")} == {"ada", "bob", "walter", "rita"}
     page = http.get("/api/organizations/board/members", params={"limit": 10}).json()
     assert {m["user"]: m["role"] for m in page}["bob"] == "contributor"
@@ -76,7 +76,7 @@ def test_members_come_in_pages_with_roles(ada: HfApi, http: httpx.Client) -> Non
 
 
 def test_auth_check(ada: HfApi, cleo: HfApi, anonymous: HfApi) -> None:
-    """Reading a public repo is allowed, writing it is not; a private one does not exist for strangers."""
+    """Any user may read a public repo, but not write it; a private repo does not exist for other users."""
     public, private = make_repo(ada), make_repo(ada, private=True)
     ada.auth_check(public, repo_type="dataset", write=True)
     cleo.auth_check(public, repo_type="dataset")
@@ -88,8 +88,8 @@ def test_auth_check(ada: HfApi, cleo: HfApi, anonymous: HfApi) -> None:
             stranger.auth_check(private, repo_type="dataset")
 
 
-def test_a_private_repo_is_hidden_from_strangers(ada: HfApi, cleo: HfApi, anonymous: HfApi) -> None:
-    """Info, tree, files, threads and commits of a private repo are 404 `RepoNotFound` for strangers."""
+def test_a_private_repo_is_hidden_from_other_users(ada: HfApi, cleo: HfApi, anonymous: HfApi) -> None:
+    """Info, tree, files and threads of a private repo, and commits to it, are 404 `RepoNotFound` for other users."""
     repo_id = make_repo(ada, private=True)
     put(ada, repo_id, {"a.txt": "secret"})
     for stranger in (cleo, anonymous):
@@ -106,7 +106,7 @@ def test_a_private_repo_is_hidden_from_strangers(ada: HfApi, cleo: HfApi, anonym
 
 
 def test_a_missing_repo_says_repository_not_found(http: httpx.Client) -> None:
-    """The body and the header are the Hub's."""
+    """A missing repo is 404, with the error text and `X-Error-Code` of the Hub."""
     answer = http.get("/api/models/ada/no-such-model")
     assert answer.status_code == 404
     assert answer.json() == {"error": "Repository not found"}
@@ -114,14 +114,14 @@ def test_a_missing_repo_says_repository_not_found(http: httpx.Client) -> None:
 
 
 def test_organisation_members_see_private_repos_of_the_organisation(ada: HfApi, bob: HfApi, hub: LocalHub) -> None:
-    """Contributors and readers may read; a stranger may not."""
+    """Contributors and readers of an organisation may read its private repos."""
     repo_id = make_repo(ada, owner="board", private=True)
     rita = HfApi(endpoint=hub.url, token=TOKENS["rita"])
     assert bob.dataset_info(repo_id).private is True
     assert rita.dataset_info(repo_id).id == repo_id
 
 
-def test_a_strangers_push_is_403(ada: HfApi, cleo: HfApi) -> None:
+def test_a_commit_without_write_access_is_403(ada: HfApi, cleo: HfApi) -> None:
     """A caller without write access cannot commit to a branch, and nothing is committed."""
     repo_id = make_repo(ada)
     before = ada.dataset_info(repo_id).sha
@@ -132,14 +132,14 @@ def test_a_strangers_push_is_403(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_an_anonymous_push_is_401(ada: HfApi, hub: LocalHub) -> None:
-    """Writing needs a token."""
+    """A commit without a token is 401."""
     repo_id = make_repo(ada)
     answer = httpx.post(f"{hub.url}/api/datasets/{repo_id}/commit/main", content=b"")
     assert answer.status_code == 401
 
 
 def test_organisation_roles(ada: HfApi, bob: HfApi, hub: LocalHub) -> None:
-    """write: any repo of the organisation; contributor: the repos that it created; read: none."""
+    """The role write may change any repo of the organisation, contributor only its own repos, and read none."""
     walter = HfApi(endpoint=hub.url, token=TOKENS["walter"])
     rita = HfApi(endpoint=hub.url, token=TOKENS["rita"])
     repo_id = make_repo(ada, owner="board")
@@ -156,7 +156,7 @@ def test_organisation_roles(ada: HfApi, bob: HfApi, hub: LocalHub) -> None:
 
 
 def test_a_read_token_cannot_write(ada: HfApi, hub: LocalHub) -> None:
-    """The token's role limits its owner's rights."""
+    """With a read token even the owner of a repo cannot commit or open a discussion."""
     repo_id = make_repo(ada)
     reader = HfApi(endpoint=hub.url, token="hf_ada_read")
     assert reader.dataset_info(repo_id).author == "ada"
@@ -192,7 +192,7 @@ def test_request_ids_and_json_errors(http: httpx.Client) -> None:
 
 
 def test_a_fine_grained_token_writes_its_own_namespace_alone(ada: HfApi, hub: LocalHub) -> None:
-    """Scoped to one organisation: commits there, 403 on every other repo, private ones elsewhere are hidden."""
+    """A token scoped to one organisation writes there alone; private repos elsewhere are hidden from it."""
     details, board = make_repo(ada, owner="details"), make_repo(ada, owner="board")
     private = make_repo(ada, owner="board", private=True)
     worker = HfApi(endpoint=hub.url, token="hf_walter_details")
@@ -227,7 +227,7 @@ def test_a_token_that_may_only_discuss(ada: HfApi, hub: LocalHub) -> None:
 
 
 def test_whoami_shows_what_a_fine_grained_token_may(hub: LocalHub) -> None:
-    """Scopes name the entity with its id and type, and the permissions."""
+    """`whoami` lists the scopes of a fine-grained token: entity with id and type, and permissions."""
     token = HfApi(endpoint=hub.url, token="hf_walter_details").whoami()["auth"]["accessToken"]
     assert token["role"] == "fineGrained"
     (scope,) = token["fineGrained"]["scoped"]
@@ -238,7 +238,7 @@ def test_whoami_shows_what_a_fine_grained_token_may(hub: LocalHub) -> None:
 
 
 def test_access_to_a_gated_repo_is_granted_by_its_owner(ada: HfApi, cleo: HfApi) -> None:
-    """`grant_access` lets one person read the files; others stay outside."""
+    """The owner of a gated repo can let a user read its files; other users cannot grant access."""
     repo_id = make_repo(ada, "model")
     put(ada, repo_id, {"config.json": "{}"}, "model")
     ada.update_repo_settings(repo_id, gated="manual")
@@ -253,7 +253,7 @@ def test_access_to_a_gated_repo_is_granted_by_its_owner(ada: HfApi, cleo: HfApi)
 
 
 def test_asking_for_access(ada: HfApi, cleo: HfApi, http: httpx.Client, hub: LocalHub) -> None:
-    """A user who asks is pending until the owner accepts, loses access when rejected, and shows up in the lists."""
+    """A request for access is pending until the owner accepts or rejects it; each state has its own list."""
     repo_id = make_repo(ada, "model")
     put(ada, repo_id, {"config.json": "{}"}, "model")
     ada.update_repo_settings(repo_id, gated="manual")
@@ -270,8 +270,8 @@ def test_asking_for_access(ada: HfApi, cleo: HfApi, http: httpx.Client, hub: Loc
         cleo.get_hf_file_metadata(url=url)
 
 
-def test_a_gated_repo_that_lets_everybody_in_who_asks(ada: HfApi, cleo: HfApi, hub: LocalHub) -> None:
-    """`gated: auto` accepts every request."""
+def test_a_gated_repo_may_accept_every_access_request(ada: HfApi, cleo: HfApi, hub: LocalHub) -> None:
+    """With `gated: auto` a user who asks for access can read the files at once."""
     repo_id = make_repo(ada, "model")
     put(ada, repo_id, {"config.json": "{}"}, "model")
     ada.update_repo_settings(repo_id, gated="auto")

@@ -1,4 +1,4 @@
-"""Answers to rarer calls that huggingface_hub's own tests, and the Hub's API description, ask for."""
+"""Answers to rare calls that the tests of huggingface_hub, or the API description of the Hub, require."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from tests.support.localhub.hub_accounts import TOKENS, make_repo
     ],
 )
 def test_a_name_without_an_owner_is_no_repo(http: httpx.Client, path: str) -> None:
-    """A name without an owner is answered with `RepoNotFound`, by which the client tells the error."""
+    """A repo name without an owner is answered with `RepoNotFound`, by which the client recognises the error."""
     answer = http.get(path)
     assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "RepoNotFound")
 
 
 def test_a_wrong_method_is_still_told_apart_from_a_missing_repo(http: httpx.Client, ada: HfApi) -> None:
-    """405 for a call of a repo with an owner by another method than its own."""
+    """A call about an existing repo with a wrong HTTP method is 405."""
     assert http.post(f"/api/models/{make_repo(ada, 'model')}/settings", json={}).status_code == 405
 
 
 def test_a_former_name_without_an_owner_still_leads_to_the_repo(http: httpx.Client, hub: LocalHub, ada: HfApi) -> None:
-    """Calls about `gpt2` are redirected to the repo that has this former name."""
+    """Calls about a former name without an owner, like `gpt2`, are redirected to the repo."""
     repo = hub.state.repos.get("model", make_repo(ada, "model"))
     assert repo is not None
     hub.state.repos.add_aliases(repo, ["old-name"])
@@ -54,7 +54,7 @@ def test_a_former_name_without_an_owner_still_leads_to_the_repo(http: httpx.Clie
 
 
 def test_a_card_must_start_at_its_first_line_and_name_a_licence_of_the_list(ada: HfApi, http: httpx.Client) -> None:
-    """400 for an empty line above the metadata, and for a licence that the Hub does not know."""
+    """A card with an empty line above its metadata, or with a licence that the Hub does not know, is 400."""
     body = {"repoType": "model", "content": "\n---\nlicense: mit\n---\n"}
     assert http.post("/api/validate-yaml", json=body).status_code == 400
     card = RepoCard("---\nlicense: asdf\n---\n")
@@ -87,7 +87,7 @@ def test_deleting_a_file_that_is_a_folder_deletes_the_folder(ada: HfApi) -> None
 
 
 def test_a_tag_of_a_missing_revision_is_not_found_whatever_its_name(ada: HfApi) -> None:
-    """The revision is looked up before the tag's name is checked."""
+    """An invalid tag at a missing revision is `RevisionNotFound`, at an existing revision a bad request."""
     repo = make_repo(ada, "model")
     with pytest.raises(RevisionNotFoundError):
         ada.create_tag(repo, tag="invalid tag", revision="missing")
@@ -96,7 +96,7 @@ def test_a_tag_of_a_missing_revision_is_not_found_whatever_its_name(ada: HfApi) 
 
 
 def test_large_files_show_where_they_are_and_leave_history_when_deleted(ada: HfApi, http: httpx.Client) -> None:
-    """A file of a branch is listed with that ref; its deletion rewrites history unless the caller says no."""
+    """LFS files are listed with their ref; deleting one removes it from the branch unless `rewriteHistory` is false."""
     repo, data = make_repo(ada, "model"), b"large"
     sha = hashlib.sha256(data).hexdigest()
     ada.create_branch(repo, branch="side")
@@ -111,7 +111,7 @@ def test_large_files_show_where_they_are_and_leave_history_when_deleted(ada: HfA
 
 
 def test_sharing_large_files_counts_them(ada: HfApi, http: httpx.Client) -> None:
-    """The answer says how many files were processed and how many succeeded, and names the others."""
+    """The answer to sharing LFS files has the numbers of processed and copied files, and names the failed ones."""
     source, target, data = make_repo(ada, "model"), make_repo(ada, "model"), b"shared"
     ada.upload_file(path_or_fileobj=data, path_in_repo="a.bin", repo_id=source)
     files = [{"sha256": hashlib.sha256(data).hexdigest()}, {"sha256": "0" * 64}]
@@ -123,7 +123,7 @@ def test_sharing_large_files_counts_them(ada: HfApi, http: httpx.Client) -> None
 
 
 def test_a_large_file_is_downloaded_by_an_absolute_address(ada: HfApi, http: httpx.Client, cache: Path) -> None:
-    """The redirect to the storage names the host, so that no client loses the signature; a download works."""
+    """The redirect to the storage has an absolute address, by which the client downloads the file."""
     repo = make_repo(ada, "model")
     ada.upload_file(path_or_fileobj=b"weights", path_in_repo="a.bin", repo_id=repo)
     answer = http.get(f"/{repo}/resolve/main/a.bin")
@@ -142,7 +142,7 @@ def test_a_new_space_has_a_card(ada: HfApi, sdk: str) -> None:
 
 
 def test_a_gated_repo_says_that_the_caller_is_not_in_its_list(ada: HfApi, cleo: HfApi, cache: Path) -> None:
-    """The words by which clients recognise a gated repo, and where to ask."""
+    """A download from a gated repo fails with the message by which clients recognise it."""
     repo = make_repo(ada, "model")
     ada.upload_file(path_or_fileobj=b"x", path_in_repo="a.txt", repo_id=repo)
     ada.update_repo_settings(repo, gated="manual")
@@ -151,7 +151,7 @@ def test_a_gated_repo_says_that_the_caller_is_not_in_its_list(ada: HfApi, cleo: 
 
 
 def test_an_organisation_can_make_its_new_repos_private(tmp_path: Path) -> None:
-    """`defaultVisibility: private` holds for repos whose creator names no visibility."""
+    """With `defaultVisibility: private` new repos of an organisation are private unless the creator asks otherwise."""
     users = [{"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]}]
     orgs = [{"name": "firm", "plan": "enterprise", "defaultVisibility": "private", "members": {"ada": "admin"}}]
     with LocalHub(tmp_path, {"users": users, "orgs": orgs}) as running:
@@ -165,7 +165,7 @@ def test_an_organisation_can_make_its_new_repos_private(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["expand", "expand[]"])
 def test_commits_are_formatted_on_request(ada: HfApi, http: httpx.Client, name: str) -> None:
-    """Both spellings of the parameter add the escaped title and message."""
+    """`expand=formatted` and `expand[]=formatted` add formatted titles to a list of commits."""
     repo = make_repo(ada)
     commits = http.get(f"/api/datasets/{repo}/commits/main", params={name: "formatted"}).json()
     assert commits[0]["formatted"]["title"] == "initial commit"
@@ -194,6 +194,6 @@ def test_answers_have_the_fields_of_the_api_description(ada: HfApi, cleo: HfApi,
 
 
 def test_a_missing_repo_with_an_owner_is_not_found(ada: HfApi) -> None:
-    """The usual error stays the same."""
+    """The client raises RepositoryNotFoundError for a missing repo with an owner."""
     with pytest.raises(RepositoryNotFoundError):
         ada.model_info("ada/missing")

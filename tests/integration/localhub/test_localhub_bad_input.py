@@ -16,7 +16,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
 def refused(answer: httpx.Response) -> None:
-    """A client error with a JSON object that holds the reason."""
+    """Check that the answer is a client error with a JSON object that holds the reason."""
     assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:200])
     assert answer.json()["error"]
     assert "Traceback" not in answer.text
@@ -66,7 +66,7 @@ BAD_PATHS = [
 def test_paths_that_leave_the_repo_or_cannot_be_files(
     ada: HfApi, http: httpx.Client, bad_repo: str, path: Any, key: str
 ) -> None:
-    """Such a path is refused in every kind of operation; main stays where it was."""
+    """A commit to a path outside the repo, or one that cannot be a file, is refused; main does not change."""
     before = head(ada, bad_repo)
     refused(http.post(f"/api/datasets/{bad_repo}/commit/main", content=commit_of(path, key), headers=NDJSON))
     assert head(ada, bad_repo) == before
@@ -122,7 +122,7 @@ GOOD = '{"key":"file","value":{"path":"a.txt","content":"eA==","encoding":"base6
     ids=lambda b: ascii(b[-24:]),
 )
 def test_broken_commit_bodies(ada: HfApi, http: httpx.Client, bad_repo: str, body: bytes) -> None:
-    """NDJSON cut short, lines in the wrong order, wrong types and operations that contradict each other."""
+    """The server refuses a commit body that is cut short, out of order, of wrong types or contradictory."""
     before = head(ada, bad_repo)
     refused(http.post(f"/api/datasets/{bad_repo}/commit/main", content=body, headers=NDJSON))
     assert head(ada, bad_repo) == before
@@ -145,15 +145,15 @@ def test_broken_commit_bodies(ada: HfApi, http: httpx.Client, bad_repo: str, bod
         "/resolve/:%2Fx/a.txt",
     ],
 )
-def test_files_that_are_not_there(http: httpx.Client, bad_repo: str, path: str) -> None:
-    """Names and revisions that leave the repo, or mean something to git alone, are simply not found."""
+def test_file_addresses_outside_the_repo_are_refused(http: httpx.Client, bad_repo: str, path: str) -> None:
+    """A file name or revision that leaves the repo, or that is git syntax, is a client error."""
     url = str(http.base_url).rstrip("/") + f"/datasets/{bad_repo}{path}"
     answer = http.get(httpx.URL(url))
     assert 400 <= answer.status_code < 500
 
 
 def test_raw_dots_in_the_request_line(hub: LocalHub, bad_repo: str) -> None:
-    """A client that sends the path unnormalised gets nothing either."""
+    """A request with unnormalised `..` in its path reads no file outside the repo."""
     where = urlsplit(hub.url)
     for target in (
         f"/datasets/{bad_repo}/resolve/main/../../../../../etc/passwd",
@@ -171,8 +171,8 @@ def test_raw_dots_in_the_request_line(hub: LocalHub, bad_repo: str) -> None:
         assert 300 <= status < 500 and b"root:" not in answer, target
 
 
-def test_bodies_that_lie_about_their_size(ada: HfApi, hub: LocalHub, bad_repo: str) -> None:
-    """A body shorter than promised changes nothing, and the server goes on."""
+def test_a_body_shorter_than_its_content_length_changes_nothing(ada: HfApi, hub: LocalHub, bad_repo: str) -> None:
+    """A commit whose body is shorter than its Content-Length changes nothing, and the server goes on."""
     before = head(ada, bad_repo)
     where = urlsplit(hub.url)
     body = commit_of("lie.txt")
@@ -193,7 +193,7 @@ def test_bodies_that_lie_about_their_size(ada: HfApi, hub: LocalHub, bad_repo: s
 
 @pytest.mark.parametrize("length", ["-1", "many", "99999999999999999999"])
 def test_impossible_content_lengths(hub: LocalHub, bad_repo: str, length: str) -> None:
-    """A length that is no length is a client error."""
+    """A negative, non-numeric or huge Content-Length gets a client error, or no answer."""
     where = urlsplit(hub.url)
     with socket.create_connection((where.hostname or "", where.port or 0), timeout=30) as wire:
         wire.sendall(
@@ -206,7 +206,7 @@ def test_impossible_content_lengths(hub: LocalHub, bad_repo: str, length: str) -
 
 
 def test_a_comment_of_10_mb(ada: HfApi, http: httpx.Client, bad_repo: str) -> None:
-    """Refused as too long; the thread stays readable and quick."""
+    """The server refuses a comment, description or title of 10 MB, and the thread stays readable."""
     path = f"/api/datasets/{bad_repo}/discussions"
     refused(http.post(f"{path}/1/comment", json={"comment": "x" * 10_000_000}))
     refused(http.post(path, json={"title": "A title", "description": "x" * 10_000_000}))
@@ -251,7 +251,7 @@ JSON_BODIES = [
 
 @pytest.mark.parametrize("route", JSON_ROUTES)
 def test_json_bodies_of_the_wrong_shape(http: httpx.Client, bad_repo: str, route: str) -> None:
-    """No body and no type of field makes a server error."""
+    """A JSON body of the wrong shape is never a server error; a client error has a JSON `error`."""
     for body in JSON_BODIES:
         answer = http.post(route.format(id=bad_repo), content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code < 500, (body[:40], answer.text[:200])
@@ -264,7 +264,7 @@ def test_json_bodies_of_the_wrong_shape(http: httpx.Client, bad_repo: str, route
     ["p=-1", "p=x", "p=99999999999999999999", "status=odd", "type=odd", "author=%00", "search=%25%27%22", "sort=odd"],
 )
 def test_odd_list_parameters(http: httpx.Client, bad_repo: str, query: str) -> None:
-    """Wrong filters and pages are 400 or empty, never a server error."""
+    """The list of threads answers an invalid filter or page with 200 or 400, never with a server error."""
     answer = http.get(f"/api/datasets/{bad_repo}/discussions?{query}")
     assert answer.status_code in (200, 400)
 
@@ -273,28 +273,28 @@ def test_odd_list_parameters(http: httpx.Client, bad_repo: str, query: str) -> N
     "query", ["limit=0", "limit=-1", "limit=x", "limit=1001", "cursor=%00", "cursor=../..", "recursive=perhaps", "p=-5"]
 )
 def test_odd_page_parameters(http: httpx.Client, bad_repo: str, query: str) -> None:
-    """Trees and commits refuse invalid parameters."""
+    """The lists of files and commits answer an invalid page parameter with 200 or 400."""
     for route in ("tree", "commits"):
         assert http.get(f"/api/datasets/{bad_repo}/{route}/main?{query}").status_code in (200, 400)
 
 
 @pytest.mark.parametrize("value", ["Bearer", "Basic !!!", "Basic Zm9v", "Digest x", "Bearer é", "x" * 9000])
 def test_odd_authorisation_headers(hub: LocalHub, bad_repo: str, value: str) -> None:
-    """A header that holds no known token is 401 or a plain client error."""
+    """An Authorization header without a known token is a client error."""
     headers = [(b"Authorization", value.encode("latin-1"))]
     answer = httpx.get(f"{hub.url}/api/datasets/{bad_repo}", headers=headers)
     assert 400 <= answer.status_code < 500
 
 
 def test_numbers_of_threads(http: httpx.Client, bad_repo: str) -> None:
-    """Only a positive number of a thread that exists is found."""
+    """A thread number that is zero, negative, not a decimal number or too large is a client error."""
     for number in ("0", "-1", "x", "1.5", "9" * 30, "%00", quote("١", safe="")):
         answer = http.get(f"/api/datasets/{bad_repo}/discussions/{number}")
         assert 400 <= answer.status_code < 500, number
 
 
 def test_form_bodies_of_another_kind(http: httpx.Client, bad_repo: str) -> None:
-    """Multipart with a broken boundary, and a form where JSON is expected."""
+    """A broken multipart body is no server error, and a form where JSON is expected is refused."""
     url = f"/api/datasets/{bad_repo}/paths-info/main"
     broken = {"Content-Type": "multipart/form-data; boundary=x"}
     assert http.post(url, content=b"--y\r\n", headers=broken).status_code < 500
@@ -303,7 +303,7 @@ def test_form_bodies_of_another_kind(http: httpx.Client, bad_repo: str) -> None:
 
 
 def test_a_deep_and_a_huge_card(ada: HfApi, http: httpx.Client) -> None:
-    """YAML that grows when it is read, or nests without end, is refused or ignored, quickly."""
+    """A card with a YAML bomb, deep nesting or a Python tag is no server error, and the repo stays readable."""
     bomb = "---\na: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{chr(98 + i)}: &{chr(98 + i)} [" + ",".join([f"*{chr(97 + i)}"] * 9) + "]\n" for i in range(9)
     )

@@ -1,4 +1,4 @@
-"""Reference 2.8: branches, tags and super-squash."""
+"""Branches, tags and super-squash."""
 
 import httpx
 import pytest
@@ -9,7 +9,7 @@ from tests.support.localhub.hub_accounts import head, make_repo, put
 
 
 def test_branches_are_made_from_any_revision(ada: HfApi) -> None:
-    """The default start is main; a commit, a tag and a branch are starts too."""
+    """A new branch starts at main, or at a given commit or tag."""
     repo_id = make_repo(ada)
     first = head(ada, repo_id)
     second = put(ada, repo_id, {"a.txt": "a"}).oid
@@ -22,7 +22,7 @@ def test_branches_are_made_from_any_revision(ada: HfApi) -> None:
 
 
 def test_a_branch_that_exists_is_409(ada: HfApi) -> None:
-    """`Reference refs/heads/x already exists`, unless `exist_ok`."""
+    """Creating an existing branch is 409 with the message of the Hub, unless `exist_ok` is set."""
     repo_id = make_repo(ada)
     ada.create_branch(repo_id, branch="x", repo_type="dataset")
     with pytest.raises(HfHubHTTPError, match="Reference refs/heads/x already exists") as caught:
@@ -32,13 +32,13 @@ def test_a_branch_that_exists_is_409(ada: HfApi) -> None:
 
 
 def test_an_unknown_start_is_revision_not_found(ada: HfApi) -> None:
-    """A branch needs a commit to start from."""
+    """Creating a branch at a missing revision is `RevisionNotFound`."""
     with pytest.raises(RevisionNotFoundError):
         ada.create_branch(make_repo(ada), branch="x", revision="none", repo_type="dataset")
 
 
 def test_deleting_branches(ada: HfApi) -> None:
-    """A branch can be deleted, main cannot; a missing one is an invalid rev id."""
+    """A branch can be deleted, main cannot; deleting a missing branch is an 'Invalid rev id'."""
     repo_id = make_repo(ada)
     ada.create_branch(repo_id, branch="a/b", repo_type="dataset")
     ada.delete_branch(repo_id, branch="a/b", repo_type="dataset")
@@ -51,7 +51,7 @@ def test_deleting_branches(ada: HfApi) -> None:
 
 
 def test_an_empty_branch_and_overwrite(ada: HfApi, http: httpx.Client) -> None:
-    """`emptyBranch` starts without files; `overwrite` moves an existing branch."""
+    """A branch created with `emptyBranch` has no files; `overwrite` moves an existing branch to main."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a"})
     assert http.post(f"/api/datasets/{repo_id}/branch/bare", json={"emptyBranch": True}).status_code == 200
@@ -62,7 +62,7 @@ def test_an_empty_branch_and_overwrite(ada: HfApi, http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("name", ["%2E%2E", "a..b", "x.lock", "a b", "a~1", "a^", "a:b", "-x", "a/", "bell%07", "@%7B"])
 def test_branch_names_that_git_refuses(ada: HfApi, http: httpx.Client, name: str) -> None:
-    """A name that git forbids is a 400 with a JSON error."""
+    """A branch name that git forbids is refused with a JSON error, and no branch is created."""
     repo_id = make_repo(ada)
     answer = http.post(f"/api/datasets/{repo_id}/branch/{name.replace('/', '%2F')}", json={})
     assert answer.status_code in (400, 404) and answer.json()["error"]
@@ -90,7 +90,7 @@ def test_tags(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_refs_need_write_access(ada: HfApi, cleo: HfApi) -> None:
-    """Strangers make and delete no refs."""
+    """A user without write access gets 403 for creating refs, deleting a tag and squashing the history."""
     repo_id = make_repo(ada)
     ada.create_tag(repo_id, tag="t", repo_type="dataset")
     for call in (
@@ -105,7 +105,7 @@ def test_refs_need_write_access(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_super_squash_leaves_one_commit_with_the_same_files(ada: HfApi, http: httpx.Client) -> None:
-    """History becomes one commit, content stays, and an old parent is 412 afterwards."""
+    """A super-squash leaves one commit with the same files; afterwards a commit on the old parent is 412."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "1"})
     old = put(ada, repo_id, {"a.txt": "2", "b.bin": b"\0" * 30}).oid
@@ -120,7 +120,7 @@ def test_super_squash_leaves_one_commit_with_the_same_files(ada: HfApi, http: ht
 
 
 def test_super_squash_of_pull_requests_and_tags(ada: HfApi) -> None:
-    """`refs/pr/N` can be squashed, a tag is 400, a missing branch is not found."""
+    """A super-squash works for `refs/pr/N`, is 400 for a tag, and `RevisionNotFound` for a missing branch."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
     put(ada, repo_id, {"a.txt": "aa"}, revision="refs/pr/1")
@@ -134,6 +134,6 @@ def test_super_squash_of_pull_requests_and_tags(ada: HfApi) -> None:
 
 
 def test_a_squash_message_of_more_than_500_characters_is_400(ada: HfApi) -> None:
-    """The limit is 500 characters."""
+    """A squash message of 501 characters is 400."""
     with pytest.raises(BadRequestError):
         ada.super_squash_history(make_repo(ada), commit_message="m" * 501, repo_type="dataset")

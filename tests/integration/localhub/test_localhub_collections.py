@@ -44,7 +44,7 @@ def test_a_private_collection_is_hidden_from_others(ada: HfApi, cleo: HfApi) -> 
 
 
 def test_a_new_title_changes_the_slug_and_the_earlier_one_works(ada: HfApi) -> None:
-    """Title, description, theme and visibility change; both slugs lead to the collection."""
+    """When a collection gets a new title, its earlier slug still leads to it."""
     collection = ada.create_collection(fresh("before"))
     changed = ada.update_collection_metadata(
         collection.slug, title="After", description="New", private=True, theme="pink", position=3
@@ -56,7 +56,7 @@ def test_a_new_title_changes_the_slug_and_the_earlier_one_works(ada: HfApi) -> N
 
 
 def test_items_keep_their_order_their_notes_and_their_repos_names(ada: HfApi) -> None:
-    """Items are added at the end, once; they can be moved and noted, and follow a rename of their repo."""
+    """Items are added at the end, can be moved and annotated, and follow a rename of their repo."""
     model, dataset = make_repo(ada, "model"), make_repo(ada)
     nested = ada.create_collection(fresh("nested")).slug
     slug = ada.create_collection(fresh("items")).slug
@@ -79,7 +79,7 @@ def test_items_keep_their_order_their_notes_and_their_repos_names(ada: HfApi) ->
 
 
 def test_an_item_must_exist_and_can_be_in_a_collection_once(ada: HfApi, cleo: HfApi) -> None:
-    """409 for an item that is in it; 404 for one of another type, hidden from the caller, or of a kind not here."""
+    """Adding an item twice is 409; adding a missing, hidden or unsupported item is 404."""
     model, slug = make_repo(ada, "model"), ada.create_collection(fresh("strict")).slug
     ada.add_collection_item(slug, model, "model")
     with pytest.raises(HfHubHTTPError) as error:
@@ -94,7 +94,7 @@ def test_an_item_must_exist_and_can_be_in_a_collection_once(ada: HfApi, cleo: Hf
 
 
 def test_a_note_is_escaped_and_a_former_name_leads_to_its_repo(ada: HfApi, http: httpx.Client) -> None:
-    """`html` of a note carries no markup of its author; a repo can be added by its former name."""
+    """The `html` of a note is escaped, and a repo can be added by its former name."""
     former, name, slug = make_repo(ada, "model"), f"ada/{fresh()}", ada.create_collection(fresh("notes")).slug
     ada.move_repo(former, name)
     assert ada.add_collection_item(slug, former, "model", note="<b>x</b>").items[0].item_id == name
@@ -103,7 +103,7 @@ def test_a_note_is_escaped_and_a_former_name_leads_to_its_repo(ada: HfApi, http:
 
 
 def test_an_item_is_shown_only_to_those_who_may_see_it(ada: HfApi, anonymous: HfApi) -> None:
-    """A private repo, and one that was deleted, are left out of what others see."""
+    """A collection shows a private repo only to those who may read it, and no deleted repo."""
     private, deleted, slug = make_repo(ada, private=True), make_repo(ada), ada.create_collection(fresh("mixed")).slug
     ada.add_collection_item(slug, private, "dataset")
     ada.add_collection_item(slug, deleted, "dataset")
@@ -114,7 +114,7 @@ def test_an_item_is_shown_only_to_those_who_may_see_it(ada: HfApi, anonymous: Hf
 
 
 def test_only_the_owner_and_members_may_change_a_collection(ada: HfApi, bob: HfApi, cleo: HfApi) -> None:
-    """A stranger gets 403; members of an organisation change its collections."""
+    """Other users get 403; members of an organisation can change its collections."""
     own, of_org = ada.create_collection(fresh("own")).slug, ada.create_collection(fresh("ours"), namespace="board").slug
     for attempt in (
         lambda: cleo.update_collection_metadata(own, title="Stolen"),
@@ -128,7 +128,7 @@ def test_only_the_owner_and_members_may_change_a_collection(ada: HfApi, bob: HfA
 
 
 def test_a_deleted_collection_is_gone_also_from_others(ada: HfApi) -> None:
-    """A second deletion is 404, and the collection leaves those that listed it."""
+    """A deleted collection disappears from other collections that listed it; a second deletion is 404."""
     inner, outer = ada.create_collection(fresh("inner")).slug, ada.create_collection(fresh("outer")).slug
     ada.add_collection_item(outer, inner, "collection")
     ada.delete_collection(inner)
@@ -140,7 +140,7 @@ def test_a_deleted_collection_is_gone_also_from_others(ada: HfApi) -> None:
 
 
 def test_the_list_filters_by_owner_and_item_and_shows_four_items(ada: HfApi, http: httpx.Client) -> None:
-    """A list has pages, at most four items of each collection, and finds collections by an item of theirs."""
+    """The list of collections is paged, filters by owner or item, and shows at most four items of each."""
     models = [make_repo(ada, "model") for _ in range(5)]
     slug = ada.create_collection(fresh("many")).slug
     for model in models:
@@ -153,7 +153,7 @@ def test_the_list_filters_by_owner_and_item_and_shows_four_items(ada: HfApi, htt
 
 
 def test_bad_fields_of_a_collection_are_refused(http: httpx.Client) -> None:
-    """Too long a title, an unknown theme and an anonymous caller get 400 and 401, and no account 403."""
+    """An overlong title or unknown theme is 400, no token 401, an unknown namespace 403, an unknown item 404."""
     assert http.post("/api/collections", json={"title": "x" * 61}).status_code == 400
     assert http.post("/api/collections", json={"title": "t", "namespace": "nowhere"}).status_code == 403
     slug = http.post("/api/collections", json={"title": "t"}).json()["slug"]

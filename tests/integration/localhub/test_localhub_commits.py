@@ -1,4 +1,4 @@
-"""Reference 2.5: commits with every kind of operation, their answers and their refusals."""
+"""Commits with every kind of operation, their answers and their refusals."""
 
 import base64
 import json
@@ -23,13 +23,13 @@ def header(summary: str = "Raw commit", **more: Any) -> dict[str, Any]:
 
 
 def text(http: httpx.Client, repo_id: str, path: str, revision: str = "main") -> str | None:
-    """The content of a file of a dataset, None if there is none."""
+    """Return the content of a dataset's file, or None if the file does not exist."""
     answer = http.get(f"/datasets/{repo_id}/resolve/{revision.replace('/', '%2F')}/{path}")
     return answer.text if answer.status_code == 200 else None
 
 
 def test_the_answer_to_a_commit(ada: HfApi, http: httpx.Client) -> None:
-    """`commitOid` and `commitUrl` are what the client builds its CommitInfo from."""
+    """The answer to a commit has `commitOid` and `commitUrl`, from which the client builds its CommitInfo."""
     repo_id = make_repo(ada)
     info = put(ada, repo_id, {"a.txt": "a"}, commit_message="Add a", commit_description="Why not")
     assert info.oid == head(ada, repo_id)
@@ -41,7 +41,7 @@ def test_the_answer_to_a_commit(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_add_delete_and_delete_folder_in_one_commit(ada: HfApi, http: httpx.Client) -> None:
-    """All operations of a commit land together in one commit."""
+    """One commit can add a file, delete a file and delete a folder."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a", "old/1.txt": "1", "old/sub/2.txt": "2", "keep/k.txt": "k"})
     ada.create_commit(
@@ -61,7 +61,7 @@ def test_add_delete_and_delete_folder_in_one_commit(ada: HfApi, http: httpx.Clie
 
 
 def test_delete_helpers(ada: HfApi) -> None:
-    """`delete_file`, `delete_files` with patterns and `delete_folder`."""
+    """The client's `delete_file`, `delete_files` with patterns and `delete_folder` delete what they name."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a", "b.csv": "b", "c.csv": "c", "d/e.txt": "e"})
     ada.delete_file("a.txt", repo_id, repo_type="dataset")
@@ -70,8 +70,8 @@ def test_delete_helpers(ada: HfApi) -> None:
     assert ada.list_repo_files(repo_id, repo_type="dataset") == [".gitattributes"]
 
 
-def test_deleting_what_is_not_there_fails(ada: HfApi) -> None:
-    """404 `EntryNotFound`, and the message from which the client derives its advice; nothing is committed."""
+def test_deleting_a_missing_file_fails(ada: HfApi) -> None:
+    """Deleting a missing file is 404 `EntryNotFound` with the message of the Hub, and nothing is committed."""
     repo_id = make_repo(ada)
     before = head(ada, repo_id)
     with pytest.raises(HfHubHTTPError, match="A file with this name doesn't exist") as caught:
@@ -81,7 +81,7 @@ def test_deleting_what_is_not_there_fails(ada: HfApi) -> None:
 
 
 def test_unchanged_files_make_no_commit(ada: HfApi) -> None:
-    """Preupload tells the current id of each file, so that the client leaves it out."""
+    """Preupload returns the current id of each file, so that the client leaves out unchanged files."""
     repo_id = make_repo(ada)
     first = put(ada, repo_id, {"a.txt": "a", "m.bin": b"\0\1"})
     again = put(ada, repo_id, {"a.txt": "a", "m.bin": b"\0\1"})
@@ -90,7 +90,7 @@ def test_unchanged_files_make_no_commit(ada: HfApi) -> None:
 
 
 def test_raw_operations_of_the_specification(ada: HfApi, http: httpx.Client) -> None:
-    """utf-8 content, `deletedEntry` for file and folder, and `oldPath` for a rename."""
+    """A commit takes UTF-8 content, `deletedEntry` for a file or a folder, and `oldPath` for a rename."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"gone.txt": "g", "dir/x.txt": "x", "from.txt": "moved"})
     body = ndjson(
@@ -110,7 +110,7 @@ def test_raw_operations_of_the_specification(ada: HfApi, http: httpx.Client) -> 
 
 
 def test_the_legacy_json_body(ada: HfApi, http: httpx.Client) -> None:
-    """One JSON object with files, deletedEntries and lfsFiles."""
+    """A commit may be one JSON object with `files`, `deletedEntries` and `lfsFiles`."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"old.txt": "o"})
     body = {
@@ -128,7 +128,7 @@ def test_the_legacy_json_body(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_a_stale_parent_commit_is_412(ada: HfApi) -> None:
-    """Compare-and-swap: the text is the Hub's, and nothing is written."""
+    """A commit with an outdated `parentCommit` is 412 with the message of the Hub, and nothing is written."""
     repo_id = make_repo(ada)
     parent = head(ada, repo_id)
     first = put(ada, repo_id, {"a.txt": "1"}, parent_commit=parent)
@@ -142,7 +142,7 @@ def test_a_stale_parent_commit_is_412(ada: HfApi) -> None:
 
 
 def test_commits_to_branches_and_missing_revisions(ada: HfApi, http: httpx.Client) -> None:
-    """A branch takes commits; a missing one is `RevisionNotFound`."""
+    """A commit to a branch changes that branch alone; a commit to a missing branch is `RevisionNotFound`."""
     repo_id = make_repo(ada)
     ada.create_branch(repo_id, branch="dev/one", repo_type="dataset")
     put(ada, repo_id, {"d.txt": "d"}, revision="dev/one")
@@ -152,7 +152,7 @@ def test_commits_to_branches_and_missing_revisions(ada: HfApi, http: httpx.Clien
 
 
 def test_create_pr_opens_an_open_pull_request(ada: HfApi, http: httpx.Client) -> None:
-    """`create_pr` answers with the pull request's address; the base stays as it was."""
+    """A commit with `create_pr` opens a pull request, whose address is in the answer; its base does not change."""
     repo_id = make_repo(ada, "model")
     before = head(ada, repo_id, "model")
     info = put(
@@ -168,8 +168,8 @@ def test_create_pr_opens_an_open_pull_request(ada: HfApi, http: httpx.Client) ->
     assert {"a.txt", "b.txt"} <= set(ada.list_repo_files(repo_id, revision="refs/pr/1"))
 
 
-def test_a_stranger_may_open_a_pull_request_on_a_public_repo(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
-    """Without write access: a pull request, further commits to one's own, none to another's."""
+def test_a_user_without_write_access_may_open_a_pull_request(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
+    """A user without write access opens a pull request and adds commits to it; to another user's it is 403."""
     repo_id = make_repo(ada)
     info = put(cleo, repo_id, {"c.txt": "c"}, create_pr=True)
     assert info.pr_num == 1
@@ -192,7 +192,7 @@ def test_create_pr_against_a_commit_or_a_missing_branch(ada: HfApi, http: httpx.
 
 
 def test_cards_are_checked(ada: HfApi, http: httpx.Client) -> None:
-    """Broken YAML in README.md fails before anything is uploaded; oddities are warnings."""
+    """Broken or wrong metadata in README.md is refused before an upload; missing metadata is a warning."""
     repo_id = make_repo(ada)
     with pytest.raises(ValueError, match="Invalid metadata"):
         put(ada, repo_id, {"README.md": "---\nlicense: [\n---\n"})
@@ -205,7 +205,7 @@ def test_cards_are_checked(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_preupload_decides_by_gitattributes(ada: HfApi, http: httpx.Client) -> None:
-    """Default patterns go to LFS, text does not; a repo's own `.gitattributes` decides."""
+    """Preupload chooses LFS or a regular upload by the `.gitattributes` of the repo."""
     repo_id = make_repo(ada)
     sample = base64.b64encode(b"x" * 16).decode()
     files = [{"path": p, "sample": sample, "size": 16} for p in ("w.safetensors", "a.json", "d/x.parquet", "y.odd")]
@@ -221,7 +221,7 @@ def test_preupload_decides_by_gitattributes(ada: HfApi, http: httpx.Client) -> N
 
 
 def test_preupload_ignores_what_gitignore_says(http: httpx.Client, ada: HfApi) -> None:
-    """`gitIgnore` in the request marks files that the client then leaves out."""
+    """`gitIgnore` in a preupload request marks the files that the client then leaves out."""
     repo_id = make_repo(ada)
     body = {"files": [{"path": "a.log", "sample": "", "size": 0}, {"path": "a.txt", "sample": "", "size": 0}]}
     answer = http.post(f"/api/datasets/{repo_id}/preupload/main", json={**body, "gitIgnore": "*.log\n"}).json()
@@ -229,7 +229,7 @@ def test_preupload_ignores_what_gitignore_says(http: httpx.Client, ada: HfApi) -
 
 
 def test_preupload_bounds(http: httpx.Client, ada: HfApi) -> None:
-    """More than 1,000 files, or a body of another shape, are 4xx."""
+    """A preupload of more than 1,000 files, or with a body of another shape, is 400 or 422."""
     repo_id = make_repo(ada)
     url = f"/api/datasets/{repo_id}/preupload/main"
     file = {"path": "a.txt", "sample": "", "size": 0}
@@ -238,7 +238,7 @@ def test_preupload_bounds(http: httpx.Client, ada: HfApi) -> None:
 
 
 def test_copies_within_a_repo(ada: HfApi, http: httpx.Client) -> None:
-    """A small file and an LFS file, copied and renamed."""
+    """A commit can copy a small file, and rename an LFS file."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "A", "m.bin": b"\0" * 100})
     ada.create_commit(
@@ -257,7 +257,7 @@ def test_copies_within_a_repo(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_copies_between_repos(ada: HfApi, cleo: HfApi) -> None:
-    """An LFS file goes by `lfs-files/duplicate`, a small file by value; a private source is not found."""
+    """The client copies an LFS file and a small file from another repo; a private source is refused."""
     source, target = make_repo(ada, "model"), make_repo(cleo, owner="cleo")
     put(ada, source, {"a.txt": "A", "m.bin": b"\1" * 70}, "model")
     copies = [CommitOperationCopy(p, f"got/{p}", src_repo_id=source, src_repo_type="model") for p in ("a.txt", "m.bin")]
@@ -271,7 +271,7 @@ def test_copies_between_repos(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_only_the_touched_paths_change(ada: HfApi) -> None:
-    """A commit keeps every other entry's git id."""
+    """A commit keeps the git ids of all entries that it does not change."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {f"d{i}/f.txt": str(i) for i in range(20)})
     before = {i.path: getattr(i, "tree_id", None) for i in ada.list_repo_tree(repo_id, repo_type="dataset")}

@@ -1,4 +1,4 @@
-"""The contract of the Hub: localhub keeps it, and a run leaves nothing behind."""
+"""The contract check tests facts about a Hub: localhub confirms all of them, and a run removes what it made."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlteredHub]:
 
 @pytest.fixture(autouse=True)
 def _nothing_stays(hub: AlteredHub) -> Iterator[None]:
-    """Each run removes its repos and webhooks, however it ends."""
+    """Check that each run removes its repos and webhooks, however it ends."""
     before = repos_of(hub)
     yield
     hub.alteration = None
@@ -55,7 +55,7 @@ def calls_of(hub: AlteredHub) -> list[dict[str, Any]]:
 
 
 def test_localhub_keeps_the_contract(hub: AlteredHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every fact is confirmed, none is left out, and none makes more calls than it declares."""
+    """localhub confirms every fact, and no fact makes more calls than it declares."""
     httpx.post(f"{hub.url}/_admin/stats/reset")
     status, report = run_contract(hub, tmp_path, "--exhaustive", "--namespace", "lab")
     printed = capsys.readouterr()
@@ -79,7 +79,7 @@ def test_ids_are_unique_and_statements_are_sentences() -> None:
 
 
 def test_a_dry_run_calls_nothing(hub: AlteredHub, capsys: pytest.CaptureFixture[str]) -> None:
-    """It lists every fact, the bound of calls, and what would be made."""
+    """A dry run lists every fact, the greatest number of calls and what it would create, and calls nothing."""
     httpx.post(f"{hub.url}/_admin/stats/reset")
     assert main(arguments(hub, "--dry-run")) == 0
     printed = capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_a_dry_run_calls_nothing(hub: AlteredHub, capsys: pytest.CaptureFixture[
 def test_refused_before_anything_is_written(
     hub: AlteredHub, words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run that must not be is refused with status 2 and a sentence, before any call that writes."""
+    """A run with wrong options ends with status 2 and a reason, before any call that writes."""
     httpx.post(f"{hub.url}/_admin/stats/reset")
     assert main(arguments(hub, *words)) == 2
     assert reason in capsys.readouterr().err
@@ -118,7 +118,7 @@ def test_refused_before_anything_is_written(
 def test_an_interrupted_run_removes_what_it_made(
     hub: AlteredHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After Ctrl-C the rest is not tried, the report is printed, and the repos are removed."""
+    """After Ctrl-C a run tries no further facts, prints its report and removes its repos."""
 
     def interrupt(answer: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
@@ -160,7 +160,7 @@ def test_what_cannot_be_removed_is_named(hub: AlteredHub, tmp_path: Path, capsys
 def test_cleanup_removes_what_contract_runs_left_and_nothing_else(
     hub: AlteredHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only repos with the whole form of such names, and webhooks that watch nothing else, are removed."""
+    """`--cleanup` removes repos with the full name pattern of a run, and webhooks that watch nothing else."""
     ada = HfApi(endpoint=hub.url, token="hf_ada")
     abandoned, other = "ada/steward-contract-0123abcd-contents", "ada/steward-contract-notes"
     for name in (abandoned, other):
@@ -207,7 +207,7 @@ def _free(hub: AlteredHub) -> dict[str, str]:
 
 
 def test_a_used_up_limit_of_commits_ends_a_fact(hub: AlteredHub, tmp_path: Path) -> None:
-    """A fact that meets a repo's limit of commits is not tried, instead of waiting an hour."""
+    """A fact that reaches a repo's hourly limit of commits is reported as not tried, without waiting."""
     text = "You have exceeded the rate limit for repository commits (128 per hour)."
     hub.alteration = Alteration("POST */commit/main", status=429, body=lambda _: {"error": text})
     status, report = run_contract(hub, tmp_path, "--only", "commits.answer")
@@ -215,7 +215,7 @@ def test_a_used_up_limit_of_commits_ends_a_fact(hub: AlteredHub, tmp_path: Path)
 
 
 def test_tokens_are_in_no_report(hub: AlteredHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A Hub that repeats the token in an answer does not bring it into a report."""
+    """If the Hub repeats a token in an answer, the report shows `[token]` in its place."""
     hub.alteration = Alteration("GET /api/users/*", status=500, body=lambda _: {"error": "for hf_ada and hf_bob"})
     for form in ([], ["--markdown"]):
         status, report = run_contract(hub, tmp_path, "--only", "accounts.user", *form)
@@ -250,6 +250,6 @@ def test_a_report_says_nothing_about_the_account(
 
 
 def test_without_a_second_account_its_facts_are_not_tried(hub: AlteredHub, tmp_path: Path) -> None:
-    """A fact that needs what the caller did not give names the missing option."""
+    """Without `--other-token` a fact that needs a second account is not tried, and the report names the option."""
     _, report = run_contract(hub, tmp_path, "--only", "access.outsider-commit", "--other-token", "")
     assert "--other-token" in endings(report, "not tried")["access.outsider-commit"]["reason"]

@@ -1,4 +1,4 @@
-"""Differences that are planted in a Hub's answers are found by the contract, each by the facts that it concerns."""
+"""The contract check finds each difference planted in the answers of a Hub, by the facts that it concerns."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Difference:
 
 
 def with_shown_secret(body: bytes) -> bytes:
-    """A secret of a Space that is stored with its value as its description."""
+    """Return the body of a Space's secret with its value as its description."""
     fields = json.loads(body)
     return json.dumps({**fields, "description": fields["value"]}).encode()
 
 
 def with_shown_secrets(body: bytes) -> bytes:
-    """A Job whose secrets are variables."""
+    """Return the body of a Job with its secrets as variables."""
     fields = json.loads(body)
     return json.dumps({**fields, "environment": fields["environment"] | fields["secrets"]}).encode()
 
@@ -314,7 +314,7 @@ def differing(hub: AlteredHub, folder: Path, ids: tuple[str, ...]) -> set[str]:
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda it: it.name.replace(" ", "-"))
 def test_a_difference_is_found(hub: AlteredHub, tmp_path: Path, difference: Difference) -> None:
-    """The facts that it concerns differ."""
+    """A planted difference is reported by the facts that it concerns."""
     hub.alteration = difference.planted
     try:
         assert set(difference.found_by) <= differing(hub, tmp_path, difference.found_by)
@@ -326,12 +326,12 @@ Change = Callable[[Webhook, OutgoingDelivery], tuple[Webhook, OutgoingDelivery]]
 
 
 def payload_changed(change: Callable[[Any], Any]) -> Change:
-    """A change of what is delivered."""
+    """Return a change of the payload of deliveries."""
     return lambda webhook, sent: (webhook, replace(sent, payload=json.dumps(change(json.loads(sent.payload)))))
 
 
 def text_shown(payload: Any) -> Any:
-    """A hidden comment with its text."""
+    """Return the payload, with the text of its comment if that is hidden."""
     comment = payload.get("comment") or {}
     return payload | ({"comment": comment | {"content": "To be hidden"}} if comment.get("hidden") else {})
 
@@ -359,7 +359,7 @@ DELIVERIES: dict[str, tuple[Change, str]] = {
 def test_a_difference_of_deliveries_is_found(
     hub: AlteredHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The fact about this part of a delivery differs."""
+    """A difference planted in webhook deliveries is reported by the fact about that part of a delivery."""
     change, found_by = DELIVERIES[name]
     post = Sender.post
 
@@ -378,7 +378,7 @@ def test_a_fact_can_be_tested_alone(hub: AlteredHub, tmp_path: Path, fact_id: st
 
 
 def test_each_group_has_a_planted_difference() -> None:
-    """No subject is left out, and there are more than twenty differences."""
+    """Each group of facts has a planted difference, and there are more than twenty differences."""
     ids = {fact_id for difference in DIFFERENCES for fact_id in difference.found_by} | {
         planted[1] for planted in DELIVERIES.values()
     }

@@ -1,4 +1,4 @@
-"""The contract and Jobs, which cost money: none without `--jobs`, a few small ones with it, and none that runs on."""
+"""The contract check starts Jobs, which cost money, only with `--jobs`: few and small ones, and leaves none running."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stages(hub: AlteredHub) -> list[str]:
 def test_without_the_option_no_job_is_started(
     hub: AlteredHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The facts that start Jobs are not tried, with the reason; those that only read are."""
+    """Without `--jobs` a run does not try the facts that start Jobs, and says why; it tries those that only read."""
     words = [word for word in arguments(hub, "--only", "jobs", "--json", str(tmp_path / "report")) if word != "--jobs"]
     assert main(words) == 0
     printed = capsys.readouterr()
@@ -50,20 +50,20 @@ def test_without_the_option_no_job_is_started(
 
 
 def test_the_plan_names_what_jobs_may_cost(hub: AlteredHub, capsys: pytest.CaptureFixture[str]) -> None:
-    """A dry run says how many Jobs a run starts, on what, and for how long."""
+    """A dry run says how many Jobs a run would start, and on which hardware."""
     assert main(arguments(hub, "--dry-run")) == 0
     assert f"starts:     at most {MOST_JOBS} Jobs of ada on {JOB_FLAVOR}" in capsys.readouterr().out
 
 
 def test_a_run_starts_few_jobs_and_leaves_none_running(hub: AlteredHub, tmp_path: Path) -> None:
-    """Also when nothing waited for their ends."""
+    """After a run no Job is left running, even if the facts did not wait for the end of their Jobs."""
     status, report = run_contract(hub, tmp_path, "--only", "jobs.started-twice", "--only", "jobs.duplicate")
     assert status == 0 and len(endings(report, "confirmed")) == 2 and len(stages(hub)) == 4
     wait_until(lambda: not {"SCHEDULING", "RUNNING"} & set(stages(hub)))
 
 
 def test_an_interrupted_run_cancels_its_jobs(hub: AlteredHub, tmp_path: Path) -> None:
-    """After Ctrl-C the Job that would sleep for two minutes is cancelled."""
+    """After Ctrl-C a run cancels its Job, which would have slept for two minutes."""
 
     def interrupt(answer: Any) -> Any:
         if answer["status"]["stage"] == "RUNNING":
@@ -76,14 +76,14 @@ def test_an_interrupted_run_cancels_its_jobs(hub: AlteredHub, tmp_path: Path) ->
 
 
 def test_a_job_whose_start_got_no_answer_is_cancelled(hub: AlteredHub, tmp_path: Path) -> None:
-    """It is found by the label of its run."""
+    """If starting a Job answers 500, the run finds the Job by its label and cancels it."""
     hub.state.faults.fail_after("POST /api/jobs/*", times=1, status=500)
     status, report = run_contract(hub, tmp_path, "--only", "jobs.cancel")
     assert status == 1 and report["left"] == [] and stages(hub) == ["CANCELED"]
 
 
 def test_a_job_that_cannot_be_cancelled_is_named(hub: AlteredHub, tmp_path: Path) -> None:
-    """The report says so, and `--cleanup` cancels it later: Jobs of contract runs alone."""
+    """The report names a Job that could not be cancelled; `--cleanup` cancels it later, and no other Job."""
     ada = HfApi(hub.url, "hf_ada")
     other = ada.run_job(image="ubuntu", command=["sleep", "60"], flavor=JOB_FLAVOR, namespace="ada").id
     hub.state.faults.fail("POST /api/jobs/*/cancel", times=None, status=503)
@@ -96,7 +96,7 @@ def test_a_job_that_cannot_be_cancelled_is_named(hub: AlteredHub, tmp_path: Path
 
 
 def test_an_account_without_credits_tests_no_jobs(hub: AlteredHub, tmp_path: Path) -> None:
-    """The facts are not tried: that the account cannot pay is no difference of the Hub."""
+    """If the Hub answers 402, the facts about Jobs are reported as not tried, not as differences."""
     hub.state.faults.fail("POST /api/jobs/*", times=None, status=402, error="Pay first.")
     status, report = run_contract(hub, tmp_path, "--only", "jobs.start", "--only", "jobs.failed")
     assert status == 0
@@ -121,7 +121,7 @@ def test_an_account_without_credits_tests_no_jobs(hub: AlteredHub, tmp_path: Pat
     ],
 )
 def test_the_client_refuses_other_jobs(method: str, path: str, body: Any) -> None:
-    """A mistake in a fact starts nothing that is large, unmarked or of another namespace, and touches no other Job."""
+    """The guard refuses to start a large, unlabelled or foreign Job, and other changes of Jobs."""
     guard = WriteGuard("ada")
     guard.jobs["mine"] = None
     with pytest.raises(WriteRefused):
@@ -129,7 +129,7 @@ def test_the_client_refuses_other_jobs(method: str, path: str, body: Any) -> Non
 
 
 def test_the_client_refuses_one_job_too_many() -> None:
-    """Duplicates count."""
+    """The guard refuses one Job more than the limit; a duplicate counts as a Job."""
     guard = WriteGuard("ada")
     guard.jobs["mine"] = None
     guard.check("POST", "/api/jobs/ada/mine/duplicate", {})

@@ -1,4 +1,4 @@
-"""State survives kill -9: every commit that was answered is there after a restart, and no repo is broken."""
+"""After `kill -9` and a restart every answered commit exists, and no repo is broken."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 @contextmanager
 def process(data: Path, world: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A real `python -m localhub` on a free port: its address and the process."""
+    """Run `python -m localhub` on a free port; its address and the process."""
     command = [sys.executable, "-m", "localhub", "--port", "0", "--data", str(data), "--world", str(world), *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
@@ -42,7 +42,7 @@ def world_file(tmp_path: Path) -> Path:
 
 
 def commit(client: httpx.Client, number: int) -> str | None:
-    """One commit of one file; its id if the server answered."""
+    """Commit one file; return the id of the commit, or None if the server did not confirm it."""
     lines = [
         {"key": "header", "value": {"summary": f"Number {number}", "description": ""}},
         {"key": "file", "value": {"path": f"d{number % 7}/{number}.json", "content": f'{{"n": {number}}}'}},
@@ -56,7 +56,7 @@ def commit(client: httpx.Client, number: int) -> str | None:
 
 
 def test_kill_9_in_the_middle_of_200_concurrent_commits(tmp_path: Path) -> None:
-    """Killed while 200 commits are on their way: every answered commit exists, `git fsck` is clean."""
+    """After a kill during 200 concurrent commits every answered commit exists, and `git fsck` finds no error."""
     world, data = world_file(tmp_path), tmp_path / "data"
     answered: dict[int, str] = {}
     headers = {"Authorization": f"Bearer {TOKENS['ada']}"}
@@ -97,8 +97,8 @@ def test_kill_9_in_the_middle_of_200_concurrent_commits(tmp_path: Path) -> None:
             assert fsck.returncode == 0 and not broken, fsck.stdout + fsck.stderr
 
 
-def test_everything_else_survives_as_well(tmp_path: Path) -> None:
-    """Threads, comments, settings, webhooks and LFS objects are there after kill -9."""
+def test_threads_settings_webhooks_and_lfs_objects_exist_after_kill_9(tmp_path: Path) -> None:
+    """Threads, comments, settings, webhooks and LFS objects exist after `kill -9` and a restart."""
     world, data = world_file(tmp_path), tmp_path / "data"
     with process(data, world) as (url, running):
         api = HfApi(endpoint=url, token=TOKENS["ada"])
@@ -128,7 +128,7 @@ def test_everything_else_survives_as_well(tmp_path: Path) -> None:
 
 
 def test_the_command_and_the_world_file(tmp_path: Path) -> None:
-    """The first line is the address; the world is there, odd names included; SIGTERM ends it."""
+    """The command prints its address first, serves the repos of the world file, and ends on SIGTERM."""
     with process(tmp_path / "data", world_file(tmp_path)) as (url, running):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
         api = HfApi(endpoint=url, token=TOKENS["bob"])

@@ -18,7 +18,7 @@ def blocks(project: Path, language: str) -> list[str]:
 
 
 def test_the_world_in_the_document_can_be_built(project: Path, tmp_path: Path) -> None:
-    """The Hub reads every key of the example as its comment says."""
+    """localhub starts with the example world, and has the repos, webhooks, tokens and limits described in it."""
     (example,) = blocks(project, "yaml")
     with LocalHub(tmp_path, yaml.safe_load(example)) as hub:
         api = HfApi(endpoint=hub.url, token="hf_ada")
@@ -35,7 +35,7 @@ def test_the_world_in_the_document_can_be_built(project: Path, tmp_path: Path) -
 
 
 def test_the_example_test_in_the_document(project: Path, tmp_path: Path) -> None:
-    """The first Python block is a test that runs."""
+    """The first Python block of the document is a test that passes."""
     names: dict[str, Any] = {}
     exec(blocks(project, "python")[0], names)  # noqa: S102 (the document's own code)
     names["test_my_bot"](tmp_path)

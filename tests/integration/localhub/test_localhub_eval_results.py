@@ -41,7 +41,7 @@ def leaderboard(api: HfApi, dataset: str, **options: bool) -> list[tuple[str, fl
 
 
 def test_scores_on_main_show_on_the_model_and_in_the_leaderboard(ada: HfApi, anonymous: HfApi, benchmark: str) -> None:
-    """Every field of the client's entry comes back; the leaderboard orders by value and names author and source."""
+    """Scores on main are in the model's info with all fields, and in the leaderboard, best first, with their author."""
     model, better = make_repo(ada, "model"), make_repo(ada, "model", owner="board")
     entry = EvalResultEntry(
         benchmark,
@@ -67,7 +67,7 @@ def test_scores_on_main_show_on_the_model_and_in_the_leaderboard(ada: HfApi, ano
 def test_an_open_pull_request_counts_until_it_is_closed(
     ada: HfApi, cleo: HfApi, anonymous: HfApi, benchmark: str
 ) -> None:
-    """A stranger's open pull request adds a row with its number; closed it is gone; merged the row is the model's."""
+    """Scores in an open pull request are a row with its number; when it is closed there is no row."""
     model = make_repo(ada, "model")
     text = scores(benchmark, 55.5)
     opened = put(cleo, model, {".eval_results/board.yaml": text}, "model", create_pr=True)
@@ -84,7 +84,7 @@ def test_an_open_pull_request_counts_until_it_is_closed(
 
 
 def test_a_draft_and_untouched_files_of_a_pull_request_add_nothing(ada: HfApi, cleo: HfApi, benchmark: str) -> None:
-    """Only files that an open pull request changes are its own; a draft does not count."""
+    """Files that a pull request does not change, and the files of a draft, add no row to the leaderboard."""
     model = make_repo(ada, "model")
     put(ada, model, {".eval_results/own.yaml": scores(benchmark, 1)}, "model")
     put(cleo, model, {"notes.txt": "hello"}, "model", create_pr=True)
@@ -131,7 +131,7 @@ def test_a_private_model_is_listed_only_to_those_who_may_see_it(ada: HfApi, anon
 def test_an_invalid_file_shows_its_error_and_no_scores(
     ada: HfApi, http: httpx.Client, text: str | bytes, error: str
 ) -> None:
-    """The info has `{filename, error}` for it; the client skips it and reads the others."""
+    """The model's info has `{filename, error}` for an invalid file; the client skips it and reads the others."""
     model = make_repo(ada, "model")
     good = scores("a/b", 3)
     put(ada, model, {".eval_results/bad.yaml": text, ".eval_results/good.yaml": good}, "model")
@@ -143,7 +143,7 @@ def test_an_invalid_file_shows_its_error_and_no_scores(
 
 
 def test_only_yaml_files_of_the_folder_are_scores(ada: HfApi, benchmark: str) -> None:
-    """Files elsewhere, below the folder, or of another ending are not read; without any there are no scores."""
+    """Only YAML files directly in `.eval_results` are read as scores."""
     model = make_repo(ada, "model")
     text = scores(benchmark, 1)
     put(ada, model, {"x.yaml": text, ".eval_results/x.json": text, ".eval_results/more/x.yaml": text}, "model")
@@ -163,7 +163,7 @@ def test_only_yaml_files_of_the_folder_are_scores(ada: HfApi, benchmark: str) ->
     ],
 )
 def test_an_invalid_eval_yaml_is_refused(ada: HfApi, text: str) -> None:
-    """The commit of an invalid description of a benchmark fails, in a dataset only."""
+    """A commit of an invalid `eval.yaml` is refused in a dataset, and accepted in a model."""
     dataset, model = make_repo(ada), make_repo(ada, "model")
     with pytest.raises(BadRequestError, match=r"eval\.yaml"):
         put(ada, dataset, {"eval.yaml": text})
@@ -171,7 +171,7 @@ def test_an_invalid_eval_yaml_is_refused(ada: HfApi, text: str) -> None:
 
 
 def test_benchmarks_are_listed_and_others_have_no_leaderboard(ada: HfApi, benchmark: str) -> None:
-    """`benchmark=True` lists datasets with an eval.yaml; another has no leaderboard, which is no missing repo."""
+    """`benchmark=True` lists only datasets with an `eval.yaml`; the leaderboard of another dataset is an error."""
     other = make_repo(ada)
     listed = [dataset.id for dataset in ada.list_datasets(benchmark=True, author="ada")]
     assert benchmark in listed and other not in listed
@@ -184,7 +184,7 @@ def test_benchmarks_are_listed_and_others_have_no_leaderboard(ada: HfApi, benchm
 
 
 def test_tasks_that_the_benchmark_does_not_have_are_not_ranked(ada: HfApi, benchmark: str) -> None:
-    """A score of an unknown task stays on the model's page and enters no leaderboard."""
+    """A score of a task that the benchmark does not have is in the model's info, but not in the leaderboard."""
     model = make_repo(ada, "model")
     put(ada, model, {".eval_results/a.yaml": scores(benchmark, 1, "other")}, "model")
     assert len(ada.model_info(model, expand=["evalResults"]).eval_results or []) == 1

@@ -19,7 +19,7 @@ from tests.support.sizes import WHOLE
 ROUTES_THAT_WAIT = ("/_admin/webhooks/drain",)
 EXAMPLES = {GenerationMode.POSITIVE: 8 if WHOLE else 2, GenerationMode.NEGATIVE: 4 if WHOLE else 1}
 FEWEST = {200: 100, 400: 40} if WHOLE else {200: 25, 400: 10}
-"""Fewest answers of a status: else the calls would hit nothing that is there."""
+"""The least number of answers with each status: fewer would mean that the calls miss the existing objects."""
 NO_LIMITS = {"api": None, "resolvers": None, "pages": None, "commits_per_hour": None}
 
 
@@ -46,7 +46,7 @@ class Target:
         case.path_parameters.update({n: self.known[n] for n in names if n != unchanged_name})
 
     def settle(self) -> None:
-        """Take back the faults and limits that the fuzzer found on the admin API."""
+        """Remove the faults and reset the limits that generated calls set over the admin API."""
         self.hub.state.faults.clear()
         self.hub.state.limits.set(**NO_LIMITS, simultaneous="wait")
 
@@ -81,7 +81,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 def plain_paths(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the parts of addresses that hold a slash of their own (`{prefix}`, `{rev}{path}`) chosen."""
+    """Return the document with fixed values for path parameters that contain a slash: `{prefix}`, `{rev}{path}`."""
 
     def choose(path: str) -> str:
         return path.replace("/{prefix}", "/datasets/").replace("{rev}{path}", "{rev}")
@@ -98,7 +98,7 @@ def plain_paths(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def server_errors(operation: Any, target: Target, mode: GenerationMode) -> list[str]:
-    """The server errors among some generated calls of one operation."""
+    """Send some generated calls of one operation, and describe those that got a server error."""
     errors: list[str] = []
 
     def call(case: schemathesis.Case) -> None:
@@ -115,10 +115,10 @@ def server_errors(operation: Any, target: Target, mode: GenerationMode) -> list[
 
 @pytest.mark.parametrize("mode", list(EXAMPLES), ids=lambda m: m.value)
 def test_no_generated_call_is_a_server_error(target: Target, mode: GenerationMode) -> None:
-    """What the document allows, and what it does not, is answered with less than 500, on every operation."""
+    """No operation answers a generated call, valid or invalid, with a server error."""
     assert len(target.operations) > 60
     tried = [op for op in target.operations if op.path not in ROUTES_THAT_WAIT]
-    if mode is GenerationMode.NEGATIVE:  # making wrong addresses takes the generator longest, and finds 404s
+    if mode is GenerationMode.NEGATIVE:  # invalid addresses take longest to generate, and only lead to 404
         tried = [op for op in tried if op.body]
     assert [e for op in tried for e in server_errors(op, target, mode)] == []
     assert all(target.statuses[status] > count for status, count in FEWEST.items()), target.statuses

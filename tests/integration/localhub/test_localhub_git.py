@@ -1,4 +1,4 @@
-"""Git itself over HTTP, read only: clone, shallow clone, fetch; the token is the password."""
+"""Git over HTTP, read only: clone, shallow clone and fetch, with the token as password."""
 
 import asyncio
 import subprocess
@@ -57,7 +57,7 @@ def test_clone_gives_files_and_history(ada: HfApi, hub: LocalHub, tmp_path: Path
 
 
 def test_shallow_clone_and_deepening(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
-    """`--depth 1` has one commit; it can be deepened."""
+    """`git clone --depth 1` gets one commit, and `git fetch --deepen` gets more."""
     repo_id = make_repo(ada)
     for i in range(5):
         put(ada, repo_id, {"n.txt": str(i)})
@@ -70,7 +70,7 @@ def test_shallow_clone_and_deepening(ada: HfApi, hub: LocalHub, tmp_path: Path) 
 
 
 def test_fetch_brings_what_is_new(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
-    """A fetch after more commits; also into a shallow clone; also with the `.git` ending."""
+    """`git fetch` gets new commits, into a clone of an address that ends in `.git` and into a shallow clone."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "1"})
     git("clone", "-q", address(hub, repo_id) + ".git", tmp_path / "c")
@@ -82,7 +82,7 @@ def test_fetch_brings_what_is_new(ada: HfApi, hub: LocalHub, tmp_path: Path) -> 
 
 
 def test_pull_request_refs_can_be_fetched(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
-    """`refs/pr/N` is advertised."""
+    """The server advertises `refs/pr/N`, and git can fetch it."""
     repo_id = make_repo(ada)
     pull = put(ada, repo_id, {"a.txt": "1"}, create_pr=True).oid
     assert f"{pull}\trefs/pr/1" in git("ls-remote", address(hub, repo_id)).stdout
@@ -92,7 +92,7 @@ def test_pull_request_refs_can_be_fetched(ada: HfApi, hub: LocalHub, tmp_path: P
 
 
 def test_private_repos_need_the_token(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
-    """The owner's token as password works; a stranger's, a wrong one and none do not."""
+    """A private repo is cloned with its owner's token, not with another user's token, a wrong token or none."""
     repo_id = make_repo(ada, private=True)
     put(ada, repo_id, {"a.txt": "secret"})
     git("clone", "-q", address(hub, repo_id, "ada"), tmp_path / "ok")
@@ -103,7 +103,7 @@ def test_private_repos_need_the_token(ada: HfApi, hub: LocalHub, tmp_path: Path)
 
 
 def test_pushing_over_git_is_refused(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
-    """This server takes commits over its API alone, and says so; main stays."""
+    """`git push` fails and main does not change: the server takes commits over its API only."""
     repo_id = make_repo(ada)
     before = head(ada, repo_id)
     git("clone", "-q", address(hub, repo_id, "ada"), tmp_path / "c")
@@ -117,7 +117,7 @@ def test_pushing_over_git_is_refused(ada: HfApi, hub: LocalHub, tmp_path: Path) 
 
 @pytest.mark.parametrize(("repo_type", "prefix"), [("model", ""), ("space", "spaces/")])
 def test_models_and_spaces(ada: HfApi, hub: LocalHub, tmp_path: Path, repo_type: str, prefix: str) -> None:
-    """The other kinds of repos are cloned at their own addresses."""
+    """Models are cloned from addresses without a prefix, Spaces from `/spaces/`."""
     options = {"space_sdk": "static"} if repo_type == "space" else {}
     repo_id = make_repo(ada, repo_type, **options)
     git("clone", "-q", address(hub, repo_id, prefix=prefix), tmp_path / "c")
@@ -133,14 +133,14 @@ def test_lfs_files_are_pointers_in_git(ada: HfApi, hub: LocalHub, tmp_path: Path
     assert raw.startswith("version https://git-lfs.github.com/spec/v1\noid sha256:") and "size 4321" in raw
 
 
-def test_a_repo_that_is_not_there(hub: LocalHub, tmp_path: Path) -> None:
-    """git gets 'not found' and stops."""
+def test_cloning_a_missing_repo_fails(hub: LocalHub, tmp_path: Path) -> None:
+    """Cloning a repo that does not exist fails."""
     result = git("clone", "-q", address(hub, "ada/none", "ada"), tmp_path / "c", check=False)
     assert result.returncode != 0
 
 
 def test_a_moved_repo_is_followed(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
-    """The old address redirects git as well."""
+    """git follows the redirect from the old address of a renamed repo."""
     old, new = make_repo(ada), f"ada/{fresh()}"
     ada.move_repo(old, new, repo_type="dataset")
     git("clone", "-q", address(hub, old), tmp_path / "c")
@@ -148,7 +148,7 @@ def test_a_moved_repo_is_followed(ada: HfApi, hub: LocalHub, tmp_path: Path) -> 
 
 
 def test_nonsense_on_the_git_routes(ada: HfApi, http: httpx.Client) -> None:
-    """Unknown services and broken bodies are 4xx."""
+    """Unknown services are 4xx, and broken request bodies cause no server error."""
     repo_id = make_repo(ada)
     base = f"/datasets/{repo_id}.git"
     assert 400 <= http.get(f"{base}/info/refs?service=git-frobnicate").status_code < 500
@@ -161,13 +161,13 @@ def test_nonsense_on_the_git_routes(ada: HfApi, http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("protocol", [None, "version=0", "version=1", "version=2", "version=3"])
 def test_refs_are_advertised_as_git_does_it(ada: HfApi, hub: LocalHub, protocol: str | None) -> None:
-    """After each change of refs, the same bytes as those of a git that starts then."""
+    """After each change of refs the server advertises the same bytes as a newly started `git upload-pack`."""
     repo_id = make_repo(ada)
     repo = hub.state.repos.get("dataset", repo_id)
     assert repo is not None
 
     def advertised() -> bytes:
-        """Compared with what git says, but for the line that HTTP has before it."""
+        """Return the advertisement without the line that HTTP adds; it must be equal to git's own."""
         answer = asyncio.run(upload_pack.advertise(repo.git, protocol))
         line, own = answer[:34], answer[34:]
         assert line == b"001e# service=git-upload-pack\n0000"
@@ -192,17 +192,17 @@ def test_refs_are_advertised_as_git_does_it(ada: HfApi, hub: LocalHub, protocol:
 
 
 def test_a_repo_without_a_commit_advertises_what_git_says(tmp_path: Path) -> None:
-    """Such a repo has other capabilities."""
+    """For a repo without a commit the server advertises the same refs and capabilities as git."""
     repo = GitRepo(tmp_path / "empty.git")
     repo.create()
     answer = asyncio.run(upload_pack.advertise(repo, None))
     assert answer.endswith(upload_pack._run_advertisement(repo.path, "")) and b"capabilities^{}" in answer
 
 
-def test_a_look_at_the_refs_starts_no_process(
+def test_advertising_refs_starts_no_process(
     ada: HfApi, hub: LocalHub, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once this process knows what the installed git can do."""
+    """Once the server knows the capabilities of the installed git, it advertises refs without starting a process."""
     repo_id = make_repo(ada)
     refs = f"/datasets/{repo_id}.git/info/refs?service=git-upload-pack"
     http.get(refs).raise_for_status()

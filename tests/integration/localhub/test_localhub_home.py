@@ -10,7 +10,7 @@ from localhub.testing import HubWorld, LocalHub
 
 
 def test_organisations_without_repos_are_listed(tmp_path: Path) -> None:
-    """A visitor finds each organisation before it has a repo, and its page."""
+    """The home page links an organisation that has no repo yet, and the organisation has a page."""
     with LocalHub(tmp_path, HubWorld().user("maya").org("our-board", {"maya": "admin"})) as hub:
         home = httpx2.get(hub.url, headers={"accept": "text/html"}, timeout=60)
         assert (home.status_code, 'href="/our-board"' in home.text) == (200, True)

@@ -29,18 +29,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 @pytest.fixture
 def ada(hub: LocalHub) -> HfApi:
-    """A person with a token that writes."""
+    """The client of ada, with a write token."""
     return HfApi(hub.url, "hf_ada")
 
 
 def run(api: HfApi, script: str, **options: object) -> str:
-    """Start a Job that runs a shell script; its id."""
+    """Start a Job that runs a shell script, and return its id."""
     fields: dict[str, object] = {"namespace": "lab", "flavor": "cpu-basic", **options}
     return str(api.run_job(image=IMAGE, command=["sh", "-c", script], **fields).id)  # type: ignore[arg-type]  # options
 
 
 def ended(api: HfApi, job: str) -> tuple[str, str | None]:
-    """The last stage of a Job, and why."""
+    """Wait for the end of a Job, and return its stage and message."""
 
     def look() -> tuple[str, str | None] | None:
         status = api.inspect_job(job_id=job, namespace="lab").status
@@ -52,7 +52,7 @@ def ended(api: HfApi, job: str) -> tuple[str, str | None]:
 def test_a_job_runs_its_command_with_its_variables_and_nothing_of_the_server(
     ada: HfApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Environment, secrets and labels arrive; secrets are not shown; its output can be followed."""
+    """A Job gets its variables, secrets and labels, and no variable of the server; the API hides its secrets."""
     monkeypatch.setenv("SERVERS_SECRET", "x")
     job = run(ada, "echo $GREETING $TOKEN $SERVERS_SECRET.; test -n $JOB_ID", env={"GREETING": "hello"},
               secrets={"TOKEN": "t0p"}, labels={"a": "1"})  # fmt: skip
@@ -68,7 +68,7 @@ def test_a_job_runs_its_command_with_its_variables_and_nothing_of_the_server(
 
 
 def test_jobs_fail_time_out_and_are_cancelled(ada: HfApi) -> None:
-    """Each end has its stage; a Job that ended stays as it is."""
+    """A Job that fails, times out or is cancelled has its own stage; cancelling an ended Job changes nothing."""
     failing, slow, endless = run(ada, "exit 3"), run(ada, "sleep 60", timeout=1), run(ada, "sleep 60")
     assert ended(ada, failing) == ("ERROR", "Job failed with exit code: 3")
     assert ended(ada, slow) == ("ERROR", "Job timeout")
@@ -82,7 +82,7 @@ def test_jobs_fail_time_out_and_are_cancelled(ada: HfApi) -> None:
 
 
 def test_jobs_are_listed_by_labels_and_stages(ada: HfApi) -> None:
-    """Newest first; all labels must match; a page has a next one."""
+    """Jobs are listed newest first, filtered by stage and by labels, all of which must match."""
     mine = {"board": "b1"}
     jobs = [run(ada, "true", labels={**mine, "n": str(number)}) for number in range(3)]
     for job in jobs:
@@ -94,7 +94,7 @@ def test_jobs_are_listed_by_labels_and_stages(ada: HfApi) -> None:
 
 
 def test_who_may_run_jobs_and_what_cannot_run(hub: LocalHub, ada: HfApi, tmp_path: Path) -> None:
-    """Strangers see no namespace, readers start nothing; images and flavors are those of the world's file."""
+    """Users without the right, unknown images, flavors and namespaces, and a Hub without Jobs are refused."""
     for token, status in (("hf_eve", 403), ("hf_reader", 404)):
         with pytest.raises(HfHubHTTPError) as refused:
             run(HfApi(hub.url, token), "true")
@@ -110,7 +110,7 @@ def test_who_may_run_jobs_and_what_cannot_run(hub: LocalHub, ada: HfApi, tmp_pat
 
 
 def test_a_job_is_lost_runs_twice_or_ignores_its_cancel(hub: LocalHub, ada: HfApi) -> None:
-    """The faults of a platform, for the next Job alone."""
+    """With a fault the next Job is lost, runs twice, or ignores its cancellation."""
     hub.state.jobs.fault("lost")
     lost = run(ada, "sleep 60")
 
@@ -134,7 +134,7 @@ def test_a_job_is_lost_runs_twice_or_ignores_its_cancel(hub: LocalHub, ada: HfAp
 
 
 def test_a_webhook_starts_a_job_for_each_event(hub: LocalHub, ada: HfApi) -> None:
-    """The Job runs again with the event in its variables and the webhook's secrets; the activity log shows it."""
+    """A webhook runs a copy of its Job for each event, with the event in variables and the webhook's own secrets."""
     source = run(ada, "echo $WEBHOOK_REPO_TYPE $WEBHOOK_REPO_ID $WEBHOOK_SECRET $TOKEN $OTHER.; echo $WEBHOOK_PAYLOAD",
                  labels={"sync": "b1"}, secrets={"OTHER": "not copied"})  # fmt: skip
     assert ended(ada, source) == ("COMPLETED", None)
@@ -160,7 +160,7 @@ def test_a_webhook_starts_a_job_for_each_event(hub: LocalHub, ada: HfApi) -> Non
 
 
 def test_who_may_let_a_webhook_start_a_job(hub: LocalHub, ada: HfApi) -> None:
-    """A person who may not start Jobs of a namespace makes no webhook that does; a URL and a Job exclude each other."""
+    """A webhook may start only Jobs that its owner may start; a webhook with both a URL and a Job is 400."""
     source = run(ada, "true")
     ada.create_repo("ada/other", repo_type="dataset")
     watched: list[dict[str, str] | Any] = [{"type": "dataset", "name": "ada/other"}]
@@ -202,7 +202,7 @@ def test_a_job_is_started_again_and_labelled_anew(ada: HfApi) -> None:
 
 
 def test_a_job_finds_the_files_of_its_volumes(hub: LocalHub, ada: HfApi) -> None:
-    """A repo at a commit, as its variables name it; one that the caller may not read starts nothing."""
+    """A Job can mount a repo at a commit; a repo or commit that its owner cannot read is 400."""
     ada.create_repo("ada/model")
     large = CommitOperationAdd("model.safetensors", b"\0" * 200)
     commit = ada.create_commit("ada/model", [large, CommitOperationAdd("sub/a.txt", b"old")], commit_message="Add").oid

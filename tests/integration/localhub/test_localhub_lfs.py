@@ -1,4 +1,4 @@
-"""Reference 2.6: large files by sha256."""
+"""Git LFS: large files, stored by their sha256."""
 
 import hashlib
 from typing import Any
@@ -51,7 +51,7 @@ def upload(http: httpx.Client, action: dict[str, Any], content: bytes) -> None:
 
 
 def test_upload_verify_and_commit(ada: HfApi, http: httpx.Client) -> None:
-    """The signed address needs no token; verify checks the size; then the pointer may be committed."""
+    """An object is uploaded to a signed address without a token, verified by its size, and committed as a pointer."""
     repo_id, content = make_repo(ada), b"lfs content " * 50
     answer = batch(http, repo_id, content)
     assert answer.headers["content-type"].startswith("application/vnd.git-lfs+json")
@@ -66,7 +66,7 @@ def test_upload_verify_and_commit(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_what_is_stored_needs_no_upload(ada: HfApi, http: httpx.Client) -> None:
-    """An object that the repo has comes back without actions."""
+    """The batch answer has no upload action for an object that the repo already has."""
     repo_id, content = make_repo(ada), b"\7" * 123
     put(ada, repo_id, {"a.bin": content})
     (entry,) = batch(http, repo_id, content).json()["objects"]
@@ -74,7 +74,7 @@ def test_what_is_stored_needs_no_upload(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_download_by_batch(ada: HfApi, http: httpx.Client) -> None:
-    """git-lfs itself asks with operation download; an unknown object has an error of its own."""
+    """A batch request for a download returns the address of an object, and a 404 for an unknown one."""
     repo_id, content = make_repo(ada), b"\5" * 99
     put(ada, repo_id, {"a.bin": content})
     (entry,) = batch(http, repo_id, content, operation="download").json()["objects"]
@@ -103,7 +103,7 @@ def test_content_that_does_not_match_its_hash_is_refused(ada: HfApi, http: httpx
 
 
 def test_uploading_needs_an_account(ada: HfApi, hub: LocalHub) -> None:
-    """An anonymous caller gets 401; a stranger may upload for a pull request, but not to a hidden repo."""
+    """An upload without a token is 401; another user may upload to a public repo, but not to a private one."""
     public, hidden = make_repo(ada), make_repo(ada, private=True)
     with httpx.Client(base_url=hub.url) as anonymous:
         assert batch(anonymous, public, b"x" * 30).status_code == 401
@@ -134,7 +134,7 @@ def test_objects_of_a_private_repo_stay_private(ada: HfApi, cleo: HfApi, hub: Lo
     ],
 )
 def test_odd_batches(ada: HfApi, http: httpx.Client, changes: dict[str, Any]) -> None:
-    """A body of another shape is 4xx, or an error on the object."""
+    """A batch request of another shape is 4xx, or has an error for each object."""
     answer = batch(http, make_repo(ada), b"x", **changes)
     if answer.status_code == 200:
         assert all("error" in entry for entry in answer.json()["objects"])
@@ -154,7 +154,7 @@ def test_listing_and_deleting_lfs_files(ada: HfApi) -> None:
 
 
 def test_deleting_one_lfs_object(ada: HfApi, http: httpx.Client) -> None:
-    """`DELETE lfs-files/{sha}` takes the object away; what is left of the file is its pointer at most."""
+    """`DELETE lfs-files/{sha}` deletes an object, which can no longer be downloaded; a missing object is 404."""
     repo_id, content = make_repo(ada), b"\4" * 60
     put(ada, repo_id, {"a.bin": content})
     sha = hashlib.sha256(content).hexdigest()
@@ -166,7 +166,7 @@ def test_deleting_one_lfs_object(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_large_files_are_streamed(ada: HfApi, http: httpx.Client, tmp_path: Any) -> None:
-    """A file of 12 MB goes up by path and comes down whole."""
+    """A file of 12 MB is uploaded from its path and downloaded with the same content."""
     repo_id, path = make_repo(ada), tmp_path / "w.safetensors"
     path.write_bytes(bytes(range(256)) * 48 * 1024)
     ada.upload_file(path_or_fileobj=path, path_in_repo="w.safetensors", repo_id=repo_id, repo_type="dataset")
@@ -177,15 +177,15 @@ def test_large_files_are_streamed(ada: HfApi, http: httpx.Client, tmp_path: Any)
     assert digest.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_client_with_xet_is_told_how_to_do_without(ada: HfApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It cannot be talked out of Xet for a large file, but it fails at once, with the remedy in its message."""
+def test_a_client_with_xet_fails_with_the_setting_that_disables_it(ada: HfApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload of a large file by a client with Xet fails, with HF_HUB_DISABLE_XET=1 in the message."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
     with pytest.raises(ConnectionError, match="HF_HUB_DISABLE_XET=1"):
         put(ada, make_repo(ada), {"w.bin": b"\0" * 100})
 
 
 def test_with_uploads_regular_any_client_can_write(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`uploads: regular` in the world: a client with Xet sends even weights inside the commit."""
+    """With `uploads: regular` in the world a client with Xet sends even weights inside the commit."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
     with LocalHub(tmp_path, {**accounts_world(), "uploads": "regular"}) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])

@@ -82,7 +82,7 @@ def found(hub: LocalHub, numbers: str, tmp_path_factory: pytest.TempPathFactory)
 
 @LIBRARIES
 def test_load_dataset(found: dict[str, Any]) -> None:
-    """Configurations of the card, read whole and streamed, an older revision by tag, and a file by `hf://`."""
+    """`datasets` reads configurations whole and streamed, an older revision by its tag, and a file by `hf://`."""
     assert found["configs"] == ["one", "two"] and found["splits"] == ["test"]
     assert (found["whole"], found["streamed"], found["old"]) == ([1, 2, 3], [7, 8, 9], [1])
     assert found["lines"] == [4, 5]
@@ -96,13 +96,13 @@ def test_push_to_hub(found: dict[str, Any]) -> None:
 
 @LIBRARIES
 def test_auto_model(found: dict[str, Any]) -> None:
-    """A tiny Llama comes back with the same weights; the Hub counted its parameters from the file."""
+    """`transformers` loads a pushed tiny Llama with the same weights; the Hub counts its parameters from the file."""
     assert found["equal"] is True and found["architecture"] == ["LlamaForCausalLM"]
     assert found["parameters"] == found["reported"]
 
 
 def test_snapshot_download(ada: HfApi, numbers: str, cache: Path) -> None:
-    """Every file at the asked commit; patterns choose; a second call fetches nothing new."""
+    """`snapshot_download` fetches every file of the newest commit, or the files of a tag that match a pattern."""
     where = snapshot_download(numbers, repo_type="dataset", endpoint=ada.endpoint, token=TOKENS["ada"], cache_dir=cache)
     files = {str(p.relative_to(where)) for p in Path(where).rglob("*") if p.is_file()}
     assert files == {".gitattributes", "README.md", "one/train.parquet", "two/a.parquet", "rows.jsonl"}
@@ -121,7 +121,7 @@ def test_snapshot_download(ada: HfApi, numbers: str, cache: Path) -> None:
 
 
 def test_hf_hub_download_and_its_cache(ada: HfApi, cache: Path) -> None:
-    """A file of a pull request; a changed file is fetched again; a missing one is remembered."""
+    """`hf_hub_download` reads a pull request's file, fetches a changed file again and remembers a missing one."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "one"})
     put(ada, repo_id, {"a.txt": "pull"}, create_pr=True)
@@ -140,7 +140,7 @@ def test_hf_hub_download_and_its_cache(ada: HfApi, cache: Path) -> None:
 
 
 def test_hf_file_system(ada: HfApi, hub: LocalHub) -> None:
-    """List, glob, read, write, copy and remove by path, also at a revision."""
+    """`HfFileSystem` lists, globs, reads, writes, copies and removes files by path, also at a revision."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"d/a.csv": "1,2\n", "d/b.csv": "3,4\n", "c.txt": "c"})
     files = HfFileSystem(endpoint=hub.url, token=TOKENS["ada"], skip_instance_cache=True)
@@ -179,7 +179,7 @@ def test_commit_scheduler(ada: HfApi, tmp_path: Path) -> None:
 
 
 def test_repo_cards(ada: HfApi, hub: LocalHub) -> None:
-    """`metadata_update` and cards work through upload and download of README.md."""
+    """The metadata of an uploaded model card are part of the model's info."""
     from huggingface_hub import ModelCard, ModelCardData
 
     repo_id = make_repo(ada, "model")
@@ -189,7 +189,7 @@ def test_repo_cards(ada: HfApi, hub: LocalHub) -> None:
 
 
 def test_verify_repo_checksums(ada: HfApi, numbers: str, cache: Path) -> None:
-    """The hashes that the tree reports are those of the files that come down."""
+    """The hashes in the tree are those of the downloaded files."""
     snapshot_download(numbers, repo_type="dataset", endpoint=ada.endpoint, token=False, cache_dir=cache)
     result = ada.verify_repo_checksums(numbers, repo_type="dataset", cache_dir=cache)
     assert result.checked_count == 5 and not result.mismatches

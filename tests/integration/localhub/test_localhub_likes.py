@@ -32,7 +32,7 @@ def test_a_like_counts_once_and_is_listed_on_both_sides(ada: HfApi, cleo: HfApi,
 
 
 def test_likes_of_hidden_and_deleted_repos_are_not_listed(ada: HfApi, anonymous: HfApi, hub: LocalHub) -> None:
-    """Only a caller that may see a repo sees that it is liked; a like ends with its repo."""
+    """The likes of a user list a private repo only to callers who may read it, and no deleted repo."""
     private, deleted = make_repo(ada, private=True), make_repo(ada)
     for repo in (private, deleted):
         like(hub, "ada", f"datasets/{repo}")
@@ -43,7 +43,7 @@ def test_likes_of_hidden_and_deleted_repos_are_not_listed(ada: HfApi, anonymous:
 
 
 def test_a_like_needs_an_account_and_a_repo(ada: HfApi, hub: LocalHub) -> None:
-    """401 without a token; `RepoNotFound` for a missing repo, also one whose name has no owner."""
+    """A like without a token is 401; a missing repo is `RepoNotFound`, also if its name has no owner."""
     model = make_repo(ada, "model")
     assert httpx.post(f"{hub.url}/api/models/{model}/like").status_code == 401
     for missing in ("ada/missing", "missing"):
@@ -52,7 +52,7 @@ def test_a_like_needs_an_account_and_a_repo(ada: HfApi, hub: LocalHub) -> None:
 
 
 def test_the_settings_list_own_repos_with_their_storage(ada: HfApi, cleo: HfApi, hub: LocalHub) -> None:
-    """An account's repos with visibility and bytes of large files; an organisation's only for members."""
+    """An account lists its repos with visibility and storage; an organisation's repos are listed to members only."""
     repo = make_repo(ada, private=True)
     ada.upload_file(path_or_fileobj=b"x" * 300, path_in_repo="data.bin", repo_id=repo, repo_type="dataset")
     (listed,) = (item for item in ada.list_user_repos() if item.id == repo)

@@ -1,4 +1,4 @@
-"""Reference 4, and the admin API: rate limits, simultaneous commits, faults, counters, and the clock."""
+"""Rate limits, simultaneous commits, and the faults, counters and clock of the admin API."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture(autouse=True)
 def _no_faults_left(http: httpx.Client) -> Iterator[None]:
-    """Each test starts and ends without faults and with the usual limits."""
+    """Remove all faults and restore the limits after each test."""
     before = http.get("/_admin/limits").json()
     yield
     http.delete("/_admin/faults")
@@ -48,7 +48,7 @@ def test_fail_the_next_calls(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_fail_after_the_effect(ada: HfApi, http: httpx.Client) -> None:
-    """The 500 that did commit: the caller gets a failure, the commit exists."""
+    """With the fault `fail-after` the caller gets a 500 although the commit was made."""
     repo_id = make_repo(ada)
     before = head(ada, repo_id)
     fault(http, "POST /api/datasets/*/commit/*", "fail-after", times=1, status=500)
@@ -58,7 +58,7 @@ def test_fail_after_the_effect(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_delay_and_cut_and_hang(ada: HfApi, http: httpx.Client) -> None:
-    """A slow answer, a connection cut in the body, and an answer that never comes."""
+    """The faults `delay`, `cut` and `hang` delay an answer, cut the connection in its body, and send no answer."""
     repo_id = make_repo(ada)
     url = f"/api/datasets/{repo_id}"
     fault(http, "GET /api/datasets/*", "delay", times=1, seconds=0.3)
@@ -73,7 +73,7 @@ def test_delay_and_cut_and_hang(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_hang_after_the_effect(ada: HfApi, http: httpx.Client) -> None:
-    """The comment exists although the caller got no answer."""
+    """With the fault `hang-after` the comment exists although the caller got no answer."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     fault(http, "POST /api/datasets/*/comment", "hang-after", times=1)
@@ -85,7 +85,7 @@ def test_hang_after_the_effect(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_faults_can_be_read_and_removed(http: httpx.Client) -> None:
-    """Rules have ids; one or all can be removed."""
+    """A fault can be read and removed by its id; an unknown kind of fault is 400."""
     rule = http.post("/_admin/faults", json={"route": "GET /api/nothing/*", "kind": "fail"}).json()
     assert rule["id"] in [r["id"] for r in http.get("/_admin/faults").json()["rules"]]
     assert http.delete(f"/_admin/faults/{rule['id']}").status_code in (200, 204)
@@ -94,7 +94,7 @@ def test_faults_can_be_read_and_removed(http: httpx.Client) -> None:
 
 
 def test_faults_from_python(hub: LocalHub, ada: HfApi) -> None:
-    """The same faults without HTTP, and a change without a webhook."""
+    """A test can set faults from Python, without HTTP, and commit without triggering webhooks."""
     repo_id = make_repo(ada)
     hub.state.faults.fail("POST /api/datasets/*/commit/*", times=1, status=429)
     assert status_of(lambda: put(ada, repo_id, {"a.txt": "a"})) == 429
@@ -105,7 +105,7 @@ def test_faults_from_python(hub: LocalHub, ada: HfApi) -> None:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """A server with the Hub's own figures, `limits: hub` in its world."""
+    """A server with the rate limits of the Hub, by `limits: hub` in its world."""
     with LocalHub(tmp_path_factory.mktemp("strict"), {**accounts_world(), "limits": "hub"}) as running:
         yield running
 
@@ -115,8 +115,8 @@ def as_user(hub: LocalHub, name: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {TOKENS[name]}"} if name else {}
 
 
-def test_every_answer_tells_what_is_left(strict: LocalHub) -> None:
-    """`RateLimit` and `RateLimit-Policy`, in the words that the client parses, per kind of route."""
+def test_every_answer_has_rate_limit_headers(strict: LocalHub) -> None:
+    """`RateLimit` and `RateLimit-Policy` have the form that the client parses, with a limit for each kind of route."""
     from huggingface_hub.utils._http import parse_ratelimit_headers
 
     repo_id = make_repo(HfApi(endpoint=strict.url, token=TOKENS["ada"]))
@@ -134,13 +134,13 @@ def test_every_answer_tells_what_is_left(strict: LocalHub) -> None:
 
 
 def test_anonymous_people_have_a_smaller_allowance(strict: LocalHub) -> None:
-    """500 API calls, 3,000 files and 100 pages in five minutes."""
+    """Anonymous callers may make 500 API calls in five minutes."""
     headers = httpx.get(f"{strict.url}/api/users/ada/overview").headers
     assert headers["RateLimit-Policy"] == '"fixed window";"api";q=500;w=300'
 
 
 def test_more_than_the_allowance_is_429(strict: LocalHub) -> None:
-    """`r=0` and the seconds left; another account is not touched; the next window is a new one."""
+    """An account over its limit gets 429 with `r=0` until the next window; other accounts are not affected."""
     strict.state.clock.advance(301)
     url = f"{strict.url}/api/users/ada/overview"
     with httpx.Client(headers=as_user(strict, "cleo")) as client:
@@ -155,7 +155,7 @@ def test_more_than_the_allowance_is_429(strict: LocalHub) -> None:
 
 
 def test_128_commits_an_hour(strict: LocalHub) -> None:
-    """The 129th commit of a repo in an hour is 429 in the Hub's words, with allowance left and no Retry-After."""
+    """The 129th commit to a repo in an hour is 429 with the message of the Hub, and without Retry-After."""
     strict.state.clock.advance(301)
     api = HfApi(endpoint=strict.url, token=TOKENS["ada"])
     repo_id, other = make_repo(api), make_repo(api)
@@ -212,14 +212,14 @@ def test_simultaneous_commits_are_409(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_knobs_of_the_limits(http: httpx.Client) -> None:
-    """Any number can be set; an unknown limit is 400."""
+    """A limit can be set to another number; an unknown limit is 400."""
     assert http.put("/_admin/limits", json={"commits_per_hour": 256}).status_code == 200
     assert http.get("/_admin/limits").json()["commits_per_hour"] == 256
     assert http.put("/_admin/limits", json={"speed_of_light": 1}).status_code == 400
 
 
 def test_counters(ada: HfApi, bob: HfApi, http: httpx.Client) -> None:
-    """Calls by method, route, account and status; commits by repo; readable and resettable."""
+    """The server counts calls by method, route, account and status, and commits by repo, until it is reset."""
     repo_id = make_repo(ada)
     http.post("/_admin/stats/reset")
     put(ada, repo_id, {"a.txt": "a"})
@@ -254,8 +254,8 @@ def test_webhook_counters(ada: HfApi, http: httpx.Client) -> None:
     ada.delete_webhook(hook.id)
 
 
-def test_the_clock_can_be_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With STEWARD_CLOCK months pass in a moment: dates in commits, threads and repos follow it."""
+def test_the_clock_can_be_advanced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With STEWARD_CLOCK a test can advance the clock by months; dates of commits, threads and repos follow it."""
     monkeypatch.setenv("STEWARD_CLOCK", "1700000000,1")
     with LocalHub(tmp_path, accounts_world()) as played:
         api = HfApi(endpoint=played.url, token=TOKENS["ada"])
@@ -274,7 +274,7 @@ def test_the_clock_can_be_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_deleted_accounts_leave_their_threads(ada: HfApi, http: httpx.Client) -> None:
-    """The author is missing afterwards, and the client prints 'deleted'."""
+    """The threads of a deleted account stay, and the client shows their author as 'deleted'."""
     dan = HfApi(endpoint=ada.endpoint, token=TOKENS["dan"])
     repo_id = make_repo(ada)
     dan.create_discussion(repo_id, title="A question", description="Still here", repo_type="dataset")

@@ -1,4 +1,4 @@
-"""Signing in with localhub: the answers and refusals that an app gets."""
+"""OAuth sign-in with localhub: the answers and refusals that an app gets."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def web(hub: LocalHub) -> Iterator[httpx.Client]:
 
 
 def agree(web: httpx.Client, who: str = "ada", **changes: str) -> dict[str, str]:
-    """A person agrees; return the parameters of the redirect to the app."""
+    """Authorise the app as `who`, and return the parameters of the redirect to the app."""
     answer = web.post("/oauth/authorize", data={**ASKED, **changes, "as": who})
     assert answer.status_code == 303, answer.text
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
 
 def exchange(web: httpx.Client, code: str, /, **changes: str) -> httpx.Response:
-    """The app changes a code for a token."""
+    """Exchange a code for a token, as the app does."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
     return web.post("/oauth/token", data={**form, **changes}, auth=(APP, SECRET))
 
@@ -66,8 +66,8 @@ def claims_in(token: str) -> Any:
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def test_the_metadata_tell_where_everything_is(hub: LocalHub, web: httpx.Client) -> None:
-    """The addresses and features of this Hub."""
+def test_the_openid_metadata_list_the_endpoints(hub: LocalHub, web: httpx.Client) -> None:
+    """The OpenID metadata have the endpoints and the supported features of this Hub."""
     metadata = web.get("/.well-known/openid-configuration").json()
     assert metadata["issuer"] == hub.url
     assert {metadata[f"{name}_endpoint"] for name in ("authorization", "token", "userinfo")} == {
@@ -77,9 +77,8 @@ def test_the_metadata_tell_where_everything_is(hub: LocalHub, web: httpx.Client)
     assert web.get(metadata["jwks_uri"]).json() == {"keys": []}
 
 
-def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: httpx.Client) -> None:
-    """The page names the app; code, token, id token and claims follow; the token is that person's, and may only read
-    what everybody may."""
+def test_a_person_authorises_an_app_which_gets_their_identity(hub: LocalHub, web: httpx.Client) -> None:
+    """An authorised app gets a code, a token and the claims of the person; with the token it cannot write."""
     page = web.get("/oauth/authorize", params=ASKED)
     assert page.status_code == 200
     assert "Sign in to The Board" in page.text
@@ -111,8 +110,8 @@ def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: ht
     assert refused.status_code == 403, refused.text
 
 
-def test_a_code_is_good_once_and_shown_again_takes_its_token_back(web: httpx.Client) -> None:
-    """As the standard demands: another party may have seen the code."""
+def test_a_code_that_is_used_again_is_refused_and_revokes_its_token(web: httpx.Client) -> None:
+    """A code can be exchanged once; a second exchange is refused and revokes the token, as OAuth requires."""
     code = agree(web)["code"]
     token = exchange(web, code).json()["access_token"]
     bearer = {"authorization": f"Bearer {token}"}
@@ -132,17 +131,17 @@ def test_a_code_is_good_once_and_shown_again_takes_its_token_back(web: httpx.Cli
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
     ],
 )
-def test_what_does_not_fit_the_code_is_refused_in_the_documented_json(
+def test_a_wrong_token_request_is_refused_in_the_documented_json(
     web: httpx.Client, changes: dict[str, str], status: int, error: str
 ) -> None:
-    """`error` and a sentence; the code is spent."""
+    """A token request with a wrong code, redirect, verifier or grant type is refused with `error` and a description."""
     answer = exchange(web, agree(web)["code"], **changes)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert answer.json()["error_description"]
 
 
 def test_a_wrong_app_gets_no_token(web: httpx.Client) -> None:
-    """Neither by the header nor by the form; by the form the right one does."""
+    """An app with wrong or missing credentials gets no token; correct credentials in the form are accepted."""
     form = {"grant_type": "authorization_code", "code": agree(web)["code"], "redirect_uri": BACK}
     form["code_verifier"] = VERIFIER
     for auth in ((APP, "wrong"), ("nobody", SECRET)):
@@ -154,8 +153,8 @@ def test_a_wrong_app_gets_no_token(web: httpx.Client) -> None:
     assert web.post("/oauth/token", data={**form, "client_id": APP, "client_secret": SECRET}).status_code == 200
 
 
-def test_nobody_is_sent_to_an_address_that_is_not_the_apps(web: httpx.Client) -> None:
-    """An unknown app or a foreign address gets an error page; a Space's app may use any address of it."""
+def test_localhub_redirects_only_to_addresses_of_the_app(web: httpx.Client) -> None:
+    """An unknown app or redirect address is 400 without a redirect; any path of a registered Space is allowed."""
     for changes in (
         {"client_id": "nobody"},
         {"redirect_uri": "https://evil.example/"},
@@ -173,8 +172,8 @@ def test_nobody_is_sent_to_an_address_that_is_not_the_apps(web: httpx.Client) ->
     assert agree(web, redirect_uri="https://board.hf.space/signin/callback")["code"]
 
 
-def test_mistakes_and_a_no_are_told_to_the_app(web: httpx.Client) -> None:
-    """The app gets the error through the browser, with its `state`."""
+def test_the_app_gets_errors_and_a_refusal_by_redirect(web: httpx.Client) -> None:
+    """A wrong request or a person's refusal redirects to the app with the error and its `state`."""
     wrong = (
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"scope": "openid write-repos"}, "invalid_scope"),
@@ -190,7 +189,7 @@ def test_mistakes_and_a_no_are_told_to_the_app(web: httpx.Client) -> None:
 
 
 def test_userinfo_is_for_tokens_of_apps(hub: LocalHub, web: httpx.Client) -> None:
-    """No token, an unknown one, and a person's own token are refused; the e-mail is a claim if the person agreed."""
+    """`userinfo` refuses requests without an app's token; the e-mail is a claim if the person agreed to that scope."""
     assert web.get("/oauth/userinfo").status_code == 401
     for token, status in (("hf_nobody", 401), ("hf_ada", 403)):
         assert web.get("/oauth/userinfo", headers={"authorization": f"Bearer {token}"}).status_code == status
@@ -199,8 +198,8 @@ def test_userinfo_is_for_tokens_of_apps(hub: LocalHub, web: httpx.Client) -> Non
     assert (claims["email"], claims["email_verified"]) == (None, False)
 
 
-def test_codes_and_tokens_end(tmp_path: Path) -> None:
-    """A code within a minute, a token within its hours, by the Hub's clock; the app is there after a new start."""
+def test_codes_and_tokens_expire(tmp_path: Path) -> None:
+    """A code expires after a minute, a token after its lifetime; a registered app is kept after a restart."""
     with LocalHub(tmp_path, accounts_world()) as hub:
         hub.state.oauth.register(APP, SECRET, [BACK])
     with LocalHub(tmp_path) as hub, httpx.Client(base_url=hub.url, timeout=20) as web:

@@ -1,4 +1,4 @@
-"""Reference 2.9: pull requests: drafts, commits, conflicts, merges."""
+"""Pull requests: drafts, commits, conflicts and merges."""
 
 import subprocess
 from typing import Any
@@ -26,7 +26,7 @@ def merge_status(api: HfApi, repo_id: str, num: int = 1) -> int:
 
 
 def test_a_pull_request_made_by_hand_is_a_draft(ada: HfApi, http: httpx.Client) -> None:
-    """It has a default description, a ref at once, and cannot be merged before it is open."""
+    """A pull request opened without a commit is a draft with a ref, and cannot be merged."""
     repo_id = make_repo(ada)
     draft = ada.create_pull_request(repo_id, title="Add a file", repo_type="dataset")
     assert (draft.status, draft.is_pull_request, draft.git_reference) == ("draft", True, "refs/pr/1")
@@ -39,7 +39,7 @@ def test_a_pull_request_made_by_hand_is_a_draft(ada: HfApi, http: httpx.Client) 
 
 
 def test_draft_open_merge(ada: HfApi) -> None:
-    """Draft, commits to refs/pr/N, open, merge: merged with a commit id, and main has the file."""
+    """A draft that gets a commit, is opened and merged has the events of each step, and main has the file."""
     repo_id = make_repo(ada)
     ada.create_pull_request(repo_id, title="Add a file", repo_type="dataset")
     commit = put(ada, repo_id, {"a.txt": "a"}, revision="refs/pr/1", commit_message="Add a.txt")
@@ -56,7 +56,7 @@ def test_draft_open_merge(ada: HfApi) -> None:
 
 
 def test_a_merge_is_one_squash_commit_named_after_the_pull_request(ada: HfApi, cleo: HfApi) -> None:
-    """One commit on the base, title `<title> (#N)`, its body lists the commits and their author."""
+    """A merge adds one commit `<title> (#N)` to the base; its body lists the commits and their author."""
     repo_id = make_repo(ada)
     before = head(ada, repo_id)
     put(cleo, repo_id, {"a.txt": "1"}, create_pr=True, commit_message="First part")
@@ -69,7 +69,7 @@ def test_a_merge_is_one_squash_commit_named_after_the_pull_request(ada: HfApi, c
 
 
 def test_the_detail_of_a_pull_request(ada: HfApi, http: httpx.Client) -> None:
-    """`changes`, `filesWithConflicts`, `diffUrl`, and with `diff=1` the diff itself."""
+    """A pull request has `changes`, `filesWithConflicts` and `diffUrl`, and with `diff=1` the diff itself."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "one\n"})
     pull = put(ada, repo_id, {"a.txt": "two\n"}, create_pr=True)
@@ -83,7 +83,7 @@ def test_the_detail_of_a_pull_request(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_later_commits_to_the_base_stay_out_of_the_diff(ada: HfApi) -> None:
-    """The diff is that of the pull request against where it branched off."""
+    """The diff of a pull request compares it with the commit from which it branched off."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a\n"}, create_pr=True)
     put(ada, repo_id, {"unrelated.txt": "u\n"})
@@ -92,7 +92,7 @@ def test_later_commits_to_the_base_stay_out_of_the_diff(ada: HfApi) -> None:
 
 
 def test_conflicts_are_computed_by_a_three_way_merge(ada: HfApi) -> None:
-    """Two changes of one line conflict; edits of different files, or of far lines, do not."""
+    """Two changes of one line conflict and cannot be merged; changes of distant lines can."""
     repo_id = make_repo(ada)
     lines = [f"line {i}\n" for i in range(40)]
     put(ada, repo_id, {"a.txt": "base\n", "long.txt": "".join(lines), "other.txt": "o\n"})
@@ -109,7 +109,7 @@ def test_conflicts_are_computed_by_a_three_way_merge(ada: HfApi) -> None:
 
 
 def test_a_deletion_conflicts_with_a_change(ada: HfApi) -> None:
-    """Deleted here and changed there is a conflict too; it goes away when the branch follows."""
+    """A file deleted on main and changed in a pull request conflicts, until main has the same content."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "base\n"})
     put(ada, repo_id, {"a.txt": "changed\n"}, create_pr=True)
@@ -120,7 +120,7 @@ def test_a_deletion_conflicts_with_a_change(ada: HfApi) -> None:
 
 
 def test_who_may_merge(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
-    """Only those with write access; the author of the pull request is not enough."""
+    """Only users with write access may merge; the author of the pull request without it may not."""
     repo_id = make_repo(ada, owner="board")
     put(cleo, repo_id, {"a.txt": "a"}, create_pr=True)
     assert merge_status(cleo, repo_id) == 403
@@ -130,7 +130,7 @@ def test_who_may_merge(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
 
 
 def test_a_pull_request_merges_once(ada: HfApi) -> None:
-    """A second merge and a merge of a closed pull request are refused; main stays."""
+    """A second merge and a merge of a closed pull request are refused; main does not change."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
     put(ada, repo_id, {"b.txt": "b"}, create_pr=True)
@@ -146,7 +146,7 @@ def test_a_pull_request_merges_once(ada: HfApi) -> None:
 
 
 def test_an_open_pull_request_never_becomes_a_draft_again(ada: HfApi) -> None:
-    """Closing and reopening ends at open."""
+    """A pull request that is closed and reopened is open, not a draft."""
     repo_id = make_repo(ada)
     ada.create_pull_request(repo_id, title="A pull request", repo_type="dataset")
     for status, now in [("open", "open"), ("closed", "closed"), ("open", "open")]:
@@ -155,14 +155,14 @@ def test_an_open_pull_request_never_becomes_a_draft_again(ada: HfApi) -> None:
 
 
 def test_merging_a_discussion_is_refused(ada: HfApi) -> None:
-    """There is nothing to merge."""
+    """A discussion cannot be merged."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     assert 400 <= merge_status(ada, repo_id) < 500
 
 
 def test_a_squashed_pull_request_cannot_be_merged(ada: HfApi) -> None:
-    """Its history has nothing in common with the base any more."""
+    """A squashed pull request cannot be merged: its history has nothing in common with the base."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
     ada.super_squash_history(repo_id, branch="refs/pr/1", repo_type="dataset")
@@ -171,7 +171,7 @@ def test_a_squashed_pull_request_cannot_be_merged(ada: HfApi) -> None:
 
 
 def test_merging_into_another_branch(ada: HfApi) -> None:
-    """The base of the pull request gets the commit; main does not."""
+    """A merge into another branch adds the commit to that branch, not to main."""
     repo_id = make_repo(ada)
     ada.create_branch(repo_id, branch="dev", repo_type="dataset")
     put(ada, repo_id, {"a.txt": "a"}, create_pr=True, revision="dev")
@@ -182,7 +182,7 @@ def test_merging_into_another_branch(ada: HfApi) -> None:
 
 
 def test_large_files_in_pull_requests(ada: HfApi, cleo: HfApi) -> None:
-    """A stranger's LFS file in a pull request is merged with its content."""
+    """An LFS file in another user's pull request is merged with its content."""
     repo_id, content = make_repo(ada), b"\3" * 5000
     put(cleo, repo_id, {"w.bin": content}, create_pr=True)
     ada.merge_pull_request(repo_id, 1, repo_type="dataset")
@@ -191,7 +191,7 @@ def test_large_files_in_pull_requests(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_the_ref_of_a_closed_pull_request_can_be_deleted(ada: HfApi, http: httpx.Client) -> None:
-    """`DELETE ref` frees the storage, is an event, and is refused while the pull request is open."""
+    """The ref of a closed pull request can be deleted, which is an event; that of an open one cannot."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"a.txt": "a" * 1000}, create_pr=True)
     base = f"/api/datasets/{repo_id}/discussions/1"
@@ -221,8 +221,8 @@ def test_merged_pull_requests_keep_their_commits(ada: HfApi, tmp_path: Any) -> N
     assert shown.stdout.strip() == pull.oid
 
 
-def test_pull_requests_need_an_existing_repo_state(ada: HfApi, http: httpx.Client) -> None:
-    """A bad body to merge is 4xx, and a merge of nothing is 404."""
+def test_a_merge_of_nothing_or_with_a_long_comment_is_refused(ada: HfApi, http: httpx.Client) -> None:
+    """A merge of a missing pull request is 404, a merge with an overlong comment 400."""
     repo_id = make_repo(ada)
     assert http.post(f"/api/datasets/{repo_id}/discussions/7/merge").status_code == 404
     put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
@@ -239,8 +239,8 @@ def test_concurrent_commits_during_a_merge_are_not_lost(ada: HfApi) -> None:
     assert {"a.txt", "b.txt"} <= set(ada.list_repo_files(repo_id, repo_type="dataset"))
 
 
-def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
-    """When its event is emitted, its ref and its head exist, whether it was opened by hand or with a commit."""
+def test_a_pull_request_has_its_head_when_its_event_is_emitted(tmp_path: Any) -> None:
+    """When the event of a new pull request is emitted, its ref and its head exist."""
     with LocalHub(tmp_path, accounts_world()) as hub:
         api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
         repo_id = make_repo(api)
@@ -258,8 +258,8 @@ def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
         assert heads == [(pull.oid, pull.oid), (main, main)]
 
 
-def test_a_ref_that_a_killed_server_left_is_nobodys(ada: HfApi, hub: LocalHub) -> None:
-    """The pull request that gets its number starts at its own commit."""
+def test_a_ref_that_a_killed_server_left_is_overwritten(ada: HfApi, hub: LocalHub) -> None:
+    """A new pull request starts at its own commit, even if a killed server left a ref with its number."""
     repo_id = make_repo(ada)
     repo = hub.state.repos.get("dataset", repo_id)
     assert repo is not None

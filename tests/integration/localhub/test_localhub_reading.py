@@ -1,4 +1,4 @@
-"""Reference 2.4: trees, paths, commits, refs, diffs and files."""
+"""Reading repos: trees, paths, commits, refs, diffs and files."""
 
 import hashlib
 
@@ -42,7 +42,7 @@ def git_sha(content: bytes) -> str:
 
 
 def test_a_flat_tree(ada: HfApi, data: str) -> None:
-    """Files have size and git id, folders their tree id; folders are not entered."""
+    """A flat tree has size and git id of files and the tree id of folders, and does not enter folders."""
     items = {item.path: item for item in ada.list_repo_tree(data, repo_type="dataset")}
     assert set(items) == {".gitattributes", "a.txt", "big.bin", "empty.txt", "sub"}
     file, folder = items["a.txt"], items["sub"]
@@ -60,7 +60,7 @@ def test_a_recursive_tree_lists_folders_too(ada: HfApi, data: str) -> None:
 
 
 def test_the_tree_of_a_folder_at_a_pull_request(ada: HfApi, data: str) -> None:
-    """Revision and path are both fully quoted by the client."""
+    """Trees are read at a pull request's ref and at a branch, both with slashes in their names."""
     items = list(ada.list_repo_tree(data, "sub/deep", revision="refs/pr/1", repo_type="dataset"))
     assert [item.path for item in items] == ["sub/deep/é+%.txt"]
     items = list(ada.list_repo_tree(data, revision="feature/x", repo_type="dataset"))
@@ -80,7 +80,7 @@ def test_expanded_trees_have_the_last_commit_of_each_entry(ada: HfApi) -> None:
 
 
 def test_missing_folder_and_missing_revision(ada: HfApi, data: str) -> None:
-    """The two 404s differ by X-Error-Code."""
+    """The 404s of a missing folder and of a missing revision differ in X-Error-Code."""
     with pytest.raises(RemoteEntryNotFoundError):
         list(ada.list_repo_tree(data, "nowhere", repo_type="dataset"))
     with pytest.raises(RevisionNotFoundError):
@@ -88,7 +88,7 @@ def test_missing_folder_and_missing_revision(ada: HfApi, data: str) -> None:
 
 
 def test_tree_pages(ada: HfApi, http: httpx.Client) -> None:
-    """1000 entries a page, 50 with `expand`, linked by absolute URLs that repeat nothing."""
+    """A tree has pages of 1,000 entries, 50 with `expand`, linked by absolute URLs without repeated entries."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {f"f{i:04}.txt": str(i) for i in range(1100)})
     first = http.get(f"/api/datasets/{repo_id}/tree/main")
@@ -102,7 +102,7 @@ def test_tree_pages(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_paths_info(ada: HfApi, data: str) -> None:
-    """Files and folders by path; missing ones are silently left out."""
+    """`paths-info` returns files and folders by path, and leaves out missing ones."""
     items = ada.get_paths_info(data, ["a.txt", "sub", "none", "sub/b c.txt"], repo_type="dataset")
     assert {i.path: type(i) for i in items} == {"a.txt": RepoFile, "sub": RepoFolder, "sub/b c.txt": RepoFile}
     (item,) = ada.get_paths_info(data, "a.txt", expand=True, revision="refs/pr/1", repo_type="dataset")
@@ -110,7 +110,7 @@ def test_paths_info(ada: HfApi, data: str) -> None:
 
 
 def test_paths_info_as_json_and_its_limits(http: httpx.Client, data: str) -> None:
-    """JSON bodies take a list or one string, up to 2,000; a form takes 1,000 fields, then 413."""
+    """`paths-info` takes up to 2,000 paths, or one, as JSON; a form with more than 1,000 fields is 413."""
     url = f"/api/datasets/{data}/paths-info/main"
     assert [i["path"] for i in http.post(url, json={"paths": ["a.txt", "sub"]}).json()] == ["a.txt", "sub"]
     assert [i["path"] for i in http.post(url, json={"paths": "a.txt", "expand": True}).json()] == ["a.txt"]
@@ -121,7 +121,7 @@ def test_paths_info_as_json_and_its_limits(http: httpx.Client, data: str) -> Non
 
 
 def test_commits_are_newest_first_and_paged(ada: HfApi, http: httpx.Client) -> None:
-    """Pages of 50 by default; `X-Total-Count` counts all; Link leads on."""
+    """Commits are listed in pages of 50, with their number in `X-Total-Count` and a Link to the next page."""
     repo_id = make_repo(ada)
     oids = [put(ada, repo_id, {"n.txt": str(i)}, commit_message=f"Number {i}").oid for i in range(55)]
     commits = ada.list_repo_commits(repo_id, repo_type="dataset")
@@ -134,7 +134,7 @@ def test_commits_are_newest_first_and_paged(ada: HfApi, http: httpx.Client) -> N
 
 
 def test_a_commit_has_title_message_and_date(ada: HfApi, data: str) -> None:
-    """`message` is the body; `formatted` adds HTML in which a stranger's tags are escaped."""
+    """`message` is the body of a commit; `formatted` adds HTML in which tags are escaped."""
     commit = ada.list_repo_commits(data, repo_type="dataset")[0]
     assert (commit.title, commit.message) == ("Add the files", "With a body\nof two lines")
     put(ada, data, {"x.txt": "x"}, commit_message="<script>alert(1)</script>", revision="feature/x")
@@ -144,7 +144,7 @@ def test_a_commit_has_title_message_and_date(ada: HfApi, data: str) -> None:
 
 
 def test_refs(ada: HfApi, data: str) -> None:
-    """Branches, tags and, when asked for, pull requests with their full ref names."""
+    """The refs of a repo are its branches and tags, and if requested its pull requests, with full ref names."""
     refs = ada.list_repo_refs(data, repo_type="dataset", include_pull_requests=True)
     assert {b.name: b.ref for b in refs.branches} == {
         "main": "refs/heads/main",
@@ -157,7 +157,7 @@ def test_refs(ada: HfApi, data: str) -> None:
 
 
 def test_compare_is_a_json_string_with_a_git_diff(ada: HfApi, http: httpx.Client, data: str) -> None:
-    """`base..head` and `rev^..rev` work, also with refs that hold slashes."""
+    """`compare` returns a git diff for `base..head` and `rev^..rev`, also for refs with slashes."""
     base = f"/api/datasets/{data}/compare"
     answer = http.get(f"{base}/main..refs%2Fpr%2F1")
     assert answer.headers["content-type"].startswith("application/json")
@@ -186,7 +186,7 @@ def test_treesize(http: httpx.Client, data: str) -> None:
 
 
 def test_resolve_a_regular_file(ada: HfApi, http: httpx.Client, data: str) -> None:
-    """ETag is the blob's git id, X-Repo-Commit the commit, the length that of the file."""
+    """A regular file has its git id as ETag, the commit in X-Repo-Commit, and its own length."""
     answer = http.head(f"/datasets/{data}/resolve/main/a.txt")
     assert answer.status_code == 200
     assert answer.headers["ETag"].strip('"') == git_sha(b"alpha\n")
@@ -197,7 +197,7 @@ def test_resolve_a_regular_file(ada: HfApi, http: httpx.Client, data: str) -> No
 
 
 def test_resolve_an_lfs_file(ada: HfApi, data: str) -> None:
-    """The linked ETag is the sha256 and the linked size the file's, not the pointer's."""
+    """The ETag of an LFS file is its sha256, and its size that of the content, not of the pointer."""
     meta = ada.get_hf_file_metadata(url=f"{ada.endpoint}/datasets/{data}/resolve/main/big.bin")
     assert meta.etag == hashlib.sha256(BIG).hexdigest() and meta.size == len(BIG)
     assert meta.xet_file_data is None
@@ -206,7 +206,7 @@ def test_resolve_an_lfs_file(ada: HfApi, data: str) -> None:
 
 
 def test_resolve_odd_names_and_revisions(http: httpx.Client, data: str) -> None:
-    """Spaces, percent signs and non-ASCII letters in the path; slashes in the revision."""
+    """Files are read by paths with spaces, percent signs and non-ASCII letters, and by revisions with slashes."""
     assert http.get(f"/datasets/{data}/resolve/refs%2Fpr%2F1/a.txt").text == "changed\n"
     assert http.get(f"/datasets/{data}/resolve/main/sub/b%20c.txt").text == "beta\n"
     assert http.get(f"/datasets/{data}/resolve/feature%2Fx/sub/deep/%C3%A9%2B%25.txt").text == "gamma\n"

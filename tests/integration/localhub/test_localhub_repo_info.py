@@ -1,4 +1,4 @@
-"""Reference 2.3: the info of a repo."""
+"""The info of a repo: its fields, its revisions and `expand`."""
 
 import json
 
@@ -37,7 +37,7 @@ def model(ada: HfApi) -> str:
 
 
 def test_a_model_has_the_fields_that_admission_reads(ada: HfApi, model: str) -> None:
-    """sha, author, card, tags, flags, likes, dates and siblings are there without asking for more."""
+    """A model's info has sha, author, card, tags, flags, likes, dates and siblings without any parameter."""
     info = ada.model_info(model)
     newest = ada.list_repo_commits(model)[0]
     assert (info.id, info.author, info.sha) == (model, "ada", newest.commit_id)
@@ -54,7 +54,7 @@ def test_a_model_has_the_fields_that_admission_reads(ada: HfApi, model: str) -> 
 
 
 def test_safetensors_counts_come_from_the_headers_of_the_files(ada: HfApi, model: str) -> None:
-    """Parameters per dtype are summed over every shard."""
+    """The numbers of parameters per dtype are summed over all safetensors files."""
     safetensors = ada.model_info(model).safetensors
     assert safetensors is not None
     assert safetensors.parameters == {"F32": 32, "BF16": 8} and safetensors.total == 40
@@ -129,13 +129,13 @@ def test_expand_gives_only_what_was_asked_for(ada: HfApi, http: httpx.Client, mo
     ],
 )
 def test_every_documented_field_may_be_expanded(ada: HfApi, repo_type: str, fields: list[str]) -> None:
-    """No documented option is refused."""
+    """Every documented field can be requested by `expand`."""
     repo_id = make_repo(ada, repo_type, **({"space_sdk": "static"} if repo_type == "space" else {}))
     assert ada.repo_info(repo_id, repo_type=repo_type, expand=fields).id == repo_id
 
 
 def test_an_invalid_expand_is_400_with_the_options(http: httpx.Client, model: str) -> None:
-    """The message lists the options and the position of the wrong one."""
+    """An unknown field in `expand` is 400; the message lists the valid fields and the position of the wrong one."""
     answer = http.get(f"/api/models/{model}", params={"expand": "foo"})
     assert answer.status_code == 400
     error = answer.json()["error"]
@@ -144,7 +144,7 @@ def test_an_invalid_expand_is_400_with_the_options(http: httpx.Client, model: st
 
 
 def test_dataset_and_space_fields(ada: HfApi, http: httpx.Client) -> None:
-    """A dataset has `gated` and `downloads`; a Space has sdk, subdomain and host."""
+    """The info of a dataset has `gated` and `downloads`, that of a Space `sdk` and `subdomain`."""
     dataset = make_repo(ada)
     raw = http.get(f"/api/datasets/{dataset}").json()
     assert raw["gated"] is False and raw["downloads"] == 0 and len(raw["_id"]) == 24
@@ -164,7 +164,7 @@ def test_card_tags_follow_the_card(ada: HfApi) -> None:
 
 
 def test_existence_helpers(ada: HfApi) -> None:
-    """`repo_exists`, `revision_exists` and `file_exists` tell the three 404s apart."""
+    """The client's `repo_exists`, `revision_exists` and `file_exists` answer correctly."""
     repo_id = make_repo(ada)
     assert ada.repo_exists(repo_id, repo_type="dataset") and not ada.repo_exists("ada/none")
     assert ada.revision_exists(repo_id, "main", repo_type="dataset")
@@ -174,18 +174,18 @@ def test_existence_helpers(ada: HfApi) -> None:
 
 
 def test_blobs_and_expand_exclude_each_other(http: httpx.Client, model: str) -> None:
-    """The two ways to ask for more are mutually exclusive."""
+    """A request with both `expand` and `blobs` is 400."""
     answer = http.get(f"/api/models/{model}", params={"expand": "sha", "blobs": "true"})
     assert answer.status_code == 400 and answer.json()["error"]
 
 
 def test_security_status_may_be_asked_for(ada: HfApi, model: str) -> None:
-    """`securityStatus=true` is accepted."""
+    """The info of a model accepts `securityStatus=true`."""
     assert ada.model_info(model, securityStatus=True).id == model
 
 
 def test_info_errors_reach_the_client_as_its_own_exceptions(ada: HfApi) -> None:
-    """A wrong type of repo is simply not found."""
+    """The info of a dataset, requested as a model, is `RepoNotFound`."""
     repo_id = make_repo(ada)
     with pytest.raises(HfHubHTTPError) as caught:
         ada.model_info(repo_id)

@@ -1,4 +1,4 @@
-"""Reference 2.2 and 1.3: the life of a repo, and the redirects of a renamed one."""
+"""Repos: creation, deletion, settings and lists, and the redirects of a renamed repo."""
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ def test_a_new_repo_has_one_initial_commit_with_gitattributes(ada: HfApi, repo_t
 
 
 def test_the_answer_to_create_has_url_name_and_id(http: httpx.Client) -> None:
-    """A raw create with the old `private` field works as well; the id is a Mongo id."""
+    """The answer to a new repo has its URL, name and 24-digit id; the old field `private` is accepted."""
     name = fresh()
     answer = http.post("/api/repos/create", json={"name": name, "type": "dataset", "private": True}).json()
     assert answer["url"] == f"{str(http.base_url).rstrip('/')}/datasets/ada/{name}"
@@ -30,7 +30,7 @@ def test_the_answer_to_create_has_url_name_and_id(http: httpx.Client) -> None:
 
 
 def test_create_with_initial_files(http: httpx.Client, ada: HfApi) -> None:
-    """`files` of the Hub's own description become content of the initial commit."""
+    """`files` in the request to create a repo become its first files."""
     name = fresh()
     files = [{"path": "a.txt", "content": "A"}, {"path": "b/c.txt", "content": "Qg==", "encoding": "base64"}]
     assert http.post("/api/repos/create", json={"name": name, "files": files}).status_code == 200
@@ -39,7 +39,7 @@ def test_create_with_initial_files(http: httpx.Client, ada: HfApi) -> None:
 
 
 def test_creating_twice_is_409_with_the_url(ada: HfApi, http: httpx.Client) -> None:
-    """`exist_ok` reads the url from the body of the 409."""
+    """Creating an existing repo is 409 with its URL, which the client reads with `exist_ok`."""
     repo_id = make_repo(ada)
     with pytest.raises(HfHubHTTPError) as caught:
         ada.create_repo(repo_id, repo_type="dataset")
@@ -51,14 +51,14 @@ def test_creating_twice_is_409_with_the_url(ada: HfApi, http: httpx.Client) -> N
 
 
 def test_the_same_name_may_be_a_model_and_a_dataset(ada: HfApi) -> None:
-    """Names are unique per type."""
+    """A model and a dataset may have the same name."""
     repo_id = make_repo(ada, "dataset")
     ada.create_repo(repo_id, repo_type="model")
     assert ada.repo_exists(repo_id) and ada.repo_exists(repo_id, repo_type="dataset")
 
 
-def test_creating_for_somebody_else_is_403(ada: HfApi, cleo: HfApi) -> None:
-    """Strangers make no repos in other people's or organisations' names."""
+def test_creating_a_repo_in_another_namespace_is_403(ada: HfApi, cleo: HfApi) -> None:
+    """A user cannot create repos in the namespace of another user or organisation."""
     for owner in ("ada", "board"):
         with pytest.raises(HfHubHTTPError) as caught:
             cleo.create_repo(f"{owner}/{fresh()}")
@@ -66,7 +66,7 @@ def test_creating_for_somebody_else_is_403(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_repo_names_are_case_insensitive(ada: HfApi) -> None:
-    """Another spelling finds the same repo and cannot make a second one."""
+    """A repo is found by its name in any case, and no second one can be created that differs only in case."""
     repo_id = make_repo(ada)
     shouted = repo_id.upper()
     assert ada.dataset_info(shouted).id == repo_id
@@ -76,7 +76,7 @@ def test_repo_names_are_case_insensitive(ada: HfApi) -> None:
 
 
 def test_delete(ada: HfApi, cleo: HfApi) -> None:
-    """The owner deletes; afterwards the repo is not found, and `missing_ok` agrees."""
+    """Only the owner can delete a repo; deleting it again is 404, unless `missing_ok` is set."""
     repo_id = make_repo(ada)
     with pytest.raises(HfHubHTTPError) as caught:
         cleo.delete_repo(repo_id, repo_type="dataset")
@@ -89,7 +89,7 @@ def test_delete(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_a_deleted_name_can_be_used_again_with_a_new_id(ada: HfApi, http: httpx.Client) -> None:
-    """The second repo of a name shares nothing with the first."""
+    """A new repo with the name of a deleted one has another id, and none of its files and threads."""
     repo_id = make_repo(ada)
     put(ada, repo_id, {"old.txt": "old"})
     ada.create_discussion(repo_id, title="An old thread", repo_type="dataset")
@@ -102,7 +102,7 @@ def test_a_deleted_name_can_be_used_again_with_a_new_id(ada: HfApi, http: httpx.
 
 
 def test_a_moved_repo_redirects_get_head_and_post(ada: HfApi, http: httpx.Client) -> None:
-    """Old API, resolve and web addresses answer 307 or 308, so that method and body survive."""
+    """Old API, resolve and web addresses answer 307 or 308, which keep method and body."""
     old = make_repo(ada)
     put(ada, old, {"a.txt": "A"})
     ada.create_discussion(old, title="Before the move", repo_type="dataset")
@@ -128,7 +128,7 @@ def test_a_moved_repo_redirects_get_head_and_post(ada: HfApi, http: httpx.Client
 
 
 def test_two_moves_in_a_row_still_redirect(ada: HfApi) -> None:
-    """The first name leads to the last one."""
+    """After two renames the first name redirects to the last one."""
     first = make_repo(ada)
     second, third = f"ada/{fresh()}", f"board/{fresh()}"
     ada.move_repo(first, second, repo_type="dataset")
@@ -138,7 +138,7 @@ def test_two_moves_in_a_row_still_redirect(ada: HfApi) -> None:
 
 
 def test_moving_onto_an_existing_repo_is_refused(ada: HfApi) -> None:
-    """The error says what already exists."""
+    """Renaming a repo to an existing name is refused with the reason, and the repo keeps its name."""
     first, second = make_repo(ada, "model"), make_repo(ada, "model")
     with pytest.raises(HfHubHTTPError, match="already exists"):
         ada.move_repo(first, second)
@@ -146,7 +146,7 @@ def test_moving_onto_an_existing_repo_is_refused(ada: HfApi) -> None:
 
 
 def test_moving_without_rights_is_403(ada: HfApi, cleo: HfApi) -> None:
-    """Neither out of nor into another account's namespace."""
+    """Moving a repo out of or into another user's namespace is 403."""
     repo_id = make_repo(ada)
     with pytest.raises(HfHubHTTPError) as caught:
         cleo.move_repo(repo_id, f"cleo/{fresh()}", repo_type="dataset")
@@ -158,7 +158,7 @@ def test_moving_without_rights_is_403(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_settings(ada: HfApi, cleo: HfApi, http: httpx.Client) -> None:
-    """Visibility, gating and discussions are settings that only the owner changes."""
+    """The owner can change visibility, gating and discussions of a repo; another user gets 403."""
     repo_id = make_repo(ada)
     ada.update_repo_settings(repo_id, repo_type="dataset", private=True)
     assert ada.dataset_info(repo_id).private is True
@@ -186,7 +186,7 @@ def test_disabled_discussions_refuse_threads(ada: HfApi, cleo: HfApi, http: http
 
 
 def test_names_that_the_hub_refuses(http: httpx.Client, hub: LocalHub) -> None:
-    """`..`, `--`, `.git`, slashes, control characters and overlong names are 400 with a JSON error."""
+    """Repo names with `..`, `--`, `.git` or control characters and overlong names are refused with a JSON error."""
     for name in ["..", "a..b", "a--b", "x.git", "bell\x07", "", "é", "n" * 97, " "]:
         answer = http.post("/api/repos/create", json={"name": name, "type": "dataset"})
         assert answer.status_code == 400, (name, answer.status_code)
@@ -195,13 +195,13 @@ def test_names_that_the_hub_refuses(http: httpx.Client, hub: LocalHub) -> None:
 
 
 def test_a_space_needs_an_sdk(http: httpx.Client) -> None:
-    """`sdk` is required for Spaces alone."""
+    """Creating a Space without `sdk` is 400."""
     answer = http.post("/api/repos/create", json={"name": fresh(), "type": "space"})
     assert answer.status_code == 400 and answer.json()["error"]
 
 
 def test_repos_are_listed_and_found(ada: HfApi, cleo: HfApi) -> None:
-    """Lists by author and by words in the name; a private repo is listed for those who may read it."""
+    """Repos are listed by author and by text in the name, private ones only to those who may read them."""
     name = fresh("findable")
     ada.create_repo(f"ada/{name}", repo_type="model")
     ada.create_repo(f"ada/{name}-hidden", repo_type="model", private=True)

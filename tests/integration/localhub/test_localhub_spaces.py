@@ -30,7 +30,7 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 
 def test_secrets_and_variables_are_set_listed_and_deleted(hub: LocalHub) -> None:
-    """Both show their keys and descriptions; only variables show their values; the Space's process finds both."""
+    """The API lists secrets and variables, but shows no value of a secret; the process of the Space gets both."""
     api = HfApi(hub.url, token="hf_ada")
     start = {"space_secrets": [{"key": "TOKEN", "value": "hf_x"}], "space_variables": [{"key": "MODE", "value": "a"}]}
     api.create_repo("lab/app", repo_type="space", space_sdk="docker", **start)  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ def test_secrets_and_variables_are_set_listed_and_deleted(hub: LocalHub) -> None
 
 
 def test_a_key_that_is_secret_and_variable_is_an_error_of_the_space(hub: LocalHub) -> None:
-    """The Hub accepts both, and the Space does not start."""
+    """The Hub accepts a key that is both secret and variable, and the Space goes to CONFIG_ERROR."""
     api = HfApi(hub.url, token="hf_ada")
     api.create_repo("ada/app", repo_type="space", space_sdk="docker")
     api.add_space_secret("ada/app", "KEY", "1")
@@ -105,7 +105,7 @@ def test_hardware_storage_sleep_and_pause_follow_the_calls(hub: LocalHub) -> Non
 
 
 def test_only_writers_change_a_space(hub: LocalHub) -> None:
-    """A static Space has no machine; strangers and readers change nothing and see no keys; a change is an event."""
+    """Users without write access cannot change a Space or see its keys; a static Space cannot pause or restart."""
     events: list[tuple[str, str]] = []
     hub.state.subscribe(lambda event: events.append((event.kind, event.repo.full_name)))
     ada, eve, reader = (HfApi(hub.url, token=f"hf_{name}") for name in ("ada", "eve", "reader"))
@@ -127,7 +127,7 @@ def test_only_writers_change_a_space(hub: LocalHub) -> None:
 
 
 def test_buckets_are_made_read_listed_and_deleted(hub: LocalHub) -> None:
-    """Their files have no place here; private ones are hidden from others, who may make none in the namespace."""
+    """Buckets are created, read, listed and deleted; other users see only public ones and change none."""
     api, eve = HfApi(hub.url, token="hf_ada"), HfApi(hub.url, token="hf_eve")
     assert api.create_bucket("lab/store", private=True).bucket_id == "lab/store"
     assert api.create_bucket("mine").bucket_id == "ada/mine"

@@ -1,6 +1,6 @@
-"""Reference 3.1 to 3.3: the rows of the table of events about discussions and pull requests, field by field.
+"""Webhook payloads of events about discussions and pull requests, field by field.
 
-Every test waits until the server says that nothing is left to deliver, so that what did *not* come is checked too.
+Every test waits until the server has nothing left to deliver, so that it also notices missing and extra deliveries.
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ def watched(ada: HfApi, http: httpx.Client, listener: Listener) -> Iterator[Watc
 
 @pytest.fixture(scope="module")
 def ids(ada: HfApi, cleo: HfApi) -> dict[str, str]:
-    """Account ids: payloads never hold names."""
+    """The ids of the accounts, which payloads have instead of names."""
     return {"ada": ada.whoami()["id"], "cleo": cleo.whoami()["id"]}
 
 
 def test_a_new_pull_request(cleo: HfApi, ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """discussion/create with the first comment, and repo.content/update of a ref that had no commit."""
+    """A new pull request sends discussion/create with its first comment, and repo.content/update of its new ref."""
     main = head(ada, watched.repo_id)
     info = put(
         cleo,
@@ -53,7 +53,7 @@ def test_a_new_pull_request(cleo: HfApi, ada: HfApi, watched: Watched, ids: dict
 
 
 def test_a_draft_pull_request(ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """A pull request by POST /discussions is created as a draft; its ref appears."""
+    """A pull request opened without a commit sends discussion/create as a draft, and the update of its new ref."""
     ada.create_pull_request(watched.repo_id, title="A draft", description="Soon", repo_type="dataset")
     payloads = watched.payloads()
     created = payloads["discussion", "create"]
@@ -63,7 +63,7 @@ def test_a_draft_pull_request(ada: HfApi, watched: Watched, ids: dict[str, str])
 
 
 def test_a_new_discussion(cleo: HfApi, ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """discussion/create with its comment; no headSha, no changes."""
+    """A new discussion sends discussion/create with its comment, without `headSha` and `changes`."""
     cleo.create_discussion(watched.repo_id, title="A question", description="Why?", repo_type="dataset")
     payload = watched.only("discussion", "create")
     check_webhook(payload, ada)
@@ -76,7 +76,7 @@ def test_a_new_discussion(cleo: HfApi, ada: HfApi, watched: Watched, ids: dict[s
 
 
 def test_a_new_comment(ada: HfApi, cleo: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """discussion.comment/create with the thread's author in one place and the comment's in the other."""
+    """A new comment sends discussion.comment/create, with the authors of the thread and of the comment."""
     cleo.create_discussion(watched.repo_id, title="A question", repo_type="dataset")
     watched.payloads()
     ada.comment_discussion(watched.repo_id, 1, "An answer", repo_type="dataset")
@@ -90,7 +90,7 @@ def test_a_new_comment(ada: HfApi, cleo: HfApi, watched: Watched, ids: dict[str,
 
 
 def test_editing_and_hiding_a_comment(ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """discussion.comment/update; a hidden comment has no content."""
+    """Editing and hiding a comment send discussion.comment/update; a hidden comment has no content."""
     thread = ada.create_discussion(watched.repo_id, title="A question", repo_type="dataset")
     watched.payloads()
     ada.edit_discussion_comment(watched.repo_id, 1, thread.events[0].id, "Edited", repo_type="dataset")
@@ -104,7 +104,7 @@ def test_editing_and_hiding_a_comment(ada: HfApi, watched: Watched, ids: dict[st
 
 
 def test_title_and_status_changes(ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """discussion/update without a comment."""
+    """A new title and a new status send discussion/update without a comment."""
     ada.create_discussion(watched.repo_id, title="A question", repo_type="dataset")
     watched.payloads()
     ada.rename_discussion(watched.repo_id, 1, "A better title", repo_type="dataset")
@@ -120,7 +120,7 @@ def test_title_and_status_changes(ada: HfApi, watched: Watched, ids: dict[str, s
 
 
 def test_a_status_change_with_a_comment(ada: HfApi, watched: Watched) -> None:
-    """Both events come: the change, and the comment of its own."""
+    """A status change with a comment sends two events: the change and the new comment."""
     ada.create_discussion(watched.repo_id, title="A question", repo_type="dataset")
     watched.payloads()
     ada.change_discussion_status(watched.repo_id, 1, "closed", comment="Done", repo_type="dataset")
@@ -131,7 +131,7 @@ def test_a_status_change_with_a_comment(ada: HfApi, watched: Watched) -> None:
 
 
 def test_a_merge(ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """discussion/update with status merged and mergeCommitId, and repo.content/update on the base."""
+    """A merge sends discussion/update with status merged and `mergeCommitId`, and repo.content/update of the base."""
     put(ada, watched.repo_id, {"a.txt": "a"}, create_pr=True)
     old = head(ada, watched.repo_id)
     watched.payloads()
@@ -148,7 +148,7 @@ def test_a_merge(ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
 
 
 def test_deleting_a_discussion(ada: HfApi, watched: Watched, ids: dict[str, str]) -> None:
-    """discussion/delete still names the thread."""
+    """Deleting a discussion sends discussion/delete with the thread's fields."""
     ada.create_discussion(watched.repo_id, title="A question", repo_type="dataset")
     expected = watched.discussion(1, "open", ids["ada"])
     watched.payloads()
@@ -158,8 +158,8 @@ def test_deleting_a_discussion(ada: HfApi, watched: Watched, ids: dict[str, str]
     assert payload["event"] == {"action": "delete", "scope": "discussion"}
 
 
-def test_payloads_name_nobody(ada: HfApi, cleo: HfApi, watched: Watched) -> None:
-    """Only ids of accounts are sent; repo events have no actor at all."""
+def test_payloads_hold_no_account_names(ada: HfApi, cleo: HfApi, watched: Watched) -> None:
+    """Payloads hold the ids of accounts instead of names, and have no actor."""
     cleo.create_discussion(watched.repo_id, title="A question", description="Text", repo_type="dataset")
     put(ada, watched.repo_id, {"a.txt": "a"})
     for item in watched.deliveries():

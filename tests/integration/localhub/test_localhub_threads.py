@@ -1,4 +1,4 @@
-"""Reference 2.9: discussions, from the first comment to the last event."""
+"""Discussions over the API: created, listed, commented, edited, closed, pinned, locked and deleted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +32,7 @@ def status_of(call: Callable[[], Any]) -> int:
 
 
 def test_the_answer_to_create(ada: HfApi, http: httpx.Client) -> None:
-    """A new discussion answers url, num and pullRequest; numbers start at 1."""
+    """The answer to a new discussion has its `url`, `num` and `pullRequest`; numbers start at 1."""
     repo_id = make_repo(ada)
     body = {"title": "A question", "description": "Why?", "pullRequest": False}
     answer = http.post(f"/api/datasets/{repo_id}/discussions", json=body)
@@ -43,7 +43,7 @@ def test_the_answer_to_create(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_a_discussion_through_the_client(ada: HfApi, cleo: HfApi) -> None:
-    """A stranger opens a thread on a public repo; its first event is the description as a comment."""
+    """Any user can open a thread on a public repo; its first event is the description as a comment."""
     repo_id = make_repo(ada, "model")
     discussion = cleo.create_discussion(repo_id, title="A question", description="Why **so**?")
     assert (discussion.num, discussion.status, discussion.author, discussion.is_pull_request) == (
@@ -65,7 +65,7 @@ def test_a_discussion_through_the_client(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_the_detail_has_every_field_of_the_specification(ada: HfApi, detail: Detail) -> None:
-    """Ids are 24-hex, dates end in Z, and a discussion has no fields of a pull request."""
+    """A thread has 24-digit ids and dates that end in Z, and a discussion has no fields of a pull request."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", description="Why?", repo_type="dataset")
     thread = detail(repo_id, 1)
@@ -86,7 +86,7 @@ def test_the_detail_has_every_field_of_the_specification(ada: HfApi, detail: Det
 
 
 def test_one_counter_for_discussions_and_pull_requests(ada: HfApi) -> None:
-    """The numbers of a repo's threads run on, whatever kind they are, and per repo."""
+    """Discussions and pull requests of a repo share one sequence of numbers; each repo has its own."""
     repo_id, other = make_repo(ada), make_repo(ada)
     assert ada.create_discussion(repo_id, title="One one", repo_type="dataset").num == 1
     assert put(ada, repo_id, {"a.txt": "a"}, create_pr=True).pr_num == 2
@@ -95,7 +95,7 @@ def test_one_counter_for_discussions_and_pull_requests(ada: HfApi) -> None:
 
 
 def test_lists_are_newest_first_and_filtered(ada: HfApi, cleo: HfApi) -> None:
-    """By type, by status and by author."""
+    """The list of threads begins with the newest, and can be filtered by type, status and author."""
     repo_id = make_repo(ada)
     for title in ("First", "Second"):
         ada.create_discussion(repo_id, title=title, repo_type="dataset")
@@ -112,7 +112,7 @@ def test_lists_are_newest_first_and_filtered(ada: HfApi, cleo: HfApi) -> None:
 
 
 def test_the_list_is_paged_by_number_with_a_true_start(ada: HfApi, http: httpx.Client) -> None:
-    """`start` is the true offset, so that the client ends; each item has the documented fields."""
+    """`start` of a page is its offset, by which the client finds the last page; items have the documented fields."""
     repo_id = make_repo(ada)
     for i in range(25):
         http.post(f"/api/datasets/{repo_id}/discussions", json={"title": f"Thread {i}", "description": "d"})
@@ -149,7 +149,7 @@ def test_comments(ada: HfApi, cleo: HfApi, http: httpx.Client) -> None:
 
 
 def test_editing_comments(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
-    """The author edits, others are 403; the text and the marks change."""
+    """The author of a comment can edit it, which marks it as edited; another user gets 403."""
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="A question", description="One", repo_type="dataset")
     first = ada.get_discussion_details(repo_id, 1, repo_type="dataset").events[0]
@@ -162,7 +162,7 @@ def test_editing_comments(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
 
 
 def test_hiding_comments(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
-    """A hidden comment shows a fixed sentence, and can be neither shown nor edited again."""
+    """A hidden comment shows a fixed sentence and cannot be edited; the repo's owner may hide it, others may not."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     comment = cleo.comment_discussion(repo_id, 1, "Spam", repo_type="dataset")
@@ -179,7 +179,7 @@ def test_hiding_comments(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
 
 
 def test_renaming(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
-    """A new title is an event with `from` and `to`; author and owner may, others may not."""
+    """The author of a thread can rename it, which is an event with both titles; another user gets 403."""
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="Old title", repo_type="dataset")
     change = cleo.rename_discussion(repo_id, 1, "New title", repo_type="dataset")
@@ -191,7 +191,7 @@ def test_renaming(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
 
 
 def test_closing_and_reopening(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
-    """The answer is a status-change event; a comment given along becomes a comment of its own."""
+    """Closing a thread is a status-change event, and a comment sent with it is an event of its own."""
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
     assert status_of(lambda: bob.change_discussion_status(repo_id, 1, "closed", repo_type="dataset")) == 403
@@ -206,7 +206,7 @@ def test_closing_and_reopening(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
 
 
 def test_pinning(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail, hub: LocalHub) -> None:
-    """The owner pins; it is an event, and pinned in list and detail."""
+    """The owner of a repo can pin a thread, which is an event, and shown in list and detail; another user gets 403."""
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
     path = f"/api/datasets/{repo_id}/discussions/1/pin"
@@ -220,7 +220,7 @@ def test_pinning(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail, hu
 
 
 def test_locking(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail) -> None:
-    """A locked thread is closed to strangers and open to the owner; locking is an event."""
+    """Only the owner of the repo can comment in a locked thread; locking is an event."""
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
     path = f"/api/datasets/{repo_id}/discussions/1/lock"
@@ -235,7 +235,7 @@ def test_locking(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail) ->
 
 
 def test_deleting_a_discussion(ada: HfApi, cleo: HfApi, http: httpx.Client) -> None:
-    """The owner deletes; the number is not used again; the detail says so in the Hub's words."""
+    """A deleted discussion is 404 with the message of the Hub, and its number is not used again."""
     repo_id = make_repo(ada)
     cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
     assert http.delete(f"/api/datasets/{repo_id}/discussions/1").status_code in (200, 204)
@@ -245,7 +245,7 @@ def test_deleting_a_discussion(ada: HfApi, cleo: HfApi, http: httpx.Client) -> N
 
 
 def test_unknown_threads_and_comments_are_404(ada: HfApi, http: httpx.Client) -> None:
-    """Numbers and comment ids that are not there, or belong to another thread."""
+    """A missing thread, a missing comment and a comment of another thread are 404."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="One one", repo_type="dataset")
     other = ada.create_discussion(repo_id, title="Two two", repo_type="dataset").events[0].id
@@ -268,7 +268,7 @@ def test_titles_have_3_to_200_characters(ada: HfApi, http: httpx.Client, title: 
 
 
 def test_comments_have_1_to_65536_characters(ada: HfApi, http: httpx.Client) -> None:
-    """The longest allowed comment passes, one more character does not, nor does none at all."""
+    """Comments and descriptions of up to 65,536 characters are accepted; longer ones and empty comments are 400."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", description="d" * 65536, repo_type="dataset")
     path = f"/api/datasets/{repo_id}/discussions"
@@ -280,7 +280,7 @@ def test_comments_have_1_to_65536_characters(ada: HfApi, http: httpx.Client) -> 
 
 
 def test_an_invalid_status_is_400(ada: HfApi, http: httpx.Client) -> None:
-    """Only open and closed are valid statuses."""
+    """Changing the status of a thread to anything but open or closed is 400."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     for status in ("merged", "draft", "", 3, None):
@@ -289,7 +289,7 @@ def test_an_invalid_status_is_400(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_writing_in_threads_needs_a_token(ada: HfApi, hub: LocalHub) -> None:
-    """Anonymous callers may read and do nothing else."""
+    """An anonymous caller can read a thread, and gets 401 for writing in it."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     base = f"{hub.url}/api/datasets/{repo_id}/discussions"
@@ -299,8 +299,8 @@ def test_writing_in_threads_needs_a_token(ada: HfApi, hub: LocalHub) -> None:
         assert httpx.post(f"{base}/1/{action}", json=body).status_code == 401
 
 
-def test_a_markdown_comment_is_rendered_without_a_strangers_scripts(ada: HfApi, cleo: HfApi) -> None:
-    """Scripts, handlers and javascript: links do not survive in `latest.html`."""
+def test_a_markdown_comment_is_rendered_without_scripts(ada: HfApi, cleo: HfApi) -> None:
+    """`latest.html` has no scripts, images or `javascript:` links of a comment; code and tables are rendered."""
     repo_id = make_repo(ada)
     evil = "<script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) `code`"
     evil += "\n\n| a |\n|---|\n| b |"
@@ -311,7 +311,7 @@ def test_a_markdown_comment_is_rendered_without_a_strangers_scripts(ada: HfApi, 
 
 
 def test_the_detail_marks_who_belongs_to_the_repo(ada: HfApi, bob: HfApi, cleo: HfApi, detail: Detail) -> None:
-    """`isOwner` and `isOrgMember` of an event's author."""
+    """The author of an event has `isOrgMember` if they belong to the organisation that owns the repo."""
     repo_id = make_repo(ada, owner="board")
     cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
     bob.comment_discussion(repo_id, 1, "An answer", repo_type="dataset")
@@ -320,7 +320,7 @@ def test_the_detail_marks_who_belongs_to_the_repo(ada: HfApi, bob: HfApi, cleo: 
 
 
 def test_many_events(ada: HfApi, http: httpx.Client, detail: Detail) -> None:
-    """All of a long thread comes in one answer, in order."""
+    """The detail of a long thread has all events, in order."""
     repo_id = make_repo(ada)
     ada.create_discussion(repo_id, title="A question", repo_type="dataset")
     for i in range(60):
@@ -330,5 +330,5 @@ def test_many_events(ada: HfApi, http: httpx.Client, detail: Detail) -> None:
 
 
 def test_mark_as_read(ada: HfApi, http: httpx.Client) -> None:
-    """The notification endpoint answers with success."""
+    """The endpoint that marks notifications as read answers with success."""
     assert http.post("/api/discussions/mark-as-read", json={}).status_code in (200, 204)

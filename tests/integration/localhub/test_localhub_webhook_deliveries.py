@@ -1,4 +1,4 @@
-"""Reference 3.4: how deliveries are made, retried, counted, logged and replayed."""
+"""How webhook deliveries are sent, retried, counted, logged and replayed."""
 
 import itertools
 from typing import Any
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("quick_deliveries")
 
 
 def test_delivery_is_asynchronous(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """A listener that hangs does not keep the commit waiting."""
+    """A commit does not wait for its webhook delivery, which is delayed."""
     repo_id = make_repo(ada)
     http.put("/_admin/faults/webhooks", json={"delay": 1, "seconds": 1.0})
     with watching(ada, listener, [{"type": "dataset", "name": repo_id}]) as path:
@@ -40,7 +40,7 @@ def test_delivery_is_asynchronous(ada: HfApi, http: httpx.Client, listener: List
 def test_failed_deliveries_are_retried_with_backoff_and_the_same_id(
     ada: HfApi, http: httpx.Client, listener: Listener
 ) -> None:
-    """500, 404 and 302 are failures; every try carries the same Webhook-Id and body; waits grow."""
+    """After a 500, 404 or 302 the server retries with the same Webhook-Id and body, after growing waits."""
     repo_id = make_repo(ada)
     set_policy(http, retries=4, first_wait=0.1)
     listener.answers.extend([500, 404, 302])
@@ -55,7 +55,7 @@ def test_failed_deliveries_are_retried_with_backoff_and_the_same_id(
 
 
 def test_lasting_failure_suspends_until_enabled_again(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """`disabled` becomes "suspended-after-failure"; the owner may enable it again."""
+    """After repeated failures a webhook is "suspended-after-failure" until its owner enables it again."""
     repo_id = make_repo(ada)
     set_policy(http, retries=1, first_wait=0.01, suspend_after=2)
     with watching(ada, listener, [{"type": "dataset", "name": repo_id}]) as path:
@@ -76,7 +76,7 @@ def test_lasting_failure_suspends_until_enabled_again(ada: HfApi, http: httpx.Cl
 
 
 def test_the_daily_quota(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """Triggers over the quota of 24 hours are lost, and counted."""
+    """Events over the daily quota are not delivered, and counted as over-quota."""
     repo_id = make_repo(ada)
     set_policy(http, quota=3)
     with watching(ada, listener, [{"type": "dataset", "name": repo_id}]) as path:
@@ -90,7 +90,7 @@ def test_the_daily_quota(ada: HfApi, http: httpx.Client, listener: Listener) -> 
 
 
 def test_the_default_quota_is_1000_a_day(tmp_path: Any) -> None:
-    """The number of the Hub's documentation, unless the policy changes it."""
+    """A webhook without another policy delivers at most 1,000 events a day, as the Hub documents."""
     with LocalHub(tmp_path) as fresh_hub:
         answer = httpx.put(f"{fresh_hub.url}/_admin/webhooks/policy", json={}).json()
         assert answer["quota"] == 1000
@@ -132,7 +132,7 @@ def test_the_activity_log(ada: HfApi, http: httpx.Client, listener: Listener) ->
         assert entry["payload"] == two[0].payload
 
 
-def test_a_listener_that_is_not_there(ada: HfApi, http: httpx.Client) -> None:
+def test_a_delivery_without_a_listener_fails_and_is_logged(ada: HfApi, http: httpx.Client) -> None:
     """Without a listener the commit is made all the same, and the failure is in the log."""
     repo_id = make_repo(ada)
     set_policy(http, retries=1, first_wait=0.01)
@@ -144,7 +144,7 @@ def test_a_listener_that_is_not_there(ada: HfApi, http: httpx.Client) -> None:
     assert entry["status"] is None and entry["error"]
 
 
-def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None:
+def test_failed_deliveries_are_sent_after_a_restart(tmp_path: Any, listener: Listener) -> None:
     """Deliveries that failed before the server stopped are sent after it starts again."""
     path = f"/{fresh('hook')}"
     listener.always = 503
@@ -162,8 +162,8 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
     assert len({d.headers["webhook-id"] for d in again}) == 1
 
 
-def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, listener: Listener) -> None:
-    """Deliveries fail while their webhooks are deleted, once for each sending thread; the next delivery arrives."""
+def test_a_webhook_deleted_during_its_delivery_stops_no_other(tmp_path: Any, listener: Listener) -> None:
+    """Each sending thread has a failed delivery whose webhook was deleted meanwhile; later deliveries still arrive."""
     with LocalHub(tmp_path, accounts_world()) as hub, Listener() as last_straw:
         hooks = hub.state.webhooks
         hooks.policy = DeliveryPolicy(retries=0)
@@ -187,10 +187,8 @@ def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, liste
             listener.wait(path, 1)
 
 
-def test_a_failure_from_before_it_was_enabled_suspends_no_webhook(
-    ada: HfApi, http: httpx.Client, hub: LocalHub
-) -> None:
-    """A failure counts for the webhook as it is when the delivery ends, not as it was when it began."""
+def test_a_failure_from_before_enabling_suspends_no_webhook(ada: HfApi, http: httpx.Client, hub: LocalHub) -> None:
+    """A delivery that began before its webhook was enabled again counts as the first failure since then."""
     set_policy(http, suspend_after=3)
     hooks, owner = hub.state.webhooks, hub.state.accounts.by_name("ada")
     assert owner is not None

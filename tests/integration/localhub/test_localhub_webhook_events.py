@@ -1,4 +1,4 @@
-"""Reference 3.4: which events a webhook delivers."""
+"""Which events a webhook delivers."""
 
 import httpx
 import pytest
@@ -9,10 +9,10 @@ from tests.support.localhub.hub_accounts import Listener, drain, fresh, make_rep
 pytestmark = pytest.mark.usefixtures("quick_deliveries")
 
 
-def test_a_webhook_on_what_one_may_not_read_delivers_nothing(
+def test_a_webhook_delivers_no_events_of_repos_its_owner_may_not_read(
     ada: HfApi, cleo: HfApi, http: httpx.Client, listener: Listener
 ) -> None:
-    """Watching an account shows strangers nothing of its private repos."""
+    """A webhook that watches another user delivers events of that user's public repos only."""
     private, public = make_repo(ada, private=True), make_repo(ada)
     with watching(cleo, listener, [{"type": "user", "name": "ada"}]) as path:
         put(ada, private, {"a.txt": "secret"})
@@ -57,8 +57,8 @@ def test_a_disabled_webhook_is_silent(ada: HfApi, http: httpx.Client, listener: 
         assert [d.payload["updatedRefs"][0]["newSha"] for d in listener.at(path)] == [second]
 
 
-def test_modify_without_telling(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """A change over the admin API is committed, and triggers no webhook."""
+def test_a_silent_change_triggers_no_webhook(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
+    """A commit over the admin API changes the repo and triggers no webhook."""
     repo_id = make_repo(ada)
     with watching(ada, listener, [{"type": "dataset", "name": repo_id}]) as path:
         change = {"type": "dataset", "id": repo_id, "files": {"s.txt": "silent"}, "message": "Silently"}
@@ -72,7 +72,7 @@ def test_modify_without_telling(ada: HfApi, http: httpx.Client, listener: Listen
 
 
 def test_dropped_doubled_and_shuffled(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """The faults drop, repeat and reorder deliveries."""
+    """The faults `drop`, `double` and `shuffle` drop, repeat and reorder deliveries."""
     repo_id = make_repo(ada)
 
     def commits(path: str, count: int) -> tuple[list[str], list[str]]:

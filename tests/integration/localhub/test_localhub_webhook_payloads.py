@@ -1,6 +1,6 @@
-"""Reference 3.1 to 3.3: the rows of the table of events about repos and their content, field by field.
+"""Webhook payloads of events about repos and their content, field by field.
 
-Every test waits until the server says that nothing is left to deliver, so that what did *not* come is checked too.
+Every test waits until the server has nothing left to deliver, so that it also notices missing and extra deliveries.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ def watched(ada: HfApi, http: httpx.Client, listener: Listener) -> Iterator[Watc
         yield Watched(repo_id, path, http, listener)
 
 
-def test_the_request_itself(ada: HfApi, watched: Watched) -> None:
-    """JSON, the plain secret, and an id of its own for each delivery."""
+def test_a_delivery_has_json_the_secret_and_an_id_of_its_own(ada: HfApi, watched: Watched) -> None:
+    """A delivery is JSON, with the plain secret in a header and a `webhook-id` of its own."""
     put(ada, watched.repo_id, {"a.txt": "a"})
     put(ada, watched.repo_id, {"a.txt": "b"})
     first, second = watched.deliveries()
@@ -33,7 +33,7 @@ def test_the_request_itself(ada: HfApi, watched: Watched) -> None:
 
 
 def test_commit_on_main(ada: HfApi, watched: Watched) -> None:
-    """repo.content/update with the ref's old and new commit and main's head."""
+    """A commit on main sends repo.content/update with the old and the new commit."""
     old = head(ada, watched.repo_id)
     new = put(ada, watched.repo_id, {"a.txt": "a"}).oid
     payload = watched.only("repo.content", "update")
@@ -46,7 +46,7 @@ def test_commit_on_main(ada: HfApi, watched: Watched) -> None:
 
 
 def test_commit_on_a_pull_request_ref(ada: HfApi, watched: Watched) -> None:
-    """updatedRefs names refs/pr/N; headSha stays that of main."""
+    """For a commit to a pull request `updatedRefs` names refs/pr/N, and `headSha` stays that of main."""
     main = head(ada, watched.repo_id)
     old = put(ada, watched.repo_id, {"a.txt": "a"}, create_pr=True).oid
     watched.payloads()
@@ -58,7 +58,7 @@ def test_commit_on_a_pull_request_ref(ada: HfApi, watched: Watched) -> None:
 
 
 def test_branches_and_tags(ada: HfApi, watched: Watched) -> None:
-    """repo.content/update: oldSha null when a ref is made, newSha null when it goes."""
+    """Creating a branch or tag sends repo.content/update with a null `oldSha`, deleting it one with a null `newSha`."""
     sha = head(ada, watched.repo_id)
     kind = "dataset"
     steps = [
@@ -75,7 +75,7 @@ def test_branches_and_tags(ada: HfApi, watched: Watched) -> None:
 
 
 def test_super_squash(ada: HfApi, watched: Watched) -> None:
-    """repo.content/update from the old head to the squashed one."""
+    """A super-squash sends repo.content/update from the old head to the squashed one."""
     old = put(ada, watched.repo_id, {"a.txt": "a"}).oid
     watched.payloads()
     ada.super_squash_history(watched.repo_id, repo_type="dataset")
@@ -86,7 +86,7 @@ def test_super_squash(ada: HfApi, watched: Watched) -> None:
 
 
 def test_visibility_and_other_settings(ada: HfApi, watched: Watched) -> None:
-    """repo.config/update: `updatedConfig` tells only about `private`."""
+    """A changed setting sends repo.config/update, in which `updatedConfig` holds only `private`."""
     ada.update_repo_settings(watched.repo_id, private=True, repo_type="dataset")
     payload = watched.only("repo.config", "update")
     assert without(payload, "webhook") == {
@@ -99,7 +99,7 @@ def test_visibility_and_other_settings(ada: HfApi, watched: Watched) -> None:
 
 
 def test_a_move(ada: HfApi, watched: Watched) -> None:
-    """repo/move: `repo.name` is the old name, `movedTo` the new name and owner; the webhook follows the repo."""
+    """A rename sends repo/move with the old name, and `movedTo` with the new name; the webhook follows the repo."""
     new = f"board/{fresh()}"
     sha = head(ada, watched.repo_id)
     ada.move_repo(watched.repo_id, new, repo_type="dataset")
@@ -133,7 +133,7 @@ def test_repo_create_and_delete(ada: HfApi, http: httpx.Client, listener: Listen
 
 
 def test_spaces_have_a_subdomain(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """The `repo` of a Space has type, subdomain and its own addresses."""
+    """In a payload the `repo` of a Space has its type, subdomain and addresses."""
     space = make_repo(ada, "space", space_sdk="static")
     with watching(ada, listener, [{"type": "space", "name": space}]) as path:
         put(ada, space, {"app.py": "1"}, "space")
@@ -144,7 +144,7 @@ def test_spaces_have_a_subdomain(ada: HfApi, http: httpx.Client, listener: Liste
 
 
 def test_models_have_no_prefix_in_their_web_address(ada: HfApi, http: httpx.Client, listener: Listener) -> None:
-    """`/{id}` for people, `/api/models/{id}` for programs."""
+    """In a payload the web address of a model is `/{id}`, and its API address `/api/models/{id}`."""
     model = make_repo(ada, "model")
     with watching(ada, listener, [{"type": "model", "name": model}]) as path:
         ada.create_discussion(model, title="A question")

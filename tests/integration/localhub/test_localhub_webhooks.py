@@ -1,4 +1,4 @@
-"""Reference 2.10: webhooks are created, read, changed and deleted by their owner."""
+"""Webhooks are created, read, changed and deleted by their owner."""
 
 import uuid
 from functools import partial
@@ -19,7 +19,7 @@ def body(repo_id: str, url: str = "http://127.0.0.1:9/x", **changes: Any) -> dic
 
 
 def test_create_get_list_update_delete(ada: HfApi, http: httpx.Client) -> None:
-    """The life of a webhook through the client."""
+    """The client creates, reads, lists, updates, disables, enables and deletes a webhook."""
     repo_id = make_repo(ada)
     created = ada.create_webhook(
         url="http://127.0.0.1:9/a", watched=[{"type": "dataset", "name": repo_id}], domains=["repo"], secret="abc"
@@ -51,7 +51,7 @@ def test_create_get_list_update_delete(ada: HfApi, http: httpx.Client) -> None:
 
 
 def test_the_object_never_shows_the_secret(ada: HfApi, http: httpx.Client) -> None:
-    """`hasSecret` instead of the secret, `watched` with names, the list is a bare array."""
+    """A webhook has `hasSecret` instead of its secret, and `watched` with names; the list is a bare array."""
     repo_id = make_repo(ada)
     created = http.post(HOOKS, json=body(repo_id, secret="topsecret")).json()["webhook"]
     listed = http.get(HOOKS).json()
@@ -78,8 +78,8 @@ def test_the_object_never_shows_the_secret(ada: HfApi, http: httpx.Client) -> No
         {"secret": "line\nbreak"},
     ],
 )
-def test_webhooks_that_make_no_sense_are_400(ada: HfApi, http: httpx.Client, changes: dict[str, Any]) -> None:
-    """At least one watched thing and one domain, a web address, and an ASCII secret; new or updated."""
+def test_invalid_webhooks_are_400(ada: HfApi, http: httpx.Client, changes: dict[str, Any]) -> None:
+    """Invalid watched items, domains, URLs and secrets of a new or updated webhook are 400."""
     repo_id = make_repo(ada)
     answer = http.post(HOOKS, json=body(repo_id, **changes))
     assert answer.status_code == 400 and answer.json()["error"]
@@ -91,7 +91,7 @@ def test_webhooks_that_make_no_sense_are_400(ada: HfApi, http: httpx.Client, cha
 
 
 def test_an_update_without_watched_or_domains_is_400(ada: HfApi, http: httpx.Client) -> None:
-    """The request of `update_webhook(id, url=...)` alone is refused, and nothing changes."""
+    """`update_webhook` with nothing but a new URL is refused, and nothing changes."""
     created = http.post(HOOKS, json=body(make_repo(ada))).json()["webhook"]
     with pytest.raises(HfHubHTTPError) as caught:
         ada.update_webhook(created["id"], url="http://127.0.0.1:9/other")
@@ -100,7 +100,7 @@ def test_an_update_without_watched_or_domains_is_400(ada: HfApi, http: httpx.Cli
 
 
 def test_webhooks_belong_to_their_owner(ada: HfApi, cleo: HfApi, http: httpx.Client, hub: LocalHub) -> None:
-    """Others neither see nor touch them; without a token it is 401."""
+    """Another user cannot list, read, disable or delete a webhook; without a token the list is 401."""
     created = http.post(HOOKS, json=body(make_repo(ada))).json()["webhook"]
     assert created["id"] not in [w.id for w in cleo.list_webhooks()]
     for call in (cleo.get_webhook, cleo.delete_webhook, cleo.disable_webhook):
@@ -110,8 +110,8 @@ def test_webhooks_belong_to_their_owner(ada: HfApi, cleo: HfApi, http: httpx.Cli
     assert httpx.get(hub.url + HOOKS).status_code == 401
 
 
-def test_a_fine_grained_token_manages_webhooks_where_it_says_so(ada: HfApi, hub: LocalHub) -> None:
-    """The permission belongs to the account itself: one for an organisation's repos is not enough."""
+def test_a_fine_grained_token_needs_the_permission_for_webhooks(ada: HfApi, hub: LocalHub) -> None:
+    """A fine-grained token creates webhooks only with `user.webhooks.write` on its user, not on an organisation."""
     owner = hub.state.accounts.by_name("ada")
     assert owner is not None
     watched = [{"type": "dataset", "name": make_repo(ada)}]

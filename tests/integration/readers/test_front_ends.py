@@ -38,7 +38,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
 
 
 def ask(stand: FlagBoardDriver, model: str, **changes: Any) -> str:
-    """A front end commits a request for `model`, with all fields that front ends write; its path."""
+    """Commit a request for `model` with all fields that front ends write; return its path."""
     fields = {
         "base_model": "",
         "revision": "main",
@@ -57,7 +57,7 @@ def ask(stand: FlagBoardDriver, model: str, **changes: Any) -> str:
 
 
 def start(stand: FlagBoardDriver, model: str) -> EvaluationJob:
-    """An evaluation of `model` that is under way, as long after the last one as the budget of commits wants."""
+    """Start an evaluation of `model`, after the wait that the budget of commits requires; return its job."""
     stand.time += 900
     stand.tick()
     stand.worker()
@@ -69,9 +69,9 @@ def start(stand: FlagBoardDriver, model: str) -> EvaluationJob:
 
 
 def harness_part(job: EvaluationJob, folder: Path) -> dict[str, Any]:
-    """The configuration in the results of `job`: what the harness says of the model, described as a worker does.
+    """The configuration in the results of `job`: the harness's description of the model, as a worker writes it.
 
-    In `make test` the same in writing: the harness takes seconds to import, and test_scores reads a worker's results.
+    In `make test` it is a constant: the harness takes seconds to import, and test_scores reads a worker's results.
     """
     if not WHOLE:
         arguments = {"pretrained": job.model, "revision": job.revision}
@@ -99,7 +99,7 @@ def harness_part(job: EvaluationJob, folder: Path) -> dict[str, Any]:
 
 
 def finish(stand: FlagBoardDriver, model: str) -> str:
-    """The request of a model that was evaluated."""
+    """Evaluate a model to its end; return the path of its request."""
     job = start(stand, model)
     harness_data = harness_part(job, stand.hub.state.data)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, harness=harness_data))
@@ -108,7 +108,7 @@ def finish(stand: FlagBoardDriver, model: str) -> str:
 
 
 def later(stand: FlagBoardDriver) -> None:
-    """What is staged lands, once the budget of commits allows it."""
+    """Let the bot commit what is staged, once the budget of commits allows it."""
     stand.settle()
     stand.time += 900
     stand.settle()
@@ -122,7 +122,7 @@ def queue_of(stand: FlagBoardDriver, into: Path) -> dict[str, list[str]]:
 
 
 def board_in_every_state(stand: FlagBoardDriver) -> None:
-    """An adopted board with a request of each status, one of which was removed."""
+    """Adopt the board, and give it requests in each status and a removed model."""
     ask(stand, "ada/tuned", status="FINISHED")
     adopt(stand.context)
     stand.settle()
@@ -142,7 +142,7 @@ QUEUE = {"pending": ["ada/quiet"], "running": ["ada/loud"], "finished": ["ada/go
 
 
 def test_every_reader_reads_a_board_in_every_state(stand: FlagBoardDriver, tmp_path: Path) -> None:
-    """Queue pages, submit checks, table and results; also while the board is paused, and after it was resumed."""
+    """All front ends read a board with requests in each status, also while it is paused and after it was resumed."""
     board_in_every_state(stand)
     states = {path: stand.file(path)["status"] for path in stand.context.index.paths()}
     assert sorted(states.values()) == ["CANCELLED", "FAILED", "FINISHED", "FINISHED", "PENDING", "RUNNING"]
@@ -166,7 +166,7 @@ def test_every_reader_reads_a_board_in_every_state(stand: FlagBoardDriver, tmp_p
 def test_a_board_that_an_earlier_version_wrote_is_read_once_its_files_are_moved(
     stand: FlagBoardDriver, tmp_path: Path
 ) -> None:
-    """Before, queue pages and submit checks end in a KeyError, and a removed model is among the results."""
+    """Front ends fail on the files of an earlier version of Steward, and read them once the bot has moved them."""
     board_in_every_state(stand)
     assert rulings.pause(stand.context, "tier:large", "The machines are moved.", "maya").done
     later(stand)
@@ -188,7 +188,7 @@ def test_a_board_that_an_earlier_version_wrote_is_read_once_its_files_are_moved(
 
 
 def as_an_earlier_version_wrote_it(stand: FlagBoardDriver) -> None:
-    """Steward's own files, at the paths that they had in earlier versions."""
+    """Move Steward's own files to the paths that they had in earlier versions."""
     places = {PAUSES: FORMER_PAUSES, RECORD: FORMER_RECORD}
     for repo, board in ((REQUESTS, stand.context.requests), (RESULTS, stand.context.results)):
         there = {
@@ -205,8 +205,8 @@ def as_an_earlier_version_wrote_it(stand: FlagBoardDriver) -> None:
             stand.form.delete_file(path, repo, repo_type="dataset")
 
 
-def test_what_the_template_cannot_read_is_seen_by_its_reader(tmp_path: Path) -> None:
-    """Results without `config.model_name`, as earlier versions wrote them, end it: its arguments are no text."""
+def test_the_template_fails_on_results_without_a_model_name(tmp_path: Path) -> None:
+    """Results without `config.model_name`, which earlier versions wrote, end the reader with an AttributeError."""
     folder = tmp_path / "ada" / "good"
     folder.mkdir(parents=True)
     config = {"model_args": {"pretrained": "ada/good"}, "model_dtype": "torch.float32"}

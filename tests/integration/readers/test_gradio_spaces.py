@@ -29,9 +29,9 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
 
 @pytest.mark.parametrize("generation", first(1, ["v2", "v1"]))
 def test_a_gradio_space_reads_its_own_columns(stand: FlagBoardDriver, generation: str) -> None:
-    """It ends in a KeyError before; one commit writes what it reads, and another one undoes that."""
+    """A Gradio Space fails with a KeyError until the board names it as front end; one commit adds its columns."""
     for model, fields in (("ada/good", {}), ("ada/merged", {"model_type": MERGE}), ("ada/plain", {})):
-        stand.time += 900  # as the budget of commits wants
+        stand.time += 900  # until the budget of commits allows the next one
         finished(stand, model, submitted_time="2026-11-20T10:00:00Z", **fields)
     AppealThread(stand, "[FLAG] ada/plain", "It is not what it says.").say("/flag other it is not", stand.form)
     look(stand)

@@ -26,7 +26,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
 
 
 def test_a_form_may_spell_a_precision_in_its_own_way(stand: FlagBoardDriver) -> None:
-    """It is evaluated; its file keeps the spelling, and the table has the usual one."""
+    """A request with the precision `Float32` is evaluated; its file keeps the spelling, and the table has `float32`."""
     path = f"{GOOD}_eval_request_False_Float32_Original.json"
     assert finished(stand, path=path, precision="Float32") == path
     assert (stand.file(path)["status"], stand.file(path)["precision"]) == ("FINISHED", "Float32")
@@ -37,7 +37,7 @@ def test_a_form_may_spell_a_precision_in_its_own_way(stand: FlagBoardDriver) -> 
 def test_what_waits_for_another_evaluation_is_in_a_list_and_keeps_its_row(
     stand: FlagBoardDriver, tmp_path: Path
 ) -> None:
-    """A form overwrites a finished request for a newer commit, and a person writes RERUN by hand: both are pending."""
+    """A model submitted again and one with the status RERUN are pending; the former keeps its row in the table."""
     finished(stand)
     look(stand)
     stand.context.workers.leave("w")
@@ -45,7 +45,7 @@ def test_what_waits_for_another_evaluation_is_in_a_list_and_keeps_its_row(
     stand.submit(GOOD, precision="float32", submitted_time="2026-11-25T00:00:00Z")
     stand.submit("ada/plain", precision="float32", status="RERUN")
     stand.settle()
-    stand.time += 900  # as the budget of commits wants
+    stand.time += 900  # until the budget of commits allows the next one
     stand.settle()
     look(stand)
     queue = fronts.react_queue(snapshot(stand, REQUESTS, tmp_path / "after"))
@@ -54,7 +54,7 @@ def test_what_waits_for_another_evaluation_is_in_a_list_and_keeps_its_row(
 
 
 def test_a_retry_is_in_a_list_and_waits_as_long_as_any_other(stand: FlagBoardDriver) -> None:
-    """The file says PENDING, and a worker gets the next attempt after the wait that the cause of the failure sets."""
+    """After a failure on the board's side the file says PENDING, and the next attempt is queued after 15 minutes."""
     job = stand.started()
     stand.end(job, failure=Failure(cause="dataset-changed", fault="us", message="Other questions."))
     file = stand.file(job.path)

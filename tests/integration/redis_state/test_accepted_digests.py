@@ -1,4 +1,4 @@
-"""What evaluations of a suite may ask, in a real Redis."""
+"""The digests of what evaluations of a suite may ask, in a real Redis."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def digests(requests: str = "a") -> ResultDigests:
 
 @pytest.fixture
 def accepted(valkey: Valkey) -> AcceptedDigests:
-    """What is accepted: nothing yet."""
+    """The accepted digests of a suite: none yet."""
     connection = redis.Redis.from_url(valkey.url)
     connection.flushdb()
     return AcceptedDigests(connection, Keys("trial"), SUITE.digest)
 
 
 def test_a_published_result_is_accepted_and_compared_with(accepted: AcceptedDigests) -> None:
-    """The last one is the reference; earlier ones stay accepted."""
+    """The digests of all published results are accepted, and those of the last result are the reference."""
     assert (accepted.read().fingerprints, accepted.read().reference) == (frozenset(), None)
     for result in (digests("a"), digests("c")):
         accepted.note(result)
@@ -55,7 +55,7 @@ def test_a_worker_waits_until_its_tasks_are_accepted(accepted: AcceptedDigests) 
 
 
 def test_what_cannot_be_read_holds_no_worker_back(accepted: AcceptedDigests) -> None:
-    """A malformed entry is not shown, and a reference of another version is replaced by the next result."""
+    """Malformed entries in Redis count as absent: no worker waits for them, and there is no reference."""
     key = Keys("trial").accepted_digests(SUITE.digest)
     accepted.redis.hset(key, mapping={"refused:w1": "{", "reference": "[]"})
     assert not accepted.must_wait("w1")

@@ -81,7 +81,7 @@ def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attem
 
 
 def test_workers_of_earlier_versions_replay_nothing(attempts: Attempts) -> None:
-    """They write no `replayed`: what another worker of the attempt wrote is gone when it is queued or taken again."""
+    """Queueing or taking an attempt again clears the count of replayed answers, which earlier versions do not write."""
     earlier = {"state": "running", "phase": "evaluate", "done": 6, "total": 9, "worker": "old", "path": PATH}
     for again in (
         lambda: attempts.queued(ATTEMPT, PATH, now=NOW + 1),
@@ -131,8 +131,7 @@ def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> 
 
 @pytest.mark.parametrize("state", ["ended", "handed-back"])
 def test_a_beat_that_arrives_late_changes_nothing(attempts: Attempts, state: str) -> None:
-    """A Redis that stood still executes what it was sent in any order; a proxy may hold a call up. The end of a trial
-    would be overlooked, and an attempt that was handed back would count as lost."""
+    """A heartbeat that arrives after the attempt ended or was handed back leaves its state unchanged."""
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
     attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW, worker="w", path=PATH)
     assert attempts.end(outcome(), "", worker="w") if state == "ended" else attempts.hand_back(ATTEMPT, worker="w")
@@ -203,8 +202,8 @@ def test_a_job_is_json_and_is_queued_once(connection: redis.Redis) -> None:
     assert b"workers.jobs.evaluate" in (raw if raw.startswith(b"[") else __import__("zlib").decompress(raw))
 
 
-def test_what_a_worker_laid_in_a_queue_hides_no_job(connection: redis.Redis) -> None:
-    """Workers may write jobs: one that RQ cannot read, or that unpacks to gigabytes, keeps no other from being seen."""
+def test_malformed_jobs_in_a_queue_hide_no_other_job(connection: redis.Redis) -> None:
+    """Jobs that RQ cannot read or that are too large, which a worker could write, do not hide a queue's other jobs."""
     name = KEYS.queue("small")
     assert jobs.enqueue(connection, name, job(), timeout=100)
     key, forged = jobs.queue(connection, name).key, [f"{number:012x}-cccccccc-1" for number in range(5)]
@@ -222,7 +221,7 @@ def test_what_a_worker_laid_in_a_queue_hides_no_job(connection: redis.Redis) -> 
 
 @pytest.mark.parametrize("message", [None, [], {}, {"v": 2}, {**job().model_dump(), "attempt": "../x"}])
 def test_what_is_not_a_job_is_refused(message: object) -> None:
-    """A message of another shape is a typed error."""
+    """A message that is not an evaluation job raises BadMessage."""
     with pytest.raises(BadMessage):
         jobs.parse(message)
 
@@ -248,8 +247,8 @@ def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts
 
 
 @pytest.mark.parametrize("name", ["two", ""])
-def test_whoever_does_not_have_an_attempt_changes_nothing_of_it(attempts: Attempts, name: str) -> None:
-    """A worker that does not hold the attempt is told to stop, and gets no answer, hands back and ends nothing."""
+def test_a_worker_that_does_not_hold_an_attempt_cannot_change_it(attempts: Attempts, name: str) -> None:
+    """A worker that does not hold the attempt gets no answer to a claim, and can neither beat, hand back nor end it."""
     attempts.take(ATTEMPT, PATH, "one", now=NOW)
     attempts.answer_claim(ATTEMPT, granted=True)
     before = attempts.read(ATTEMPT)

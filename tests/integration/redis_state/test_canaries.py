@@ -1,4 +1,4 @@
-"""The verdict of a canary that a worker reported."""
+"""The verdicts of workers on canaries: evaluations of a model that is known to work, for which the bot asks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def canaries(connection: redis.Redis) -> Canaries:
 
 
 def test_a_malformed_verdict_does_not_keep_other_workers_from_the_canary(canaries: Canaries) -> None:
-    """Until the hash expired, a week later, no canary ran and no outbreak paused the suite."""
+    """Once a malformed verdict was read, a worker can take the canary again."""
     canaries.redis.hset(KEYS.canary("starter"), "verdict", MALFORMED)
     assert canaries.take("worker") is None
     assert canaries.verdict() is None
@@ -30,13 +30,13 @@ def test_a_malformed_verdict_does_not_keep_other_workers_from_the_canary(canarie
 
 
 def test_a_verdict_stays_until_it_is_settled(canaries: Canaries) -> None:
-    """A sync that dies before it acted reads it again."""
+    """A verdict can be read repeatedly until it is settled, so that a sync may end before it has acted on it."""
     canaries.report("worker", VERDICT)
     assert (canaries.verdict(), canaries.verdict()) == (VERDICT, VERDICT)
 
 
 def test_a_worker_whose_claim_has_expired_ends_no_other_workers_canary(canaries: Canaries) -> None:
-    """It took longer than a claim lasts, and another worker runs the canary now: a third one would run it, too."""
+    """A worker whose claim on the canary expired cannot end the claim of the worker that runs it now."""
     assert canaries.take("worker") == "cuda-oom"
     canaries.redis.delete(KEYS.canary_taken("starter"))
     assert canaries.take("other") == "cuda-oom"
@@ -50,7 +50,7 @@ def test_a_worker_whose_claim_has_expired_ends_no_other_workers_canary(canaries:
 
 @pytest.mark.parametrize("has_ended", [False, True])
 def test_a_late_verdict_counts_until_another_worker_has_reported(canaries: Canaries, has_ended: bool) -> None:
-    """A canary of another worker that passed clears the cause: an earlier one that died late would pause the suite."""
+    """A verdict of a worker whose claim expired counts until another worker has reported a verdict that is settled."""
     assert canaries.take("worker") == "cuda-oom"
     canaries.redis.delete(KEYS.canary_taken("starter"))
     if has_ended:
@@ -65,7 +65,7 @@ def test_a_late_verdict_counts_until_another_worker_has_reported(canaries: Canar
 def test_a_verdict_that_replaces_a_malformed_one_while_it_is_read_stays(
     canaries: Canaries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker reports between the bot's read and its removal of the malformed one."""
+    """If a worker reports while the bot reads and removes a malformed verdict, the new verdict stays."""
     assert canaries.take("worker") == "cuda-oom"
     canaries.redis.hset(KEYS.canary("starter"), "verdict", MALFORMED)
     read = canaries.redis.hget

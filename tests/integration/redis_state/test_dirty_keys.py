@@ -91,7 +91,7 @@ def test_people_go_first_then_the_oldest(dirty: DirtyKeys) -> None:
 
 
 def test_a_later_mark_can_raise_the_priority_but_not_lower_it(dirty: DirtyKeys) -> None:
-    """Once a person waits for a key, an event about it changes nothing."""
+    """A mark with a higher priority raises that of a dirty key; a later mark with a lower one does not lower it."""
     dirty.mark("a", due=NOW, priority=SyncPriority.BACKGROUND)
     dirty.mark("b", due=NOW - 10, priority=SyncPriority.EVENT)
     dirty.mark("a", due=NOW, priority=SyncPriority.PERSON)
@@ -192,7 +192,7 @@ def test_each_key_that_becomes_due_wakes_a_process(dirty: DirtyKeys, connection:
 
 
 def test_many_held_keys_do_not_hide_a_free_one(dirty: DirtyKeys) -> None:
-    """With hundreds of keys held, the one that is free is still found."""
+    """If syncs hold 200 keys, a claim still finds the only free one."""
     for n in range(200):
         dirty.mark(f"held{n:03}", due=NOW - 10)
         take(dirty)

@@ -18,8 +18,8 @@ def heads(connection: redis.Redis) -> Heads:
     return Heads(connection, Keys("demo"))
 
 
-def test_who_knew_the_newest_commit_before_tells_the_next_one(heads: Heads) -> None:
-    """A list of refs, a commit based on it, and another list each set the newest commit."""
+def test_the_newest_commit_follows_from_lists_and_known_parents(heads: Heads) -> None:
+    """A list of refs sets the newest known commit, and a commit whose parent is that one replaces it."""
     assert heads.newest(REPO) is None
     heads.saw(REPO, "a", after=heads.known(REPO))
     assert heads.newest(REPO) == "a"

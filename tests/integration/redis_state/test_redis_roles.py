@@ -50,7 +50,7 @@ WITHOUT_KEYS = {
     *(f"client|{name}" for name in ("setname", "setinfo", "getname", "id", "info", "list")),
     *(f"command|{name}" for name in ("count", "docs", "getkeys", "getkeysandflags", "help", "info", "list")),
 }
-"""The commands without keys that a role may run: none of them tells the name of a key."""
+"""The commands without keys that a role may run: none of them reveals the name of a key."""
 FOR_NO_WORKER = (
     ("XRANGE", KEYS.inbox, "-", "+"), ("XADD", KEYS.inbox, "*", "body", "x"), ("GET", KEYS.delivery("x")),
     ("HGETALL", KEYS.edits("r")), ("HSET", KEYS.edits("r"), "e", "{}"), ("ZADD", KEYS.edit_order("r"), "1", "e"),
@@ -126,7 +126,7 @@ def test_what_a_role_does_not_need_it_is_refused(clients: dict[str, redis.Redis]
 
 
 def test_no_command_without_keys_tells_of_keys(clients: dict[str, redis.Redis]) -> None:
-    """Of all commands of this server that take no keys, a role may run only those that are known to tell no names."""
+    """Of this server's commands that take no keys, a role may run only those that are known to reveal no names."""
     root = clients["root"]
     root.response_callbacks.clear()
     waiting = root.execute_command("COMMAND")
@@ -146,7 +146,7 @@ def test_no_command_without_keys_tells_of_keys(clients: dict[str, redis.Redis]) 
 
 
 def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redis.Redis]) -> None:
-    """The script with which a sync process stages edits is refused to workers."""
+    """The server refuses a worker that stages or reads edits."""
     ours, theirs = EditStore(clients["sync"], KEYS), EditStore(clients["worker"], KEYS)
     repo, edit = Repo("dataset", "b/r"), PutFile(id="e", path="x", data=b"", line="Add x")
     assert ours.stage(repo, [edit], due=1) == 1
@@ -175,7 +175,7 @@ def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -
 
 
 def test_jobs_are_taken_out_of_the_queue_by_the_workers_account_alone(clients: dict[str, redis.Redis]) -> None:
-    """A web server that serves workers without Redis needs a connection as that account: its own one is refused."""
+    """The web server's account may not take a job out of a queue; the workers' account may."""
     job = jobs.EvaluationJob(
         board="demo", attempt=MINE, path="p", model="ada/good", revision="c" * 40, precision="float32",
         weight_type="Original", suite="starter", suite_digest="d" * 64,
@@ -192,7 +192,7 @@ def test_jobs_are_taken_out_of_the_queue_by_the_workers_account_alone(clients: d
 
 
 def test_a_worker_may_say_that_it_waits_and_accepts_nothing(clients: dict[str, redis.Redis]) -> None:
-    """It reads what is accepted and records its own refusal; with users from before these keys it compares nothing."""
+    """A worker records that it waits but cannot accept its own tasks; a user without access to the keys never waits."""
     board, worker, unknown = (AcceptedDigests(clients[name], KEYS, "s") for name in ("sync", "worker", "stranger"))
     refused = RefusedTasks(worker="w", fingerprint=f"{'a' * 16}-{'b' * 16}", differences=("a module differs",), at=1.0)
     worker.refuse(refused)
@@ -205,7 +205,7 @@ def test_a_worker_may_say_that_it_waits_and_accepts_nothing(clients: dict[str, r
 
 
 def test_a_worker_may_ask_whether_it_is_set_aside(clients: dict[str, redis.Redis]) -> None:
-    """It can neither set aside another worker nor come back by itself; with users from before this key it goes on."""
+    """A worker reads whether the bot set it aside; a user without access to this key counts as not set aside."""
     board, worker, unknown = (SetAsideWorkers(clients[name], KEYS) for name in ("sync", "worker", "stranger"))
     aside = SetAsideWorker(worker="w", attempt=MINE, path="p", reason="its samples give another score", at=1.0)
     assert board.put(aside) and not board.put(aside.model_copy(update={"reason": "another"}))
@@ -214,7 +214,7 @@ def test_a_worker_may_ask_whether_it_is_set_aside(clients: dict[str, redis.Redis
 
 
 def test_a_worker_takes_cross_checks_from_its_own_queue(clients: dict[str, redis.Redis]) -> None:
-    """It may not read which questions the bot draws, before it gets them."""
+    """A worker takes cross-checks from its own queue, but cannot read the bot's record of drawn questions."""
     queue = f"rq:queue:{KEYS.worker_queue('host-1-abc')}"
     assert clients["sync"].rpush(queue, MINE) == 1
     assert clients["worker"].lpop(queue) == MINE.encode()
@@ -223,8 +223,8 @@ def test_a_worker_takes_cross_checks_from_its_own_queue(clients: dict[str, redis
         clients["worker"].get(KEYS.cross_check(MINE))
 
 
-def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:
-    """A client without a password may only ping."""
+def test_a_client_without_a_password_may_only_ping(clients: dict[str, redis.Redis]) -> None:
+    """A client without a password may ping the server, and no more."""
     assert clients["stranger"].ping()
     for words in (("INFO",), ("GET", KEYS.born), ("CLIENT", "LIST"), ("EVAL", "return 1", "0")):
         with pytest.raises(NoPermissionError):
@@ -241,7 +241,7 @@ def _stored_kinds(kind: type[Message]) -> list[type[Message]]:
 
 @pytest.mark.parametrize("kind", _stored_kinds(Message), ids=lambda kind: kind.__name__)
 def test_the_web_server_may_store_every_kind_of_message(clients: dict[str, redis.Redis], kind: type[Message]) -> None:
-    """Its user may write the key of each kind, and mark the dirty key of the sync that answers it."""
+    """The web server's user may store each kind of message, and mark the key of the sync that answers it."""
     assert clients["web"].hset(KEYS.message(kind.KEY, "x"), "asked", "{}") == 1
     DirtyKeys(clients["web"], KEYS).mark(f"{kind.KIND}:x", due=1.0)
 
@@ -255,7 +255,7 @@ def test_every_key_that_the_file_names_is_one_of_ours(project: Path) -> None:
 
 
 def test_the_maker_of_users_takes_no_strange_name(project: Path, tmp_path: Path) -> None:
-    """A board name that would add words to the rules is refused."""
+    """`make-users.sh` refuses a board name that would add words to the rules."""
     script = project / "deploy/redis/make-users.sh"
     for name in ("", "a b", "a\nuser x on nopass +@all ~*", "a/b", "*"):
         process = subprocess.run([script, name, tmp_path / "users"], capture_output=True, text=True)

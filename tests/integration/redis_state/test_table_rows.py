@@ -19,7 +19,7 @@ def notices(connection: redis.Redis) -> int:
 
 
 def test_a_writer_that_dies_before_its_notice_wrote_nothing(connection: redis.Redis) -> None:
-    """The next write finds the row changed and notifies readers; a row that stays is not told of again."""
+    """If a writer dies before its notice, no row is stored; the next write stores the row and notifies readers once."""
     connection.flushall()
     rows, index = TableRows(connection, KEYS), Index(connection, KEYS)
 
@@ -38,7 +38,7 @@ def test_a_writer_that_dies_before_its_notice_wrote_nothing(connection: redis.Re
 
 
 def test_the_version_rises_with_each_change_of_the_other_rows(connection: redis.Redis) -> None:
-    """Rows without a request have no notice; their readers compare the version."""
+    """Each change of the rows without a request raises the version, by which their readers notice it."""
     connection.flushall()
     rows, index = TableRows(connection, KEYS), Index(connection, KEYS)
     versions = [rows.version()]

@@ -36,7 +36,7 @@ def setup(tmp_path: Path) -> Iterator[SpaceSetup]:
 
 
 def check_space(setup: SpaceSetup, api: HfApi, secret: str) -> None:
-    """The Space has its hardware, storage, secrets and settings, its card and board file, and the webhooks call it."""
+    """Check the Space's hardware, storage, secrets, settings, card and board file, and that the webhooks call it."""
     repo = setup.hub.state.repos.get("space", "fresh/bot")
     assert repo is not None and repo.sdk == "docker"
     environment = setup.hub.state.spaces.environment(repo)
@@ -61,7 +61,7 @@ def check_space(setup: SpaceSetup, api: HfApi, secret: str) -> None:
 
 
 def test_a_plan_then_a_space_then_nothing_more(setup: SpaceSetup) -> None:
-    """The plan changes nothing; --apply makes repos, Spaces, settings, webhooks; a repetition changes nothing."""
+    """`init --space` prints a plan, with --apply creates everything, and in a second run changes nothing."""
     before = setup.everything_stored()
     machine = ("--hardware", "t4-small", "--sleep", "900", "--storage", "small")
     plan = setup.init(*ORG, *setup.wheel(), *machine)
@@ -99,14 +99,14 @@ def _text(api: HfApi, path: str) -> str:
 
 
 CALLS = 29
-"""POSTs of a whole setup, on this Hub."""
+"""The number of POST requests in a complete setup."""
 
 
 @pytest.mark.parametrize("at", range(CALLS + 1) if WHOLE else (20,))
 def test_a_failure_half_way_leaves_everything_as_before(setup: SpaceSetup, at: int) -> None:
-    """The Hub refuses one call: all that was made is gone again, here and there; the next run works.
+    """If the Hub refuses any call, the setup removes everything that it made, and the next run succeeds.
 
-    After the last call there is none to refuse.
+    The last case has no call to refuse: the setup succeeds.
     """
     before = setup.everything_stored()
     faults = setup.hub.state.faults
@@ -126,7 +126,7 @@ def test_a_failure_half_way_leaves_everything_as_before(setup: SpaceSetup, at: i
 @pytest.mark.skipif(not WHOLE, reason="waits for the client's repetitions: make matrices")
 @pytest.mark.parametrize("route", ["POST /api/repos/create", "POST /api/spaces/*/secrets"])
 def test_a_call_that_fails_after_its_effect_is_undone(setup: SpaceSetup, route: str) -> None:
-    """The Hub makes it and answers with an error, again and again: nothing is left."""
+    """If a call takes effect but the Hub always answers it with an error, the setup fails and removes the effect."""
     before = setup.everything_stored()
     setup.hub.state.faults.fail_after(route, times=None)
     broken = setup.init(*ORG, *setup.wheel(), "--apply")
@@ -136,7 +136,7 @@ def test_a_call_that_fails_after_its_effect_is_undone(setup: SpaceSetup, route: 
 
 @pytest.mark.skipif(not WHOLE, reason="waits for the client's repetitions: make matrices")
 def test_an_effect_is_found_in_spite_of_the_answer(setup: SpaceSetup) -> None:
-    """Webhooks and commits that the Hub made but answered with an error are there once, and the setup goes on."""
+    """If the Hub makes webhooks and commits but answers with errors, the setup succeeds and makes none twice."""
     for route in ("POST /api/settings/webhooks", "POST */commit/main"):
         setup.hub.state.faults.fail_after(route, times=None)
     assert setup.init(*ORG, *setup.wheel(), "--apply").exit_code == 0
@@ -148,7 +148,7 @@ def test_an_effect_is_found_in_spite_of_the_answer(setup: SpaceSetup) -> None:
 
 @pytest.mark.skipif(not WHOLE, reason="sets up one board three times: make matrices")
 def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
-    """A Space and a repo that exist get their former settings and files back, and stay; what stays is told."""
+    """A failed setup restores an existing Space's settings and files, and reports what it could not remove."""
     world = space_world().repo("space", "fresh/bot", sdk="docker", variables={"HF_ENDPOINT": "https://old.example"})
     world.repo("dataset", "fresh/requests")
     with LocalHub(tmp_path / "hub", world) as hub:
@@ -185,7 +185,7 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not WHOLE, reason="sets up one board three times: make matrices")
 def test_a_space_gets_new_secrets_only_when_asked(setup: SpaceSetup) -> None:
-    """Secrets that exist stay; with --new-secret Space and webhooks get the present ones."""
+    """`init` keeps the Space's secrets; with --new-secret the Space and the webhooks get the present ones."""
     assert setup.init(*ORG, *setup.wheel(), "--apply").exit_code == 0
     (setup.folder / "secrets" / "webhook").write_text("another")
     repo = setup.hub.state.repos.get("space", "fresh/bot")
@@ -200,7 +200,7 @@ def test_a_space_gets_new_secrets_only_when_asked(setup: SpaceSetup) -> None:
 @pytest.mark.e2e
 @pytest.mark.skipif(not WHOLE, reason="starts the bot's processes: make matrices")
 def test_one_command_gives_a_working_leaderboard(tmp_path: Path) -> None:
-    """What the Space's Dockerfile starts, in the Space's environment, shows the board and takes a delivery."""
+    """After one command the Space shows the board and accepts a webhook, and `steward doctor` finds no error."""
     port = free_port()
     world = space_world(spaceHosts={"fresh/bot": f"http://127.0.0.1:{port}"}).repo("model", "maya/remote")
     with LocalHub(tmp_path / "hub", world) as hub:
@@ -239,7 +239,7 @@ def test_one_command_gives_a_working_leaderboard(tmp_path: Path) -> None:
 
 @dataclass
 class StartedSpace:
-    """A Space that runs here."""
+    """A Space's processes, started on this machine."""
 
     command: list[str]
     environment: dict[str, str]
@@ -248,7 +248,7 @@ class StartedSpace:
 
 
 def start_space(hub: LocalHub, root: Path, port: int) -> StartedSpace:
-    """Start what the Space's Dockerfile starts, with its environment and the Space's, below `root` in place of `/`."""
+    """Run the command of the Space's Dockerfile, with its environment and the Space's, in `root` instead of `/`."""
     repo = hub.state.repos.get("space", "fresh/bot")
     assert repo is not None
     head = repo.git.head()

@@ -30,7 +30,7 @@ def board_file(org: str = "fresh", suite: str = "starter", requests: str = "") -
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake: the words of the command, what differs around it, and the sentence that refuses it."""
+    """One mistake: the command's arguments, changed settings and files, and the sentence that refuses it."""
 
     name: str
     sentence: str
@@ -41,17 +41,17 @@ class Mistake:
 
 
 def at(space: str, *more: str) -> tuple[str, ...]:
-    """The words of a setup in a Space of this name."""
+    """The command's arguments for a setup in a Space of this name."""
     return (*ORG, "--bot-space", space, *more)
 
 
 def of(org: str, *more: str) -> tuple[str, ...]:
-    """The words of a setup for an organisation."""
+    """The command's arguments for a setup for an organisation."""
     return ("--space", "--org", org, "--details", "fresh-details", *more)
 
 
 def mistaken_world() -> HubWorld:
-    """The world of the mistakes."""
+    """A Hub with the accounts, repos and Spaces that the mistakes concern."""
     world = space_world()
     scoped = {"entity": {"type": "org", "name": "fresh"}, "permissions": ["repo.write", "repo.content.read"]}
     world._add("users", {"name": "bot", "tokens": [
@@ -172,8 +172,8 @@ CHOSEN = ("token-without-scope", "private-address", "space-of-another-board", "h
 def test_a_mistake_is_refused_before_anything_is_written(
     mistaken: LocalHub, tmp_path: Path, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit status 2, a sentence that names it, advice; the Hub and the folder are as before, and no write was sent."""
-    monkeypatch.setattr("steward.bot_space.hosting.__version__", "1.1.0.dev0")  # also at a release: unpublished
+    """`init` exits with status 2 and a sentence that names the mistake, and writes nothing to the Hub or the folder."""
+    monkeypatch.setattr("steward.bot_space.hosting.__version__", "1.1.0.dev0")  # never a published version
     setup = SpaceSetup.of(mistaken, tmp_path / "terminal")
     for name, text in mistake.files.items():
         file = setup.folder / name
@@ -192,6 +192,6 @@ def test_a_mistake_is_refused_before_anything_is_written(
 
 
 def test_the_mistakes_are_many_and_their_sentences_differ() -> None:
-    """At least thirty mistakes; each has a name of its own."""
+    """The table has at least thirty mistakes, with unique names and at least thirty different sentences."""
     assert len({mistake.name for mistake in MISTAKES}) == len(MISTAKES) >= 30
     assert len({mistake.sentence for mistake in MISTAKES}) >= 30

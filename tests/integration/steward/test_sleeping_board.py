@@ -45,7 +45,7 @@ def request(model: str) -> dict[str, Any]:
 
 
 def path_of(model: str) -> str:
-    """Where it is."""
+    """The path of the request file of `model`."""
     return f"{model}_eval_request_False_float32_Original.json"
 
 
@@ -75,7 +75,7 @@ def settings(board: SleepingBoard, valkey_url: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_run_does_what_is_due_and_ends(board: SleepingBoard, settings: BotSettings) -> None:
-    """A request and a command are answered from an empty Redis, and nothing is left."""
+    """A run with an empty Redis answers a request and a command, and leaves no work behind."""
     board.submit("board/requests", {path_of("ada/none"): request("ada/none")})
     ada = HfApi(board.hub.url, ADA)
     thread = ada.create_discussion("board/space", "Hello", repo_type="space", description="/help")
@@ -86,7 +86,7 @@ def test_a_run_does_what_is_due_and_ends(board: SleepingBoard, settings: BotSett
 
 
 def test_the_maintainers_list_names_what_waits_after_each_run(board: SleepingBoard, settings: BotSettings) -> None:
-    """Each run begins with an empty Redis, and reads the discussions before it edits the list."""
+    """A run with an empty Redis keeps discussions that still wait on the maintainers' list, and adds new ones."""
     ada = HfApi(board.hub.url, ADA)
     for title in ("Thank you", "Another"):
         with redis.Redis.from_url(settings.redis_url) as connection:
@@ -104,7 +104,7 @@ def test_the_maintainers_list_names_what_waits_after_each_run(board: SleepingBoa
 def test_a_run_that_has_to_stop_says_what_is_left(
     board: SleepingBoard, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Hub is away: work that is due keeps the run awake to its limit, and the report names it."""
+    """If the Hub is away, a run ends at its time limit, and its report names the work that is left."""
     monkeypatch.setattr("bot.processes.sync_process.configure_logs", lambda *_, **__: None)
     settings = BotSettings(
         hf_endpoint="http://127.0.0.1:9",
@@ -121,7 +121,7 @@ def test_a_run_that_has_to_stop_says_what_is_left(
 @ALL
 @pytest.mark.timeout(2_700)
 def test_a_thousand_requests_that_came_while_nothing_ran(board: SleepingBoard) -> None:
-    """One wake-up reads and answers all of them and a command; a second one says and commits nothing more."""
+    """One run answers a thousand requests and a command; later runs write no comment and no commit."""
     models = [f"ada/none-{number}" for number in range(REQUESTS)]
     files = {path_of(model): request(model) for model in models}
     board.submit("board/requests", files)
@@ -151,7 +151,7 @@ def comments(hub: LocalHub, number: int) -> list[str]:
 @ALL
 @pytest.mark.timeout(900)
 def test_a_burst_of_webhooks_doubles_nothing(board: SleepingBoard) -> None:
-    """Many Jobs at once: one runs, one waits, the others leave; no comment comes twice."""
+    """If webhooks start many Jobs at once, some exit with nothing to do, and no comment is written twice."""
     (board.folder / "board.yaml").write_text(BOARD)
     source = board.wake()
     board.sleeps(120)
@@ -177,8 +177,8 @@ def test_a_burst_of_webhooks_doubles_nothing(board: SleepingBoard) -> None:
 
 @ALL
 @pytest.mark.timeout(900)
-def test_webhook_job_result_asleep(tmp_path: Path) -> None:
-    """A request wakes the bot: a worker in a Job of its own evaluates it, the leaderboard shows it, and all sleep."""
+def test_a_webhook_leads_to_a_published_result_and_all_jobs_end(tmp_path: Path) -> None:
+    """A webhook starts the bot, a worker in another Job evaluates the request, and the leaderboard shows the result."""
     limits = {"kind": "jobs", "namespace": "trial", "flavor": "a100-large", "image": WORKER_IMAGE, "parallel": 2}
     repos = {name: f"trial/{name}" for name in ("requests", "results", "logs", "community", "contents")}
     fields = yaml.safe_load(POLICY)

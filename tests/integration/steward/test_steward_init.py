@@ -39,7 +39,7 @@ WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"}).org("fresh-details
 
 
 def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dry run first; --apply creates the repos and one webhook per repo and domain; a repetition changes nothing."""
+    """`init` prints a plan; with --apply it creates repos and webhooks, and a second run creates nothing more."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {
@@ -72,7 +72,7 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_board_without_a_server_gets_no_webhooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither an address nor a secret is needed, the page links no server, and a repetition updates it with --space."""
+    """`init --no-webhooks` needs no URL and no secret, creates no webhooks, and writes a page that links no server."""
     monkeypatch.chdir(tmp_path)
     for name in ("STEWARD_WEBHOOK_SECRET", "STEWARD_WEBHOOK_SECRET_FILE", "STEWARD_PUBLIC_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -96,7 +96,7 @@ def test_a_board_without_a_server_gets_no_webhooks(tmp_path: Path, monkeypatch: 
 
 
 def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its `eval.yaml` is written once, and the Hub ranks models for its tasks; what the Hub refuses is told."""
+    """`init` writes the question set's `eval.yaml` once, by which the Hub ranks models, and reports a refusal."""
     (tmp_path / "board.yaml").write_text(BOARD + "\nquestions: {steward-suites/starter: fresh/questions}\n")
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
@@ -120,7 +120,7 @@ def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch:
 
 
 def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its repo is created; where pyarrow is not installed, `init` says what to install."""
+    """`init` creates the repo for the table of evaluations, and says what to install if pyarrow is missing."""
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
         for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
@@ -146,7 +146,7 @@ def new_page(api: HfApi, reader: Hub) -> bytes:
 
 
 def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written once; an older page stays until --space, and a page by another program stays always; the doctor tells."""
+    """`init` writes the Space's page, updates an old one only with --space, and never replaces another program's."""
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
         for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
@@ -183,7 +183,7 @@ def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypa
 
 
 def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each webhook for this URL gets the secret, webhooks for other URLs do not, and nothing else changes."""
+    """With --new-secret each webhook for this URL gets the new secret, and nothing else changes."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         for name, value in {
@@ -210,7 +210,7 @@ def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypat
 
 
 def test_a_new_terminal_sources_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside a new board file, `env` has the settings with absolute paths, and no secret; git ignores the secrets."""
+    """`init` writes a file `env` with the settings, without secrets, for new terminals, and never overwrites it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "bot-token").write_text("hf_bot")
@@ -287,7 +287,7 @@ def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch:
 def test_init_without_a_hub_lists_what_it_knows(
     settings: dict[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a token, or a Hub that answers, the other problems are listed beside this one."""
+    """If the token is missing or the Hub does not answer, `init` reports this and still lists the other problems."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "board.yaml").write_text("name: [")
     for name in ("STEWARD_BOT_TOKEN", "STEWARD_BOT_TOKEN_FILE", "STEWARD_BOARD"):

@@ -31,7 +31,7 @@ repos: {requests: d/requests, results: d/results, logs: d/logs, flags: d/flags, 
 
 @pytest.fixture
 def board(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A board, and a Hub that is not there."""
+    """The settings of a board whose Hub cannot be reached."""
     (tmp_path / "board.yaml").write_text(BOARD)
     settings = {"HF_ENDPOINT": "http://127.0.0.1:9", "REDIS_URL": valkey_url, "STEWARD_BOT_TOKEN": "hf_bot"}
     for name, value in {**settings, "STEWARD_BOARD": str(tmp_path / "board.yaml")}.items():
@@ -62,7 +62,7 @@ def test_a_service_that_goes_away_is_told_of(
     error: Exception,
     words: str,
 ) -> None:
-    """With the status of a service that does not answer."""
+    """If a service fails during a command, the command exits with status 2 and a sentence that says what failed."""
 
     def broken(*_arguments: Any) -> Any:
         raise error
@@ -74,8 +74,8 @@ def test_a_service_that_goes_away_is_told_of(
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "", "redis://:se/cret@localhost:6379/0", "redis://localhost:x/0"])
-def test_an_address_that_is_none_is_told_of(board: None, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The message names the setting and the right form, and reveals no password."""
+def test_an_invalid_address_of_redis_is_reported(board: None, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """An invalid REDIS_URL ends the command with a message that shows the right form and reveals no password."""
     monkeypatch.setenv("REDIS_URL", url)
     result = CliRunner().invoke(app, ["parked", "list"])
     assert result.exit_code == 2
@@ -87,8 +87,8 @@ HOSTILE = "\x1b[2J\u202e[/red] it's gone"
 
 
 @pytest.mark.parametrize("command", [["parked", "list"], ["flags", "list"]], ids=" ".join)
-def test_no_strangers_word_moves_the_cursor(board: None, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
-    """Tables and lines show the words without control characters."""
+def test_control_characters_are_not_printed(board: None, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    """Commands print untrusted text in tables and lines without control characters."""
     parked = ParkedSync(key=f"request:{HOSTILE}", error=HOSTILE, tries=8, since=1.0)
     record = FlagRecord(model=f"ada/{HOSTILE}", status="flagged", category="other", thread=HOSTILE)
     monkeypatch.setattr(ParkedSyncs, "all", lambda _: [parked])
@@ -100,7 +100,7 @@ def test_no_strangers_word_moves_the_cursor(board: None, monkeypatch: pytest.Mon
 
 
 def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container may run under a user id without a name."""
+    """Where the user id has no name, as in some containers, commands record the operator as "an operator"."""
     assert operator() == getpass.getuser()
     for error in (KeyError("getpwuid(): uid not found: 4242"), OSError("No username set in the environment")):
         monkeypatch.setattr(getpass, "getuser", lambda error=error: (_ for _ in ()).throw(error))
@@ -118,7 +118,7 @@ def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatc
 def test_a_server_that_falls_silent_may_have_taken_it(
     monkeypatch: pytest.MonkeyPatch, answers: list[Any], words: str
 ) -> None:
-    """The command reports that nothing was submitted only if nothing was sent."""
+    """`steward submit` reports that nothing was submitted only if it sent nothing."""
 
     def post(*_arguments: Any, **_named: Any) -> httpx2.Response:
         answer = answers.pop(0)

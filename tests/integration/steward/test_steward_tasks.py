@@ -1,4 +1,4 @@
-"""`steward tasks`: workers that wait because their tasks differ, and the operator's word."""
+"""`steward tasks`: workers that wait because their tasks differ, and the operator's permission to go on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FINGERPRINT = f"{'a' * 16}-{'b' * 16}"
 def test_waiting_workers_are_shown_and_go_on_once_their_tasks_are_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
 ) -> None:
-    """Only workers that live are shown, with what differs; an unknown fingerprint is refused."""
+    """Only running workers that wait are shown, with what differs; accepting their fingerprint releases them."""
     (tmp_path / "board.yaml").write_text(BOARD)
     settings = {
         "HF_ENDPOINT": "http://127.0.0.1:1",

@@ -35,12 +35,12 @@ def request(name: str, cause: str, **more: str) -> CommitOperationAdd:
 
 
 def path(name: str) -> str:
-    """Where its file lies."""
+    """The path of the model's request file."""
     return f"ada/{name}_eval_request_False_float16_Original.json"
 
 
 def outcome(name: str, evidence: FailureEvidence) -> CommitOperationAdd:
-    """Return the outcome that its worker reported."""
+    """The outcome that the request's worker reported."""
     attempt = attempt_id("fresh", path(name), REVISION, 1)
     attempt_outcome = Outcome(
         attempt=attempt, path=path(name), revision=REVISION, suite="starter", suite_digest="", started=1, ended=2,
@@ -52,7 +52,7 @@ def outcome(name: str, evidence: FailureEvidence) -> CommitOperationAdd:
 def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
 ) -> None:
-    """Only unknown failures are listed, with the present table's diagnosis; an error of the Hub is reported."""
+    """`steward unknown` lists failures of unknown cause with their logs and diagnosis, and reports Hub errors."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         api = HfApi(hub.url, token="hf_bot")

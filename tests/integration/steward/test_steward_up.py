@@ -56,7 +56,7 @@ admission: {off: [model-card, licence, category, base-declared, tokenizer-loads,
 
 
 def settings_of(hub: LocalHub, folder: Path, port: int) -> dict[str, str]:
-    """The environment of an operator whose files lie in `folder`."""
+    """The environment of an operator whose files are in `folder`."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return {
         **inherited,
@@ -73,7 +73,7 @@ def settings_of(hub: LocalHub, folder: Path, port: int) -> dict[str, str]:
 
 
 def judge_a_submission(hub: LocalHub, folder: Path) -> None:
-    """A form commits a request of a model that is refused: the list of the board in shadow says so."""
+    """Commit a request that the bot refuses, and wait until the list of the board in shadow mode shows the refusal."""
     form = HfApi(hub.url, token="hf_form")
     fields = json.dumps({"model": "maya/remote", "status": "PENDING", "revision": "main"}).encode()
     form.create_commit(
@@ -170,7 +170,7 @@ def new_board(hub: LocalHub, folder: Path, port: int) -> dict[str, str]:
 @pytest.mark.skipif(not WHOLE, reason="an accepted request takes its time: make matrices")
 @pytest.mark.timeout(400)
 def test_a_board_with_a_backend_starts_jobs(tmp_path: Path) -> None:
-    """up gives each process what a run needs: the sync process starts a Job, which the web server gives its attempt."""
+    """On a board with a backend, `up` starts a Job for a request, and the web server gives the Job its attempt."""
     port, image = free_port(), tmp_path / "image"
     image.mkdir()
     (image / "take.py").write_text(TAKE)
@@ -198,7 +198,7 @@ def printed(hub: LocalHub) -> list[str]:
 
 
 def only_with_its_password(data: Path) -> None:
-    """Other accounts on this machine can neither read the queue server's data and URL nor use it."""
+    """Check that other accounts on this machine can neither read the queue server's data and URL nor use it."""
     file = data / "redis-url"
     assert (file.stat().st_mode & 0o777, (data / "redis").stat().st_mode & 0o777) == (0o600, 0o700)
     with pytest.raises(RedisMissing, match="refuses the user or the password"):
@@ -206,7 +206,7 @@ def only_with_its_password(data: Path) -> None:
 
 
 def answers(port: int, page: str) -> bool:
-    """Whether the web server answers that all is well."""
+    """Whether the web server answers this page with status 200."""
     try:
         return bool(httpx2.get(f"http://127.0.0.1:{port}/{page}", timeout=5).status_code == 200)
     except httpx2.HTTPError:
@@ -214,7 +214,7 @@ def answers(port: int, page: str) -> bool:
 
 
 def test_each_process_gets_its_own_secrets_and_no_other() -> None:
-    """The web server has no token; its secrets, also that of the app to sign in with, have no syncs and no workers."""
+    """`up` gives each process only the tokens and secrets that it needs: the web server gets no token of the Hub."""
     secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "OAUTH_CLIENT_SECRET", "STEWARD_WORKER_TOKEN_FILE")
     more = ("STEWARD_MODEL_PR_TOKEN", "HF_TOKEN")
     environment = {**dict.fromkeys((*secrets, *more), "x"), "PATH": "/bin"}
@@ -237,7 +237,7 @@ def test_each_process_gets_its_own_secrets_and_no_other() -> None:
         ((), "redis://own.example/0", ["serve", "sync"]),
     ],
 )
-def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
+def test_settings_in_the_env_file_count_like_environment_variables(
     lines: tuple[str, ...], address: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The queue server in `.env` is used, and a worker starts if `.env` has its token."""
@@ -248,13 +248,13 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
         url = "redis://own.example/0"
 
         def revive(self) -> None:
-            """It does not die."""
+            """Do nothing."""
 
         def __enter__(self) -> Own:
             return self
 
         def __exit__(self, *_: object) -> None:
-            """It has nothing to end."""
+            """Release nothing."""
 
     started: list[SupervisedProcess] = []
     monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda self, _: started.extend(self.parts) or 0)
@@ -279,7 +279,7 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
 def test_a_taken_port_ends_the_command_at_once(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
 ) -> None:
-    """One sentence names the port and says what to do; no process is started."""
+    """If the port is taken, the command exits with a sentence that names it and the setting, and starts no process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
     monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda *_: pytest.fail("a process was started"))
@@ -298,7 +298,7 @@ def test_a_taken_port_ends_the_command_at_once(
 
 
 def test_an_address_of_another_machine_is_told_of() -> None:
-    """The sentence names the address and the setting."""
+    """If the server cannot listen at the configured address, the error names the address and the setting."""
     settings = BotSettings(host="203.0.113.9", port=7860)
     with pytest.raises(SettingsError, match=r"cannot listen at 203\.0\.113\.9:7860: .* Set STEWARD_HOST"):
         settings.require_free_port()
@@ -314,10 +314,10 @@ def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     assert not Path(imported.strip()).is_relative_to(tmp_path)
 
 
-def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
+def test_the_locked_server_starts_in_a_folder_with_a_relative_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The default folder is `steward-data`; the server changes to its folder before it reads its users."""
+    """The queue server starts if its folder is a relative path, as by default."""
     monkeypatch.chdir(tmp_path)
     with locked(Path("steward-data/redis"), print) as server:
         assert connect(server.url).ping()
@@ -340,7 +340,7 @@ def test_a_deleted_data_folder_is_made_again(tmp_path: Path) -> None:
 
 
 def test_a_new_board_file_takes_any_title() -> None:
-    """An operator's words are quoted: colons, quotes and emoji stay unchanged."""
+    """A new board file quotes the operator's title: colons, quotes and emoji stay unchanged."""
     for title in ('A: "b" # c', "🏆 été", "- x", "yes"):
         text = NewBoardOptions("Open_Board.1", "d", title).board_text(["a1", "b2"])
         board = parse_board(text)
@@ -348,7 +348,7 @@ def test_a_new_board_file_takes_any_title() -> None:
 
 
 def test_init_without_a_board_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is guessed: the sentence names the setting and the option."""
+    """Without a board file, `init` exits with an error that names the option `--org`."""
     for name, value in (("BOARD", str(tmp_path / "none.yaml")), ("BOT_TOKEN", "hf_x"), ("WEBHOOK_SECRET", "s")):
         monkeypatch.setenv(f"STEWARD_{name}", value)
     result = CliRunner().invoke(app, ["init", "--url", "https://x.example/webhooks/hub"])
@@ -378,7 +378,7 @@ def test_a_token_that_jobs_need_starts_no_worker_of_its_own(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where all of its tiers run as Jobs; elsewhere it does, and an option decides. The first line says so."""
+    """If Jobs run all tiers of this machine's worker, `up` starts no worker and says so; an option overrides this."""
     started: list[SupervisedProcess] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
@@ -399,7 +399,7 @@ def test_a_token_that_jobs_need_starts_no_worker_of_its_own(
 def test_a_backend_without_what_it_needs_ends_the_command_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
 ) -> None:
-    """Each missing setting is named before any process is started."""
+    """If a setting that a backend needs is missing, `up` exits with an error that names it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
     monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda *_: 0)

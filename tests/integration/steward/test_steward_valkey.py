@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second server would damage the data; once the first has ended, the next one starts."""
+    """A second server for the same folder is refused; once the first has ended, the next one starts."""
     monkeypatch.setattr(valkey, "LOCK_SECONDS", 0.0)
     with Valkey(tmp_path) as first:
         with pytest.raises(ValkeyMissing, match="perhaps `steward up` runs already"):
@@ -34,7 +34,7 @@ def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_server_that_still_loads_its_data_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file on a slow disk takes longer than a start may: that is no reason to give up."""
+    """A server that is still loading a large file is waited for, even beyond the time that a start may take."""
     loading, ping = [3], redis.Redis.ping
 
     def busy(client: redis.Redis) -> object:
@@ -61,7 +61,7 @@ def read(client: redis.Redis, key: str) -> object:
 
 
 def test_a_server_that_dies_is_started_again_with_what_it_had(tmp_path: Path) -> None:
-    """The server restarts at the same address, and ends after a stop."""
+    """A killed queue server is restarted at the same address with the data that it had."""
     messages, stop = list[str](), Stop()
     with Valkey(tmp_path, say=messages.append) as server:
         supervisor = Supervisor([], messages.append, server.revive)
@@ -127,7 +127,7 @@ def test_damaged_data_is_moved_aside(tmp_path: Path, damage: Callable[[Path], No
 
 
 def test_data_that_ends_in_the_middle_of_a_command_is_loaded_up_to_there(tmp_path: Path) -> None:
-    """A write that was cut off costs only itself."""
+    """If the file of commands ends in the middle of one, the server loads all commands before it."""
     messages = list[str]()
     with Valkey(tmp_path, say=messages.append) as server:
         client = redis.Redis.from_url(server.url)
@@ -140,7 +140,7 @@ def test_data_that_ends_in_the_middle_of_a_command_is_loaded_up_to_there(tmp_pat
 
 
 def test_good_data_stays_where_the_server_cannot_start_for_another_reason(tmp_path: Path) -> None:
-    """A file of users that is wrong is no reason to move data aside."""
+    """If the server cannot start because its user file is wrong, the data is not moved aside."""
     users, messages = tmp_path / "users.acl", list[str]()
     users.write_text("user default on nopass ~* &* +@all\n")
     with Valkey(tmp_path, users=users, say=messages.append) as server:
@@ -157,7 +157,7 @@ def test_good_data_stays_where_the_server_cannot_start_for_another_reason(tmp_pa
 def test_good_data_stays_where_the_server_is_stopped_while_it_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It then ends with status 0, as when systemd sends SIGTERM to all processes of a service."""
+    """If the server is stopped while it loads, as by systemd's SIGTERM to the service, the data is not moved aside."""
     server, data = tmp_path / "server", tmp_path / "data"
     server.write_text("#!/bin/sh\necho 'Received shutdown signal during loading, exiting now.'\n")
     server.chmod(0o755)

@@ -19,8 +19,8 @@ from steward.commands.watch import queue_tables
 START = StartView(earliest="2026-11-24T13:10:00Z", expected="2026-11-24T14:00:00Z", latest="2026-11-24T15:30:00Z")
 
 
-def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
-    """Running, waiting and held requests are shown, without markup and control characters."""
+def test_the_queue_shows_untrusted_text_without_effect_on_the_terminal() -> None:
+    """Running, waiting and held requests are shown; markup and control characters in names have no effect."""
     queue = QueueResponse(
         counts=QueueCountsView(waiting=1, held=1, running=1, workers=2),
         running=[

@@ -1,4 +1,4 @@
-"""The supervisor of `steward up`: it restarts what dies, and ends all processes together."""
+"""The supervisor of `steward up`: it restarts processes that end, and stops all processes together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(supervisor: Supervisor, stop: Stop) -> tuple[threading.Thread, list[int]
     return thread, ended
 
 
-def test_who_dies_is_started_again_and_all_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_is_restarted_and_all_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed process is restarted, and after a stop no process is left."""
     monkeypatch.setattr("steward.supervisor.FIRST_WAIT", 0.05)
     sleeper, messages, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), Stop()
@@ -52,7 +52,7 @@ def test_what_cannot_start_ends_everything_with_its_status(status: int) -> None:
 
 
 def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
-    """A process that ran for a day is restarted, even if the queue server is unavailable then."""
+    """A process that ran for a day is restarted even if its exit status reports a wrong setting."""
 
     class Ended:
         """A process that has ended with this status."""

@@ -16,14 +16,14 @@ from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, wo
 
 @pytest.fixture(scope="package")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceScores]:
-    """What the `lm_eval` command says, which runs while the worker does the same."""
+    """The results of the `lm_eval` command, which runs at the same time as the worker."""
     with reference_scores(tmp_path_factory.mktemp("reference")) as commands:
         yield commands
 
 
 @pytest.fixture(scope="package")
 def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> ChildRuns:
-    """Evaluations by a child, at the same time as the commands: each is a process that imports the harness."""
+    """Evaluations by child processes, which run at the same time as the `lm_eval` commands."""
     return run_children(tmp_path_factory.mktemp("scores"), reference.hub, reference.revision)
 
 
@@ -31,7 +31,7 @@ def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -
 def real_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
     """A real worker (`steward work`) with a Hub and a queue, for a suite of a dozen questions.
 
-    It stops a child that says nothing for 20 seconds.
+    It stops a child that reports no progress for 20 seconds.
     """
     with running_worker(tmp_path_factory.mktemp("worker")) as worker:
         upload_questions(worker)
@@ -47,6 +47,6 @@ def bot(connection: redis.Redis) -> AttemptQueue:
 
 @pytest.fixture
 def start_worker(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Starts workers, and ends them after the test; fails if a process survives."""
+    """Starts workers, and ends them after the test; fails if a process is left running."""
     with worker_starter(tmp_path, valkey_url) as start:
         yield start

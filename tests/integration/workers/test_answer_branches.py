@@ -82,7 +82,7 @@ def read(file: Path) -> Units:
 
 
 def fetch(hub: LocalHub, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[list[Units], list[str]]:
-    """What another machine reads, and the lines for its log."""
+    """Fetch as another machine: the answers that it reads, and the lines for its log."""
     folder.mkdir()
     fetched = branches(hub, "2" * 8).fetch(folder, max_bytes)
     assert fetched.size == sum(file.stat().st_size for file in fetched.files)
@@ -90,7 +90,7 @@ def fetch(hub: LocalHub, folder: Path, max_bytes: int = MAX_BYTES) -> tuple[list
 
 
 def test_another_machine_reads_what_was_uploaded(hub: LocalHub, journal: Journal, tmp_path: Path) -> None:
-    """Each upload adds the new bytes alone; a journal that was cut meanwhile replaces the uploaded one."""
+    """Each upload adds only new bytes, or replaces a journal that was cut; other machines read the current answers."""
     mine = branches(hub)
     first = mine.upload([journal.file], MAX_BYTES)
     assert first == journal.file.stat().st_size and mine.upload([journal.file], MAX_BYTES) == 0
@@ -137,7 +137,7 @@ def test_two_workers_and_several_copies(hub: LocalHub, journal: Journal, tmp_pat
 
 
 def test_branches_that_stayed_are_removed_one_by_one(hub: LocalHub, journal: Journal) -> None:
-    """Those that are named, in any repo; one whose branch or repo is gone, or forbidden, is not tried again."""
+    """The worker removes the named branches, and does not try again those that are gone or that it may not delete."""
     mine, other = branches(hub), branches(hub, "2" * 8)
     mine.upload([journal.file], MAX_BYTES)
     other.upload([journal.file], MAX_BYTES)
@@ -151,7 +151,7 @@ def test_branches_that_stayed_are_removed_one_by_one(hub: LocalHub, journal: Jou
 
 
 def test_answers_that_another_account_committed_are_not_used(hub: LocalHub, journal: Journal, tmp_path: Path) -> None:
-    """The Hub says who committed: a branch of another account, or with one commit of it, is named and left alone."""
+    """A branch in which the Hub records a commit of another account is reported and not used."""
     branches(hub, "4" * 8, "mallory").upload([journal.file], MAX_BYTES)
     mixed = branches(hub, "5" * 8)
     mixed.upload([journal.file], MAX_BYTES)
@@ -166,7 +166,7 @@ def test_answers_that_another_account_committed_are_not_used(hub: LocalHub, jour
 def test_torn_and_oversized_branches(
     hub: LocalHub, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part that is missing ends a journal, too many bytes or commits are not read, and old branches are removed."""
+    """Parts after a missing one, and branches with too many bytes or commits, are not read; old ones are removed."""
     mine = branches(hub)
     for number in (4, 5):
         mine.upload([journal.file], MAX_BYTES)
@@ -187,7 +187,7 @@ def test_torn_and_oversized_branches(
 
 
 def test_a_repo_that_is_gone_or_forbidden_is_a_line_in_the_log(hub: LocalHub, journal: Journal, tmp_path: Path) -> None:
-    """Without details repo, or without access to it, there is nothing to go on with, and the log says so."""
+    """If the details repo is missing or cannot be read, the log says that answers of other machines are not used."""
     assert "no details repo that this worker may read" in fetch(hub, tmp_path / "a")[1][0]
     branches(hub).upload([journal.file], MAX_BYTES)
     hub.state.faults.add("GET /api/datasets/*/refs", "fail", times=20)
@@ -198,8 +198,8 @@ def test_a_repo_that_is_gone_or_forbidden_is_a_line_in_the_log(hub: LocalHub, jo
     assert branches(hub).remove() == 0
 
 
-def test_what_must_not_be_public_is_not(hub: LocalHub, journal: Journal) -> None:
-    """The repo of a private model is private, that of restricted benchmarks gated, before the first answer is there."""
+def test_confidential_answers_go_to_private_or_gated_repos(hub: LocalHub, journal: Journal) -> None:
+    """Answers of a private model are uploaded to a private repo, and those of restricted benchmarks to a gated repo."""
     mine = branches(hub, is_private=True)
     mine.upload([journal.file], MAX_BYTES)
     with pytest.raises(RepositoryNotFoundError):
@@ -212,7 +212,7 @@ def test_what_must_not_be_public_is_not(hub: LocalHub, journal: Journal) -> None
 
 
 def test_a_failed_upload_is_followed_by_a_whole_one(hub: LocalHub, journal: Journal, tmp_path: Path) -> None:
-    """After an error the worker does not know what landed: the next upload replaces all."""
+    """After a failed upload, the next one makes all answers available."""
     mine = branches(hub)
     mine.upload([journal.file], MAX_BYTES)
     journal.add(4)

@@ -1,6 +1,6 @@
 """The same requests through workers that take jobs from RQ, through Jobs on the Hub, and through Slurm: they end alike.
 
-`make matrices` runs this with twenty requests (STEWARD_REQUESTS changes their number), Slurm only where it is there.
+`make matrices` runs this with twenty requests (STEWARD_REQUESTS changes their number), Slurm only if it is installed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_requests_end_through_slurm_as_through_rq(
     probe: Probe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Good, private, refused and dying models: the same status, cause and scores; one job for each attempt."""
+    """Requests that run as Slurm jobs get the same status, cause and scores as with RQ; each attempt has one job."""
     with slurm_cluster(tmp_path_factory.mktemp("slurm")) as cluster, backend_stand(tmp_path) as stand:
         for name, value in cluster.environment.items():
             monkeypatch.setenv(name, value)
@@ -65,7 +65,7 @@ def test_requests_end_through_slurm_as_through_rq(
 
 
 def test_requests_end_through_jobs_as_through_rq(with_rq: dict[str, RequestEnd], tmp_path: Path, probe: Probe) -> None:
-    """The same through Jobs on the Hub, whose workers have neither Redis nor a board file; their costs add up."""
+    """Requests that run as Jobs on the Hub get the same status, cause and scores as with RQ, by one Job per attempt."""
     with backend_stand(tmp_path) as stand:
         costs = CostLimits(hourly=2.5, by_day=10_000)
         backend = JobsBackend(kind="jobs", namespace="trial", flavor="a100-large", image=IMAGE, parallel=2, costs=costs)
@@ -78,7 +78,7 @@ def test_requests_end_through_jobs_as_through_rq(with_rq: dict[str, RequestEnd],
 
 
 def test_a_mounted_model_is_evaluated_without_a_download(tmp_path: Path, probe: Probe) -> None:
-    """The Hub serves no weights once the bot has looked at them: the worker of the Job takes them from the volume."""
+    """A Job's worker reads the weights from a mounted volume, while the Hub refuses to serve them."""
     with backend_stand(tmp_path) as stand:
         backend = JobsBackend(kind="jobs", namespace="trial", flavor="a100-large", image=IMAGE, mount_models=True)
         with (
@@ -94,7 +94,7 @@ def test_a_mounted_model_is_evaluated_without_a_download(tmp_path: Path, probe: 
 
 
 def _each_attempt_ran_once(board: BackendBoard) -> None:
-    """Every attempt had one run, and what the runs cost is known."""
+    """Check that every attempt had one run, whose start is recorded."""
     runs = board.runs()
     attempts = [run.attempt for run in runs]
     assert len(attempts) == len(set(attempts)) >= REQUESTS // 2

@@ -1,6 +1,6 @@
 """Backends while their platform, their workers and the bot fail: each request ends once, and what it cost is known.
 
-`make matrices` runs this. The bot's patience is shortened; its rules and its processes are the real ones.
+`make matrices` runs this. The bot's time limits are shortened; its rules and its processes are the real ones.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ bot.backends.launching.INTERVAL_SECONDS = 1.0
 from steward.cli import app
 app()
 """
-"""`steward` with the patience of `impatient`."""
+"""`steward` with the time limits of `impatient`."""
 DYING = ("", "die", EVALUATED, PUBLISHED, OUTCOME_STORED)
 """What becomes of the first Jobs: one ends well, one dies before it takes its attempt, the others at these points."""
 DIE_IN_TURN = """
@@ -90,7 +90,7 @@ def board_of_jobs(
 
 
 def look(board: BackendBoard) -> None:
-    """Let the bot look at its platforms until no run is live."""
+    """Let the bot poll its platforms until no run is live."""
 
     def is_quiet() -> bool:
         board.context.mark(BACKENDS)
@@ -100,7 +100,7 @@ def look(board: BackendBoard) -> None:
 
 
 def check_costs(board: BackendBoard) -> None:
-    """What the bot says that its runs cost is what the Hub's Jobs took, of which it forgot none but the lost ones."""
+    """Check that the bot recorded all of the Hub's Jobs, and that its costs match the Jobs' run times."""
     look(board)
     now = time.time()
     listed = {run.id: run for tier in TIERS for run in board.context.platforms.by_tier[tier].runs()}  # type: ignore[union-attr]
@@ -115,7 +115,7 @@ def check_costs(board: BackendBoard) -> None:
 
 @pytest.mark.parametrize("fault", ["lost", "twice"])
 def test_a_job_that_the_platform_loses_or_runs_twice(fault: str, tmp_path: Path, probe: Probe) -> None:
-    """A lost Job is started again; of two workers one gets the attempt. The request is finished once."""
+    """The bot starts a lost Job again, and lets only one of two workers evaluate; the request is finished once."""
     with board_of_jobs(tmp_path, probe) as board:
         board.stand.hub.state.jobs.fault(fault)  # type: ignore[arg-type]  # one of the faults
         (end,) = board.ends(board.submit_good(1), PATIENCE).values()
@@ -127,7 +127,7 @@ def test_a_job_that_the_platform_loses_or_runs_twice(fault: str, tmp_path: Path,
 
 
 def test_a_job_that_outlives_its_cancel_ends_by_itself(tmp_path: Path, probe: Probe) -> None:
-    """The platform ignores the cancel of a cancelled request's Job; the worker hears of it, and publishes nothing."""
+    """If the platform ignores the cancellation of a Job, its worker ends all the same, and publishes nothing."""
     with board_of_jobs(tmp_path, probe) as board:
         board.stand.hub.state.jobs.fault("deaf")
         (path,) = board.submit_good(1)
@@ -140,7 +140,7 @@ def test_a_job_that_outlives_its_cancel_ends_by_itself(tmp_path: Path, probe: Pr
 
 
 def test_workers_of_jobs_that_are_killed_in_each_phase(tmp_path: Path, probe: Probe) -> None:
-    """kill -9 before the attempt is taken, after the evaluation, after the publication, and before the bot is told."""
+    """If workers of Jobs are killed at different points, every request still finishes once, and the costs are right."""
     acts = ["exit 1" if name == "die" else f"export STEWARD_CRASH_AT='{name}'" for name in DYING]
     cases = [f"{number}) {act};;" for number, act in enumerate(acts)]
     (tmp_path / "turns").mkdir()
@@ -157,7 +157,7 @@ def test_workers_of_jobs_that_are_killed_in_each_phase(tmp_path: Path, probe: Pr
 
 @pytest.mark.parametrize("point", [launching.INTENDED, launching.STARTED])
 def test_a_bot_that_is_killed_at_a_start(point: str, tmp_path: Path, probe: Probe) -> None:
-    """`steward sync` dies before or after it starts a Job; the next one finds out which, and starts it once."""
+    """If `steward sync` is killed before or after it starts a Job, the next process makes sure that only one runs."""
     with board_of_jobs(tmp_path, probe, runs=False) as board:
         stand = board.stand
         environment = {

@@ -107,7 +107,7 @@ class BrokenModelRun:
 
 @pytest.fixture(scope="module")
 def stand(real_worker: RealWorker) -> BrokenModelRun:
-    """The whole way, but for the bot, which only grants claims."""
+    """A Hub, a real worker and its queue; the tests act as the bot, which only grants claims."""
     return BrokenModelRun(real_worker.hub, real_worker.queue, real_worker.suite)
 
 
@@ -124,7 +124,7 @@ def deaths(stand: BrokenModelRun) -> dict[str, Death]:
 
 
 def show(deaths: dict[str, Death], seconds: float) -> None:
-    """Print the table, and record the evidence on request."""
+    """Print how all evaluations ended, and record the evidence if STEWARD_RECORD_DEATHS is set."""
     print(
         f"\n{len(deaths)} models in a row in {seconds:.0f} s\n{'model':<22}{'cause':<24}{'whose':<12}{'s':>5}  sentence"
     )
@@ -143,8 +143,8 @@ def test_a_broken_model_ends_in_its_cause(deaths: dict[str, Death], broken: Brok
     assert death.outcome.ok == (broken.cause == FINE)
 
 
-def test_a_canary_lives_where_nothing_is_wrong(stand: BrokenModelRun, deaths: dict[str, Death]) -> None:
-    """The built-in canary model passes the suite, and the attempt goes on."""
+def test_a_canary_passes_and_the_attempt_goes_on(stand: BrokenModelRun, deaths: dict[str, Death]) -> None:
+    """If the bot asks for a canary, the built-in model passes the suite, and the attempt goes on."""
     canaries = Canaries(stand.queue.connection, stand.queue.keys, stand.suite.name)
     canaries.ask("weights-truncated")
     whole = next(broken for broken in BROKEN if broken.name == "whole")

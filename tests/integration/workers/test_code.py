@@ -1,4 +1,4 @@
-"""The evaluator of code through a real worker, Hub and queue."""
+"""The evaluator of generated code, run by a real worker with a local Hub and a queue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
-    """A worker whose suite names the evaluator, and the problems on its Hub."""
+    """A worker whose suite uses the code evaluator; the problems are on its Hub."""
     with running_worker(tmp_path_factory.mktemp("code"), SUITE) as stand:
         stand.upload(REPO, question_files(), kind="dataset")
         stand.start_worker()
@@ -46,7 +46,7 @@ def evaluated(stand: RealWorker) -> Outcome:
 
 
 def test_a_model_is_evaluated_by_its_code(stand: RealWorker, evaluated: Outcome) -> None:
-    """The solutions of a random model run in the worker's sandbox, fail, and are shown with the problems."""
+    """The worker runs the solutions of a random model, all of which fail, and publishes them with the problems."""
     outcome = evaluated
     assert outcome.details is not None
     results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
@@ -67,7 +67,7 @@ def test_a_model_is_evaluated_by_its_code(stand: RealWorker, evaluated: Outcome)
 
 
 def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, evaluated: Outcome) -> None:
-    """Every drawn solution is the same again; a few questions, and another precision, are told apart."""
+    """`steward verify` gets the same solutions again; `steward reproduce` names another precision as a reason."""
     status, verified = stand.steward("verify", evaluated.attempt, "--model", "trial/good")
     assert (status, verified["equal"], verified["engines"]) == (0, True, ["code 1", "code 1"])
     assert verified["versions"] == {}
@@ -83,7 +83,7 @@ def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, ev
 def test_the_line_pasted_into_a_shell_gives_the_same_scores(
     stand: RealWorker, evaluated: Outcome, tmp_path: Path
 ) -> None:
-    """All of it: installation, downloads, the suite, and the evaluator in its sandbox."""
+    """The published command line, pasted into a shell, runs the evaluator again and computes the worker's scores."""
     assert evaluated.details is not None
     results = read_results(stand.read(evaluated, evaluated.details.results_path), stand.suite)
     stand.paste(reproduction_command(results, stand.suite).line, tmp_path)
@@ -97,7 +97,7 @@ def test_the_line_pasted_into_a_shell_gives_the_same_scores(
 
 
 def test_stored_solutions_run_under_the_tests_again(stand: RealWorker, evaluated: Outcome, tmp_path: Path) -> None:
-    """A longer limit, and a withdrawn problem: no model takes part, and the answers stay."""
+    """Rescoring with a longer time limit and a withdrawn problem runs the stored solutions again, without the model."""
     assert evaluated.details is not None
     path = evaluated.details.results_path
     (tmp_path / "old.json").write_bytes(stand.read(evaluated, path))

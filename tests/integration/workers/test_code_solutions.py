@@ -1,4 +1,4 @@
-"""Solutions of problems in their processes: right, wrong and hostile ones."""
+"""Solutions of programming problems, run in confined processes: right, wrong and hostile ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECONDS = 1.0
 SLACK = 60.0
 """Seconds for the start of two processes on a busy machine."""
 ENOUGH = 60.0
-"""Seconds that no solution needs, even on such a machine."""
+"""A time limit that no solution reaches, even on a busy machine."""
 TESTS = f"def check(candidate):\n    assert candidate(0) in ({SECRET!r}, 'escaped')\n"
 GUESS = CodeProblem("Guess/0", "def answer(number):\n    ...\n", "answer", TESTS)
 
@@ -57,7 +57,7 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
     "hostile", sample(HOSTILE, lambda case: case.kind), ids=lambda case: case.name.replace(" ", "-")
 )
 def test_a_hostile_solution_fails_and_leaves_nothing(hostile: Hostile, surroundings: dict[str, Any]) -> None:
-    """It finds no answer, changes nothing around it, and is gone within its limit."""
+    """A hostile solution finds no secret, changes no file, opens no connection, and ends within its time limit."""
     begun = time.monotonic()
     limits = SolutionLimits(SECONDS, 256 << 20, modules=("subprocess",))
     verdict = run_solution(GUESS, hostile.program(**surroundings), limits)
@@ -75,7 +75,7 @@ def test_a_hostile_solution_fails_and_leaves_nothing(hostile: Hostile, surroundi
 
 
 def solution_processes(evaluator: int | None = None) -> list[str]:
-    """Processes of solutions and tests that this process, or another one, started and that still run."""
+    """The commands of running processes of solutions and tests that `evaluator`, by default this process, started."""
     mine = f'"parent": {evaluator or os.getpid()},'
     commands = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -95,7 +95,7 @@ run_solution(CodeProblem("Endless", "", "answer", tests), program, SolutionLimit
 
 
 def test_nothing_outlives_its_evaluator() -> None:
-    """If the evaluator is killed, its processes are, too, without a word to them."""
+    """If the evaluator is killed, the processes of its solutions and tests end as well."""
     evaluator = subprocess.Popen([sys.executable, "-c", ENDLESS])
     wait_until(lambda: len(solution_processes(evaluator.pid)) == 2)
     evaluator.kill()
@@ -104,7 +104,7 @@ def test_nothing_outlives_its_evaluator() -> None:
 
 
 def test_the_secret_itself_passes() -> None:
-    """The judge of hostile solutions would see one that finds the answer."""
+    """A solution that returns the secret passes, so a hostile solution that found it would not go unnoticed."""
     assert run_solution(GUESS, f"def answer(number):\n    return {SECRET!r}\n", SolutionLimits(ENOUGH)).passed
 
 
@@ -152,7 +152,7 @@ def raises(function, kind):
 
 @pytest.mark.parametrize("name", sample(CASES, lambda name: CASES[name][2]))
 def test_solutions_pass_by_what_they_return_and_raise(name: str) -> None:
-    """Plain data crosses as it is; anything else fails."""
+    """A solution passes or fails by the data that it returns and the exceptions that it raises."""
     body, condition, outcome = CASES[name]
     problem = CodeProblem("Case/0", PROMPT, "answer", f"{RAISES}\ndef check(candidate):\n    assert {condition}\n")
     verdict = run_solution(problem, f"{PROMPT}    {body}\n", SolutionLimits(ENOUGH))
@@ -168,7 +168,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize(("test", "words"), UNUSABLE.values(), ids=UNUSABLE)
 def test_problems_that_cannot_be_run_are_named(test: str, words: str) -> None:
-    """It is the question that has to change, not the solution."""
+    """A problem whose tests cannot run raises an error that names it, instead of failing the solution."""
     with pytest.raises(SuiteUnusable, match=words) as raised:
         run_solution(CodeProblem("Case/7", "", "answer", test), "def answer(value): ...", SolutionLimits(ENOUGH))
     assert "Case/7" in str(raised.value)

@@ -1,6 +1,6 @@
-"""Data parallel: a copy of a child that dies ends them all; copies that compute by shared prefix find what one finds.
+"""Data parallelism: if one copy of a child process dies, all copies end; several copies give the scores of one.
 
-That copies find the same the harness's way: `test_scores`.
+`test_scores` compares copies that compute with the harness alone; here they use the shared-prefix engine.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ select = caches._select
 caches._select = lambda *given: select(*given) * (1.01 if os.environ.get("RANK") == "1" else 1)
 runpy.run_path({evaluation_script!r}, run_name="__main__")
 """
-"""Evaluates plans; in copies, the second one computes wrong values by shared prefix."""
+"""Evaluates plans; if there are two copies, the shared-prefix engine of the second one computes wrong values."""
 
 
 def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
@@ -60,15 +60,15 @@ def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
 
 
 def test_a_copy_that_the_kernel_kills_ends_all_by_the_same_signal() -> None:
-    """The worker learns that the kernel killed it, and for instance tries a smaller batch."""
+    """If the kernel kills a copy, the process ends by the same signal, so that the worker learns the cause."""
     done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, timeout=30, check=False)
     assert done.returncode == -signal.SIGKILL
 
 
 @pytest.mark.skipif(not WHOLE, reason="fifteen seconds of processor time: `make matrices` runs it")
 @pytest.mark.timeout(600)
-def test_copies_by_shared_prefix_find_what_one_finds_even_if_one_of_them_steps_aside(tmp_path: Path) -> None:
-    """One of two copies disagrees with the harness and goes on its way: no copy waits, and the results say so."""
+def test_copies_give_the_same_scores_even_if_one_falls_back_to_the_harness(tmp_path: Path) -> None:
+    """If the engine of one of two copies is wrong, that copy uses the harness: same scores, and results say so."""
     together = {"spread": "copies", "copies": 2}
     spools = evaluate_by_prefix(tmp_path, ("-c", WRONG_IN_ONE), alone={}, together=together)
     alone, both = (json.loads((spool / "results.json").read_text()) for spool in spools.values())

@@ -1,4 +1,4 @@
-"""Cross-checks by real workers with a real tiny model: one evaluates, two of other accounts compute again.
+"""Cross-checks by real workers with a real tiny model: one evaluates it, two of other accounts check its answers.
 
 The claims are forged as a hostile worker would: from its own evaluation, with its own account. `make test` runs none of
 this but the unit tests of the parts; `make matrices` runs all.
@@ -43,7 +43,7 @@ OTHERS = {"second": "hf_second", "third": "hf_third"}
 GATED = "quick_write"
 """The task whose answers are in a gated repo."""
 QUESTIONS = 22
-"""All questions of the suite, so that each forgery is drawn."""
+"""All questions of the suite are checked, so that each forged answer is among them."""
 Rows = list[dict[str, Any]]
 Forge = Callable[[Rows], None]
 
@@ -156,7 +156,7 @@ def claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Claims]:
 
 
 def other_digits(rows: Rows) -> None:
-    """The log-likelihoods of a machine that rounds otherwise."""
+    """Change the log-likelihoods by as much as another machine's rounding does."""
     for row in rows:
         responses = json.loads(row["responses"])
         row["responses"] = json.dumps([[[repr(float(s) * (1 + 3e-7)), g] for s, g in each] for each in responses])
@@ -165,39 +165,39 @@ def other_digits(rows: Rows) -> None:
 
 
 def better_choices(rows: Rows) -> None:
-    """Half of the wrong answers are right: their log-likelihoods are exchanged, and their metrics follow."""
+    """Reverse the log-likelihoods of the choices in every second row, so that another choice wins."""
     for row in rows[::2]:
         row["responses"] = json.dumps(list(reversed(json.loads(row["responses"]))))
         row["answers"] = json.dumps(list(reversed(json.loads(row["answers"]))))
 
 
 def better_texts(rows: Rows) -> None:
-    """Texts that are right, and metrics that follow."""
+    """Replace three texts by the right ones, and set their metrics to 1."""
     for row in rows[:3]:
         row["responses"], row["answers"] = json.dumps([[row["target"]]]), json.dumps([row["target"]])
         row["metrics"] = json.dumps(dict.fromkeys(json.loads(row["metrics"]), 1.0))
 
 
 def easier_prompts(rows: Rows) -> None:
-    """Prompts that hold the answer."""
+    """Put the answer into three prompts."""
     for row in rows[:3]:
         row["prompt"] = f"The answer is {row['target']}. {row['prompt']}"
 
 
 def unreadable(rows: Rows) -> None:
-    """A text that no worker publishes, so that second workers refuse the table: the bot does not read this column."""
+    """Make a prompt longer than workers publish: other workers refuse the table, though the bot reads no prompts."""
     rows[0]["prompt"] = "x" * 300_000
 
 
 def test_an_honest_worker_passes(claims: Claims) -> None:
-    """All its answers are computed again by a worker of another account, and agree."""
+    """A worker of another account computes an honest worker's answers again, and they agree."""
     record = claims.check(claims.claim())
     assert (record.status, record.worker, record.compared) == ("agrees", "worker", QUESTIONS), record
     assert record.by and set(record.by) <= set(OTHERS)
 
 
 def test_an_honest_worker_with_other_last_digits_passes(claims: Claims) -> None:
-    """Its log-likelihoods differ by rounding, and nothing else."""
+    """Answers whose log-likelihoods differ only by rounding agree."""
     record = claims.check(claims.claim(other_digits))
     assert (record.status, record.compared) == ("agrees", QUESTIONS), record
 
@@ -212,7 +212,7 @@ def test_an_honest_worker_with_other_last_digits_passes(claims: Claims) -> None:
     ],
 )
 def test_a_forging_worker_is_found_out(claims: Claims, forge: Forge, task: str, words: str) -> None:
-    """A second and a third worker find the same answers not to be the model's; its account is set aside."""
+    """If two other accounts' workers compute other answers, the claim is refuted and its account set aside."""
     details = claims.claim(forge, task)
     with pytest.raises(AnswersRefuted, match=words):
         claims.check(details)

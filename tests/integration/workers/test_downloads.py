@@ -76,7 +76,7 @@ def test_a_model_that_is_here_is_not_fetched_again(hub: LocalHub, tmp_path: Path
 
 
 def test_a_mounted_model_is_copied_and_only_the_rest_is_fetched(hub: LocalHub, tmp_path: Path) -> None:
-    """A file of another commit, and one that is not mounted, are downloaded; a whole model costs no download."""
+    """The worker copies files of the right commit from a mounted repo, and downloads only the others."""
     revision, volume = upload(hub, MODEL, FILES), tmp_path / "volume"
     volume.mkdir()
     (volume / "model.safetensors").write_bytes(FILES["model.safetensors"])
@@ -93,7 +93,7 @@ def test_a_mounted_model_is_copied_and_only_the_rest_is_fetched(hub: LocalHub, t
 
 
 @pytest.mark.parametrize(("missing", "error"), [("model.safetensors", WeightsMissing), ("config.json", ConfigMissing)])
-def test_what_is_missing_is_told_before_anything_is_fetched(
+def test_missing_files_are_reported_before_the_download(
     hub: LocalHub, tmp_path: Path, missing: str, error: type[Exception]
 ) -> None:
     """A repo without weights, or without a config, raises its own error before the download."""
@@ -102,8 +102,8 @@ def test_what_is_missing_is_told_before_anything_is_fetched(
         fetch_model(MODEL, revision, access(hub), tmp_path / "models")
 
 
-def test_a_repo_or_a_commit_that_is_gone_is_told(hub: LocalHub, tmp_path: Path) -> None:
-    """A deleted model and a commit that no longer exists raise their own errors."""
+def test_a_missing_repo_or_commit_is_reported(hub: LocalHub, tmp_path: Path) -> None:
+    """A repo and a commit that do not exist raise ModelGone."""
     upload(hub, MODEL, FILES)
     for model, revision in ((MODEL, "1" * 40), ("ada/deleted", "1" * 40)):
         with pytest.raises(ModelGone):
@@ -119,7 +119,7 @@ def test_a_model_that_does_not_fit_is_not_begun(hub: LocalHub, tmp_path: Path, m
 
 
 def test_questions_are_fetched_once_for_each_commit(hub: LocalHub, tmp_path: Path) -> None:
-    """Questions are downloaded once per commit, with all configs; later only the head is read."""
+    """Questions are downloaded once per commit, with all configs; a second call downloads no file."""
     revision = upload_questions(hub)
     questions = fetch_datasets(STARTER, access(hub), tmp_path / "cache")
     assert questions.revisions == {QUESTIONS: revision}
@@ -143,7 +143,7 @@ def test_questions_that_are_not_there_are_our_fault(hub: LocalHub, tmp_path: Pat
 
 
 def test_no_questions_are_fetched_for_a_worker_that_ended() -> None:
-    """The process that fetches them ends when its parent ended while it started."""
+    """The process that downloads questions exits if its parent process ended while it started."""
     order = {"endpoint": "", "token": None, "folder": "", "sources": [], "parent": 0}
     command = [sys.executable, "-P", "-m", "workers.models.fetch_questions"]
     process = subprocess.run(command, input=json.dumps(order).encode(), check=False)

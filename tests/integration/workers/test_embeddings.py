@@ -1,4 +1,4 @@
-"""Another evaluator than lm-eval through a real worker, Hub and queue: embeddings of texts."""
+"""The evaluator of text embeddings, run by a real worker with a local Hub and a queue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
-    """A worker whose suite names the evaluator, and the questions on its Hub."""
+    """A worker whose suite uses the embeddings evaluator; the questions are on its Hub."""
     with running_worker(tmp_path_factory.mktemp("embeddings"), SUITE) as stand:
         stand.upload(REPO, question_files(), kind="dataset")
         stand.start_worker()
@@ -43,7 +43,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
 
 
 def test_a_model_is_evaluated_by_its_embeddings(stand: RealWorker) -> None:
-    """Results, details, digests and standard errors are as those of lm-eval, in files that the bot accepts."""
+    """The worker publishes results, answers, digests and standard errors in files that the bot accepts."""
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", tiny_model())))
     assert outcome.details is not None, (outcome.failure, stand.log)
     results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
@@ -54,7 +54,7 @@ def test_a_model_is_evaluated_by_its_embeddings(stand: RealWorker) -> None:
     assert set(block.versions) == {"steward", "python", "transformers", "torch"}
     assert block.digests is not None and block.digests.tasks["triples"].asked.questions == len(TRIPLES)
     assert block.digests.tasks["triples"].asked.dataset.startswith(f"{REPO}@")
-    assert set(block.errors) == {"Nearer"}, "what the evaluator reports has no error that follows from samples"
+    assert set(block.errors) == {"Nearer"}, "a score that is not a mean of samples has no standard error"
 
     with Hub(stand.hub.url, "hf_worker") as hub:
         context = SimpleNamespace(suite=stand.suite, hub=hub, probe=shared_probe())
@@ -70,7 +70,7 @@ def test_a_model_is_evaluated_by_its_embeddings(stand: RealWorker) -> None:
 
 
 def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
-    """The evaluator tells that the model is at fault, and the submitter reads why."""
+    """An evaluation of truncated weights fails as the submission's fault, with a message that says what is wrong."""
     files = tiny_model()
     broken = {**files, "model.safetensors": files["model.safetensors"][:-100]}
     (failed,) = stand.run(stand.job("trial/cut", stand.upload("trial/cut", broken)))
@@ -80,7 +80,7 @@ def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
 
 
 def test_stored_similarities_are_scored_and_evaluated_again(stand: RealWorker, tmp_path: Path) -> None:
-    """A withdrawn pair counts no more in the rank correlation; every similarity is the same again."""
+    """Rescoring leaves out withdrawn questions, and `steward reproduce` computes the same answers again."""
     from workers.evaluators.embeddings import spearman  # torch: two seconds of each process that collects tests
 
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", tiny_model()), 3))

@@ -1,7 +1,7 @@
-"""kill -9, cancel, stall and out of memory during an evaluation by shared prefix: the same ends as the harness's way.
+"""kill -9, cancellation, stall and lack of memory have the same ends with the shared-prefix engine as with the harness.
 
 A real worker runs real children, whose model misbehaves while the requests are compared, or while the engine runs.
-`make matrices` runs all, and the same for the harness's way. In `make test`, `test_resume` kills a worker whose engine
+`make matrices` runs all, and the same with the harness alone. In `make test`, `test_resume` kills a worker whose engine
 computes, and unit tests let the engine run out of memory.
 """
 
@@ -91,7 +91,7 @@ def published(worker: WorkerProcess) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def answers(valkey: Valkey, shared_worker: WorkerProcess) -> list[Any]:
-    """The harness's answers, of an evaluation in which nothing happens."""
+    """The harness's answers in an undisturbed evaluation."""
     with redis.Redis.from_url(valkey.url) as connection:
         outcome, log = run(AttemptQueue(connection), "harness-running-nothing", 9)
     assert outcome.ok, log
@@ -114,9 +114,9 @@ def check_answers(worker: WorkerProcess, expected: list[Any], engine: str) -> di
 def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
     bot: AttemptQueue, worker: WorkerProcess, place: str, answers: list[Any]
 ) -> None:
-    """kill -9 of the child inside a step, twice: a failure with its cause, nothing is published, and the next one runs.
+    """After two kills of its child an attempt fails with the cause, nothing is published, and the next attempt runs.
 
-    The kernel kills for lack of memory, so half the batch is tried after the first time.
+    The kernel also kills for lack of memory, so the worker retries with half the batch size after the first kill.
     """
     asked = reach_trouble(bot, worker, place)
     first = worker.pids("child")
@@ -136,7 +136,7 @@ def test_a_killed_child_is_a_failure_and_the_queue_goes_on(
 
 @pytest.mark.parametrize("kind", ["job", "zygote"])
 def test_a_killed_job_or_zygote_ends_the_attempt(bot: AttemptQueue, worker: WorkerProcess, kind: str) -> None:
-    """kill -9 of the job or the zygote inside a step: the child ends with it, and the attempt as lost."""
+    """After kill -9 of the job or of the zygote inside a step, the child ends too, and the attempt ends as lost."""
     asked = reach_trouble(bot, worker, PLACES[0])
     remains = worker.pids("child") + worker.pids(kind)
     worker.kill(kind)
@@ -157,7 +157,7 @@ def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_model_that_hangs_inside_a_step_has_stalled(bot: AttemptQueue, worker: WorkerProcess, place: str) -> None:
-    """No answer is reported for longer than the worker allows: the child is stopped, and the attempt says so."""
+    """If no answer is reported for longer than the worker allows, the child is stopped; the attempt ends as stalled."""
     outcome, log = run(bot, f"{place}-hanging")
     assert outcome.failure and outcome.failure.cause == "stalled" and outcome.phase == "evaluate", log
     assert outcome.evidence and diagnose(outcome.evidence).code == "stalled"
@@ -167,7 +167,7 @@ def test_a_model_that_hangs_inside_a_step_has_stalled(bot: AttemptQueue, worker:
 
 @pytest.mark.parametrize("place", PLACES[:2])
 def test_a_slow_model_has_not_stalled(bot: AttemptQueue, worker: WorkerProcess, place: str, answers: list[Any]) -> None:
-    """Steps that take long, together much longer than the worker waits for progress, end in results."""
+    """Slow steps that together take longer than the stall limit still end in results."""
     outcome, log = run(bot, f"{place}-slow")
     assert outcome.ok, log
     check_answers(worker, answers, "shared-prefix")
@@ -186,7 +186,7 @@ OUT_OF_MEMORY = [
 def test_out_of_memory_ends_in_the_same_answers(
     bot: AttemptQueue, worker: WorkerProcess, place: str, trouble: str, engine: str, line: str, answers: list[Any]
 ) -> None:
-    """A step, the whole computation or the child has too little memory: less is computed at once."""
+    """If memory runs out in a step, in the engine or in the child, less is computed at once, with the same answers."""
     outcome, log = run(bot, f"{place}-{trouble}")
     assert outcome.ok, log
     assert line in (worker.folder / "published.log").read_text()

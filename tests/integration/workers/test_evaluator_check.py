@@ -25,14 +25,14 @@ whole = pytest.mark.skipif(not WHOLE, reason="several runs of an evaluator: `mak
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatorTrial]:
-    """One sandbox for all; each test sets the suite, which names the evaluator."""
+    """One sandbox for all tests; each test sets the suite, which names the evaluator."""
     questions = write_questions(tmp_path_factory.mktemp("pairs") / "files")
     with EvaluatorTrial.opened(suite(), tmp_path_factory.mktemp("trial"), {REPO: questions}) as opened:
         yield opened
 
 
 def first_failure(trial: EvaluatorTrial, fault: str, seconds: float = SECONDS) -> EvaluatorFinding:
-    """The first line that says FAIL about the evaluator with this fault."""
+    """Return the first check that the evaluator with this fault fails."""
     trial.suite = faulty(fault)
     return next(finding for finding in check_evaluator(trial, seconds=seconds, limit=None) if finding.passed is False)
 
@@ -58,29 +58,29 @@ BAD: dict[str, tuple[str, str]] = {
     "mistrusting-nothing": ("It gives no results for a broken model", "it reported results all the same"),
     "blaming-itself": ("It gives no results for a broken model", 'write `"fault": "model"`'),
 }
-"""Fault of an evaluator → the line that fails, and its words."""
+"""Fault of an evaluator → title and message of the check that fails."""
 SHOWN = BAD if WHOLE else ("not-a-number",)
 
 
 @pytest.mark.parametrize("fault", SHOWN)
 def test_the_first_line_that_fails_says_what_is_wrong(trial: EvaluatorTrial, fault: str) -> None:
-    """Each fault fails in the line that is about it, in words that say what the evaluator did."""
+    """Each fault fails the check that is about it, with a message that says what the evaluator did."""
     failed, (title, words) = first_failure(trial, fault), BAD[fault]
     assert failed.title == title, failed
     assert words in failed.words
 
 
-def test_an_evaluator_without_end_is_told_its_time_and_progress(trial: EvaluatorTrial) -> None:
-    """The words name the option with the time of a run, and how far the evaluator came."""
+def test_a_timeout_names_the_limit_and_the_progress(trial: EvaluatorTrial) -> None:
+    """If an evaluator exceeds its time, the message names the limit, its option, and the reported progress."""
     failed = first_failure(trial, "slow", seconds=1.0)
     assert failed.title == "It ends in time"
     assert failed.words == ("it had not ended after 1 seconds, the time of each run (--seconds); it said no progress")
-    assert not failed.log, "the worker's own lines are no output of the evaluator"
+    assert not failed.log, "the log must not show the worker's own lines"
 
 
 @whole
 def test_output_without_end_does_not_hide_what_is_wrong(trial: EvaluatorTrial) -> None:
-    """Gigabytes of log are cut; the words are still a short sentence."""
+    """If an evaluator prints without end, the log in the finding is cut, and the message is a short sentence."""
     failed = first_failure(trial, "flooding-log", seconds=2.0)
     assert failed.title == "It ends in time" and len(failed.words) < 200
     assert 0 < len(failed.log) <= LOG_LINES and max(map(len, failed.log)) < 300
@@ -101,12 +101,12 @@ def test_memory_and_disk_have_limits(trial: EvaluatorTrial, monkeypatch: pytest.
 
 @whole
 def test_results_before_samples_are_found(trial: EvaluatorTrial) -> None:
-    """A worker that is ended between the two would publish what is not there."""
+    """An evaluator that writes results.json before its samples fails a check."""
     assert first_failure(trial, "leaving-early").title == "It leaves results.json last"
 
 
 def test_the_log_ends_with_what_the_evaluator_printed(trial: EvaluatorTrial) -> None:
-    """The author reads the line of the error in the program, and nothing of the worker's own calls."""
+    """The log ends with the evaluator's error and its traceback, without lines of the worker's code."""
     failed = first_failure(trial, "no-such-fault")
     assert failed.log[-1] == "KeyError: 'no_such_fault'"
     assert any("faulty.py" in line for line in failed.log) and not any("/workers/" in line for line in failed.log)
@@ -131,8 +131,8 @@ def test_private_files_are_readable_in_the_sandbox(tmp_path: Path) -> None:
 
 @whole
 @pytest.mark.timeout(400)
-def test_an_evaluator_that_a_stranger_wrote_from_the_documents_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Word problems by greedy generation, in two tasks, with examples, in batches: through the command itself."""
+def test_an_evaluator_written_from_the_documentation_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluator of word problems, written from the documentation alone, passes `steward evaluator check`."""
     monkeypatch.chdir(ROOT)
     words = ["--suite", str(WRITTEN / "suite.yaml"), "--questions", str(WRITTEN / "questions"), "--json"]
     ended = CliRunner().invoke(app, ["evaluator", "check", *words])

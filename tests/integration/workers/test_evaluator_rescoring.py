@@ -1,6 +1,6 @@
 """An evaluator scores its stored answers again, in the sandbox of a process without tokens.
 
-`make test` scores once; `make matrices` also with each fault.
+`make test` rescores once; `make matrices` also with each faulty evaluator.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StoredEvaluation:
     folder: Path
 
     def rescored(self, process: RescoringProcess) -> dict[str, Any]:
-        """The new results file."""
+        """Rescore the evaluation, and return the new results."""
         old, new = self.folder / "old.json", self.folder / "new.json"
         old.write_bytes(self.data)
         process.rescore(old, self.folder, new, source="results", at="now")
@@ -75,7 +75,7 @@ def by(suite: Suite) -> RescoringProcess:
 def test_an_evaluator_scores_its_stored_answers_otherwise(
     evaluation: StoredEvaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A newer version with another option of scoring: same questions and answers, other metrics, one withdrawn."""
+    """A newer version of the evaluator scores stored answers by new metrics, without the withdrawn question."""
     monkeypatch.setenv("STEWARD_WORKER_TOKEN", "secret")
     errata = [{"task": "nearer", "question": 0, "reason": "Wrong."}]
     newer = scoring("good", version="1.1", options={"inverted": True})
@@ -104,14 +104,14 @@ FAULTS = {
 @pytest.mark.skipif(not WHOLE, reason="five processes more: `make matrices` runs them")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_answers_that_the_evaluator_changes_are_refused(evaluation: StoredEvaluation, fault: str) -> None:
-    """Only metrics and targets may differ; the evaluation keeps its scores."""
+    """Rescoring is refused if the evaluator changes, omits or adds answers, or fails."""
     with by(scoring(fault, version="1.1")) as process, pytest.raises(RescoringRefused, match=FAULTS[fault]):
         evaluation.rescored(process)
 
 
 @pytest.mark.skipif(not WHOLE, reason="another process: `make matrices` runs it")
-def test_an_evaluator_that_is_not_here_is_named(evaluation: StoredEvaluation) -> None:
-    """The operator reads where to run the command."""
+def test_a_missing_evaluator_is_reported(evaluation: StoredEvaluation) -> None:
+    """If the evaluator is not installed, the error says to run the command where workers run."""
     newer = scoring("good", version="1.1", command=["./nowhere/pairs"])
     with by(newer) as process, pytest.raises(RescoringRefused, match="run this where workers run"):
         evaluation.rescored(process)

@@ -1,4 +1,4 @@
-"""An evaluator other than lm-eval through a real worker, Hub and queue; its questions may change."""
+"""An evaluator other than lm-eval, run by a real worker with a local Hub and a queue; its questions may change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
-    """A worker whose suite names the good evaluator."""
+    """A worker whose suite uses the sample evaluator `pairs`; the questions are on its Hub."""
     with running_worker(tmp_path_factory.mktemp("pairs"), suite_fields()) as stand:
         stand.upload(REPO, question_files(), kind="dataset")
         stand.start_worker()
@@ -39,7 +39,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
 
 
 def test_an_evaluation_is_published_as_those_of_lm_eval_are(stand: RealWorker) -> None:
-    """Results, details, digests and standard errors are in files that the bot accepts."""
+    """The worker publishes results, answers, digests and standard errors in files that the bot accepts."""
     (outcome,) = stand.run(stand.job("trial/one", stand.upload("trial/one", tiny_model())))
     assert outcome.details is not None, (outcome.failure, stand.log)
     results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
@@ -62,7 +62,7 @@ def test_an_evaluation_is_published_as_those_of_lm_eval_are(stand: RealWorker) -
 
 
 def other(stand: RealWorker, digests: ResultDigests) -> ResultDigests:
-    """The digests of a result of the suite with other prompts."""
+    """Return `digests`, changed as if the prompts had been others."""
     parts = DigestParts.model_validate(digests.model_dump())
     task = parts.tasks["nearer"]
     asked = task.asked.model_copy(update={"requests": "0" * 64})
@@ -72,7 +72,7 @@ def other(stand: RealWorker, digests: ResultDigests) -> ResultDigests:
 
 @left_out("three evaluations more; test_other_tasks is quick")
 def test_other_questions_wait_for_an_operator(stand: RealWorker) -> None:
-    """The same tasks are published again. Where the board's results have others, the worker says why it waits."""
+    """A worker publishes results of tasks that the board knows; if its prompts differ, it waits and reports how."""
     revision = stand.upload("trial/good", tiny_model())
     (first,) = stand.run(stand.job("trial/good", revision))
     digests = ResultDigests.model_validate(stand.results(first)["steward"]["digests"])

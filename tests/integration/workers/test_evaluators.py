@@ -24,7 +24,7 @@ whole = pytest.mark.skipif(not WHOLE, reason="one run of an evaluator more: `mak
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatorTrial]:
-    """One sandbox for all; each test sets the suite, which names the evaluator."""
+    """One sandbox for all tests; each test sets the suite, which names the evaluator."""
     questions = write_questions(tmp_path_factory.mktemp("pairs") / "files")
     with pytest.MonkeyPatch.context() as environment:
         for secret in ("HF_TOKEN", "STEWARD_WORKER_TOKEN", "REDIS_URL"):
@@ -40,7 +40,7 @@ def run(trial: EvaluatorTrial, fault: str, *arguments: str, seconds: float = SEC
 
 
 def test_a_good_evaluator_passes_every_check(trial: EvaluatorTrial) -> None:
-    """All runs of the conformance check, by an evaluator of sixty lines without a library."""
+    """An evaluator of sixty lines that uses no library passes all 16 checks."""
     trial.suite = suite("python", str(GOOD))
     findings = list(check_evaluator(trial, seconds=SECONDS, limit=None))
     assert not [finding for finding in findings if not finding.passed]
@@ -49,14 +49,14 @@ def test_a_good_evaluator_passes_every_check(trial: EvaluatorTrial) -> None:
 
 @whole
 def test_an_evaluator_that_scores_again_is_checked_for_it(trial: EvaluatorTrial) -> None:
-    """It gets the samples of its own run, without model and questions, and gives the same scores."""
+    """An evaluator that can rescore gets the samples of its own run, and passes if it gives the same scores."""
     trial.suite = scoring("good")
     finding = scored_again(trial)
     assert (finding.title, finding.passed) == ("It scores stored samples again", True), finding
 
 
 def scored_again(trial: EvaluatorTrial) -> EvaluatorFinding:
-    """What the check says about scoring again; its later runs are left out."""
+    """Return the finding about rescoring, without the checks after it."""
     findings = check_evaluator(trial, seconds=SECONDS, limit=6)
     return next(finding for finding in findings if "stored samples" in finding.title)
 
@@ -73,7 +73,7 @@ def scored_again(trial: EvaluatorTrial) -> EvaluatorFinding:
     ],
 )
 def test_each_fault_of_scoring_again_is_found(trial: EvaluatorTrial, fault: str, words: str) -> None:
-    """The finding says what differs."""
+    """The check finds each fault of an evaluator's rescoring, and says what differs."""
     trial.suite = scoring(fault)
     finding = scored_again(trial)
     assert finding.passed is False and words in finding.words
@@ -93,21 +93,21 @@ FAULTS: dict[str, tuple[str, str]] = {
     "linking": ("evaluator-left-nothing", "there is no file samples/nearer.jsonl"),
     "giving-up": ("evaluator-gave-up", "there is no licence for the tests"),
 }
-"""Fault → cause of the failure, and what people read."""
+"""Fault → cause of the failure, and a part of its message."""
 SHOWN = FAULTS if WHOLE else ("silent", "forging", "dying", "out-of-gpu-memory")
-"""The faults that are run; `make test` runs a sample, and tests what files hold without a sandbox."""
+"""The faults that are run; `make test` runs a sample, because unit tests check an evaluator's files."""
 
 
 @pytest.mark.parametrize("fault", SHOWN)
 def test_each_fault_has_its_cause(trial: EvaluatorTrial, fault: str) -> None:
-    """The run fails with the cause of the table, in words for the evaluator's author."""
+    """A run of a faulty evaluator fails with the cause in the table, and with a message for the evaluator's author."""
     ended, (code, words) = run(trial, fault), FAULTS[fault]
     assert (ended.results, ended.cause) == (None, code)
     assert words in ended.words
 
 
 def test_the_model_is_not_at_fault_for_what_its_evaluator_leaves() -> None:
-    """Causes that the parent finds in files lay the fault on the board's side."""
+    """Failures that invalid files of an evaluator cause are the board's fault, not the submission's."""
     faults = {
         cause(code).fault for code, _ in FAULTS.values() if code.startswith("evaluator-") and code != "evaluator-ended"
     }
@@ -115,7 +115,7 @@ def test_the_model_is_not_at_fault_for_what_its_evaluator_leaves() -> None:
 
 
 def test_a_slow_evaluator_is_ended_at_its_limit(trial: EvaluatorTrial) -> None:
-    """It has the time that its plan says, and no more."""
+    """An evaluator that exceeds its time limit is ended, and the cause is `time-limit`."""
     started = time.monotonic()
     ended = run(trial, "slow", seconds=1.0)
     assert ended.cause == "time-limit" and time.monotonic() - started < 15
@@ -123,7 +123,7 @@ def test_a_slow_evaluator_is_ended_at_its_limit(trial: EvaluatorTrial) -> None:
 
 @whole
 def test_endless_output_is_cut_and_ended_with_the_evaluator(trial: EvaluatorTrial) -> None:
-    """The log stays small, and its evaluator has no more time than others."""
+    """The log of an evaluator that prints without end stays below 1 MiB, and the evaluator ends at its time limit."""
     ended = run(trial, "flooding-log", seconds=1.0)
     assert ended.cause == "time-limit" and ended.log.cut > 1 << 20
     assert len(ended.log.text()) < 1 << 20
@@ -137,14 +137,14 @@ def test_gigabytes_are_not_written(trial: EvaluatorTrial, monkeypatch: pytest.Mo
 
 
 def test_nothing_is_written_outside_its_folder(trial: EvaluatorTrial) -> None:
-    """Model, questions, system and the worker's folder are read-only: the attempts fail, and the evaluation goes on."""
+    """An evaluator that tries to write outside its folder leaves no file there, and its evaluation goes on."""
     ended = run(trial, "writing-outside")
     assert ended.results is not None, ended.words
     assert not list(trial.slot.folder.rglob("steward-was-here")) + list(trial.questions.rglob("steward-was-here"))
 
 
 def test_there_is_no_network_and_no_token(trial: EvaluatorTrial) -> None:
-    """A server of this machine cannot be reached, and no variable holds a token."""
+    """An evaluator can reach no server, not even on the same machine, and finds no token in its environment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         ended = run(trial, "phoning", str(server.getsockname()[1]))
     assert ended.results is not None, ended.words
@@ -152,7 +152,7 @@ def test_there_is_no_network_and_no_token(trial: EvaluatorTrial) -> None:
 
 @whole
 def test_a_broken_model_is_the_models_fault_where_the_evaluator_says_so(trial: EvaluatorTrial, tmp_path: Path) -> None:
-    """failure.json tells the submitter what to change."""
+    """If the evaluator's failure.json blames the model, the submission is at fault and gets the evaluator's message."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes((trial.model / "model.safetensors").read_bytes()[:-1])
     trial.suite = suite("python", str(GOOD))
@@ -176,7 +176,7 @@ echo '{"contract": 1, "evaluator": {"name": "pairs", "version": "1.0"}, "model":
 
 
 def test_a_shell_script_is_an_evaluator(trial: EvaluatorTrial, tmp_path: Path) -> None:
-    """It says its progress by a redirection, and needs no other language."""
+    """An evaluator can be a shell script, which reports its progress by a redirection."""
     (tmp_path / "evaluate.sh").write_text(SCRIPT)
     trial.suite = suite("sh", str(tmp_path / "evaluate.sh"))
     ended = trial.run(seconds=SECONDS)
@@ -186,7 +186,7 @@ def test_a_shell_script_is_an_evaluator(trial: EvaluatorTrial, tmp_path: Path) -
 
 @whole
 def test_an_environment_of_its_own_runs_in_the_sandbox(trial: EvaluatorTrial, tmp_path: Path) -> None:
-    """Its interpreter imports its own packages and none of the worker's; a folder of modules is shown whole."""
+    """An evaluator in a virtual environment imports its own packages and modules, and none of the worker's packages."""
     venv.create(tmp_path / "venv", with_pip=False)
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
     (site / "only_here.py").write_text("")
@@ -201,7 +201,7 @@ def test_an_environment_of_its_own_runs_in_the_sandbox(trial: EvaluatorTrial, tm
 
 
 def test_the_check_says_what_is_wrong(trial: EvaluatorTrial) -> None:
-    """What comes before the fault passed, what comes after it is not looked at, and no further run begins."""
+    """The checks before the fault pass, the faulty one fails, and those after it are not run."""
     trial.suite = faulty("forging")
     findings = list(check_evaluator(trial, seconds=SECONDS, limit=None))
     assert failures(findings) == 1
@@ -209,14 +209,14 @@ def test_the_check_says_what_is_wrong(trial: EvaluatorTrial) -> None:
 
 
 def test_the_check_shows_the_end_of_the_log(trial: EvaluatorTrial) -> None:
-    """The author of an evaluator that ends with an error reads the error."""
+    """If an evaluator ends with an error, the finding shows the error from its log."""
     trial.suite = faulty("no-such-fault")
     failed = next(finding for finding in check_evaluator(trial, seconds=SECONDS, limit=None) if not finding.passed)
     assert failed.title == "It ends without an error" and "KeyError: 'no_such_fault'" in failed.log
 
 
-def test_a_program_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    """A worker does not start with an evaluator that it lacks."""
+def test_a_missing_program_is_reported_at_once(tmp_path: Path) -> None:
+    """A command whose program is missing, or that needs the whole machine in the sandbox, raises EvaluatorMissing."""
     with pytest.raises(EvaluatorMissing, match="there is no program /opt/nowhere/bin/python"):
         evaluator_command(suite("/opt/nowhere/bin/python", "-m", "pairs"))
     with pytest.raises(EvaluatorMissing, match="the whole machine"):
@@ -224,7 +224,7 @@ def test_a_program_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_the_sandbox_shows_what_the_command_names(tmp_path: Path) -> None:
-    """A script alone; an environment whole, with the interpreter that it was made of."""
+    """The sandbox contains the evaluator's script, and its whole virtual environment with the base interpreter."""
     environment, home = tmp_path / "venv", tmp_path / "python"
     (environment / "bin").mkdir(parents=True)
     (home / "bin").mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""`open-llm-v1` for real: the first leaderboard's benchmarks with their shots, by a child and by the command.
+"""The suite `open-llm-v1` of the first leaderboard: a worker's child process computes the scores of `lm_eval`.
 
-`make test` asks two of the six, `make matrices` all.
+`make test` runs two of its six benchmarks, `make matrices` all.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Answers = list[tuple[int, Any]]
 
 @dataclass(frozen=True)
 class Compared:
-    """The results and answers of a tiny model, as a child of the worker and as the command wrote them."""
+    """The results and answers of a tiny model, as a worker's child and as `lm_eval` wrote them."""
 
     ours: dict[str, Any]
     theirs: dict[str, Any]
@@ -42,7 +42,7 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def compared(reference: ReferenceScores, runs: ChildRuns) -> Compared:
-    """Both."""
+    """Read the results and answers of both."""
     ours: dict[str, Any] = json.loads((runs.first / "results.json").read_text())
     our_answers = {file.stem: answers(file) for file in (runs.first / "samples").iterdir()}
     folder = reference.of("first")
@@ -51,7 +51,7 @@ def compared(reference: ReferenceScores, runs: ChildRuns) -> Compared:
 
 
 def answers(samples: Path) -> Answers:
-    """Those in a file of samples."""
+    """Read the answers in a file of samples."""
     return sorted((line["doc_id"], line["resps"]) for line in map(json.loads, samples.read_text().splitlines()))
 
 
@@ -62,7 +62,7 @@ def results(compared: Compared) -> dict[str, Any]:
 
 
 def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
-    """All scores equal those of the command digit for digit, with the same hashes of the prompts."""
+    """Scores and prompt hashes equal those of the `lm_eval` command digit for digit."""
     ours, theirs = compared.ours, compared.theirs
     assert ours["results"] == {task: scores for task, scores in theirs["results"].items() if task != "first"}
     assert ours["task_hashes"] == theirs["task_hashes"]
@@ -70,26 +70,26 @@ def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
 
 
 def test_all_answers_are_those_of_the_command(compared: Compared) -> None:
-    """Each answer has the command's log-likelihoods or text, and no two tasks have equal ones."""
+    """Each answer has the log-likelihoods or text that `lm_eval` computes, and no two tasks have the same answers."""
     assert compared.our_answers == compared.their_answers
     assert len({str(answers) for answers in compared.our_answers.values()}) == len(compared.our_answers)
 
 
 def test_the_harness_runs_no_git(results: dict[str, Any]) -> None:
-    """Git would describe Steward's own repository, or print in the attempt's log that there is none."""
+    """The results record no git hash, which would be that of Steward's own repository."""
     assert results["git_hash"] is None
 
 
 @left_out("no subject of MMLU is asked")
 def test_one_subject_is_at_its_real_shape(compared: Compared, runs: ChildRuns) -> None:
-    """Virology has five examples before each question, of real length, and other answers than the small subject."""
+    """Each prompt of MMLU's virology has five examples before its question, and a realistic length."""
     lines = (runs.first / "samples" / "mmlu_virology.jsonl").read_text().splitlines()
     prompts = [json.loads(line)["arguments"]["gen_args_0"]["arg_0"] for line in lines]
     assert [(prompt.count("\nD. "), len(prompt) > 1_500) for prompt in prompts] == [(6, True), (6, True)]
 
 
 def test_each_benchmark_is_asked_with_its_shots(results: dict[str, Any]) -> None:
-    """25 for ARC, 10 for HellaSwag, 5 for MMLU, Winogrande and GSM8K, none for TruthfulQA."""
+    """The results record the suite's number of examples for each task, such as 25 for ARC."""
     expected = SUITE.shots
     assert {task: results["n-shot"][task] for task in expected} == expected
     assert expected["arc_challenge"] == 25
@@ -108,7 +108,7 @@ def test_scores_are_the_raw_ones(results: dict[str, Any]) -> None:
 
 
 def test_the_suite_names_all_subjects_of_the_harness() -> None:
-    """The suite names all 57 subjects, and a dataset config for each."""
+    """The suite names every MMLU task that lm-eval ships, and a dataset config for each."""
     harness = find_spec("lm_eval")
     assert harness is not None
     shipped = Path(harness.origin or "").parent / "tasks/mmlu/default"

@@ -65,7 +65,7 @@ def fetch(hub: LocalHub, tmp_path: Path) -> Callable[[], object]:
 
 def died(how: str, cause: str, call: Callable[[], object], phase: str = "download") -> None:
     """Call `call`, and check the diagnosed cause of its error."""
-    with pytest.raises(Exception) as raised:  # which, is the question
+    with pytest.raises(Exception) as raised:  # any error: its diagnosis is what is tested
         call()
     evidence = evidence_of(raised.value, phase)
     record(how, cause, evidence)
@@ -85,10 +85,10 @@ def test_an_error_of_the_hub_is_the_hubs(hub: LocalHub, fetch: Callable[[], obje
 
 @pytest.mark.parametrize("route", [INFO, "*/resolve/*/config.json"])
 @pytest.mark.parametrize("lie", ["page", "missing", "circle"])
-def test_a_lie_in_the_place_of_a_model_is_the_hubs(
+def test_a_wrong_answer_in_place_of_a_model_is_a_network_failure(
     hub: LocalHub, fetch: Callable[[], object], route: str, lie: str
 ) -> None:
-    """A page, a 404 for a listed file or a circle is tried again, and the next try gets the model."""
+    """An HTML page, a false 404 or circular redirects instead of a model are a network failure; a later try works."""
     hub.state.faults.add(route, **LIES[lie], times=None)
     died(f"a Hub that answers {route} with: {lie}", "network", fetch)
     hub.state.faults.clear()
@@ -99,7 +99,7 @@ def test_a_lie_in_the_place_of_a_model_is_the_hubs(
 def test_a_file_of_other_bytes_than_the_hub_lists_is_the_hubs(
     hub: LocalHub, fetch: Callable[[], object], content: str
 ) -> None:
-    """A Content-Length that is wrong in the same way in every answer satisfies the client, and not the store."""
+    """A file with other bytes than the Hub lists is diagnosed as a damaged download; a later try works."""
     api = HfApi(hub.url, "hf_ada")
     info = api.model_info(MODEL, files_metadata=True)
     (blob,) = [file.blob_id for file in info.siblings or () if file.rfilename == "config.json"]
@@ -145,7 +145,7 @@ def test_a_connection_that_breaks_is_the_network(hub: LocalHub, fetch: Callable[
 def test_a_hub_that_fails_while_it_sends_questions_is_the_hubs(
     hub: LocalHub, tmp_path: Path, evaluator: Evaluator | None, route: str, status: int, cause: str
 ) -> None:
-    """The Hub's failure is no fault of the questions, also where the library that reads them says that none exist."""
+    """If the Hub fails while questions are downloaded, the cause is the Hub or the network, not missing questions."""
     suite = with_whole_questions(hub, evaluator)
     hub.state.faults.fail(route, status=status, headers={"Retry-After": "0"}, times=None)
     reader = "an evaluator's" if evaluator else "the harness's"
@@ -157,7 +157,7 @@ def test_a_hub_that_fails_while_it_sends_questions_is_the_hubs(
 
 
 def test_a_broken_connection_behind_a_missing_file_is_the_network() -> None:
-    """Where a library says that a file is missing because no connection was made, the connection is what failed."""
+    """If a library reports a missing file because a connection failed, the worker reports the failed connection."""
     error = FileNotFoundError("Couldn't find any data file")
     assert failure_of_hub(error, ()) is None
     error.__cause__ = httpx2.ConnectError("Connection refused")
@@ -167,7 +167,7 @@ def test_a_broken_connection_behind_a_missing_file_is_the_network() -> None:
 
 
 def with_whole_questions(hub: LocalHub, evaluator: Evaluator | None) -> Suite:
-    """The starter suite, of `evaluator`, with one config of questions at a commit of WHOLE_QUESTIONS."""
+    """The starter suite with this evaluator, and with one config of questions at a commit of WHOLE_QUESTIONS."""
     revision = HfApi(hub.url, "hf_ada").dataset_info(WHOLE_QUESTIONS).sha
     changes = {"repo": WHOLE_QUESTIONS, "revision": revision, "content": None, "configs": ("navigation",)}
     source = STARTER.datasets[0].model_copy(update=changes)
@@ -194,5 +194,5 @@ def test_details_that_may_not_be_written_are_ours(hub: LocalHub, tmp_path: Path)
 
 
 def test_an_evaluation_that_left_nothing_is_said_to_have(hub: LocalHub, tmp_path: Path) -> None:
-    """A child that ends without results is diagnosed as such."""
+    """A child that ends without results is diagnosed with the cause `no-results`."""
     died("a spool without results", "no-results", lambda: publish(publication(tmp_path), access(hub)), "publish")

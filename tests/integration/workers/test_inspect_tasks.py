@@ -1,4 +1,4 @@
-"""The evaluator of inspect-ai's tasks in the worker's sandbox, and through a real worker, Hub and queue."""
+"""The evaluator of inspect-ai tasks, run in the worker's sandbox, and by a real worker with a local Hub and a queue."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatorTrial]:
 
 @whole
 def test_a_model_whose_logits_are_not_numbers_is_refused(trial: EvaluatorTrial, tmp_path: Path) -> None:
-    """The evaluator runs in the sandbox, and the submitter reads what is wrong with the weights."""
+    """If the model's logits are NaN, the evaluation fails with a message that says so."""
     weights = tensors()
     weights["lm_head.weight"] = ("F32", (VOCABULARY, WIDTH), b"\x00\x00\xc0\x7f" * VOCABULARY * WIDTH)
     folder = written(tmp_path / "model", {**model(), "model.safetensors": safetensors(weights)})
@@ -62,14 +62,14 @@ def test_a_model_whose_logits_are_not_numbers_is_refused(trial: EvaluatorTrial, 
 
 @whole
 def test_the_evaluator_passes_every_check(trial: EvaluatorTrial) -> None:
-    """`steward evaluator check` finds nothing wrong with it."""
+    """`steward evaluator check` finds no fault of the inspect-ai evaluator."""
     findings = list(check_evaluator(trial, seconds=SECONDS, limit=None))
     assert not [finding for finding in findings if not finding.passed]
 
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
-    """A worker whose suite names the evaluator, and the dataset on its Hub."""
+    """A worker whose suite uses the inspect-ai evaluator; the dataset is on its Hub."""
     with running_worker(tmp_path_factory.mktemp("inspect"), SUITE) as stand:
         stand.upload(REPO, question_files(), kind="dataset")
         stand.start_worker()
@@ -78,7 +78,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealWorker]:
 
 @whole
 def test_a_model_is_evaluated_and_its_logs_are_published(stand: RealWorker) -> None:
-    """Results, details and standard errors are as those of other evaluators; the logs lie beside them."""
+    """The worker publishes results, answers, standard errors, and the logs that inspect-ai wrote."""
     (outcome,) = stand.run(stand.job("trial/good", stand.upload("trial/good", model())))
     assert outcome.details is not None, (outcome.failure, stand.log)
     results = read_results(stand.read(outcome, outcome.details.results_path), stand.suite)
@@ -106,7 +106,7 @@ def test_a_model_is_evaluated_and_its_logs_are_published(stand: RealWorker) -> N
 
 @whole
 def test_a_broken_model_ends_with_its_true_cause(stand: RealWorker) -> None:
-    """The submitter reads that the weights are cut off."""
+    """An evaluation of truncated weights fails as the submission's fault, with a message that says what is wrong."""
     files = model()
     broken = {**files, "model.safetensors": files["model.safetensors"][:-100]}
     (failed,) = stand.run(stand.job("trial/cut", stand.upload("trial/cut", broken)))
@@ -125,7 +125,7 @@ def evaluated(stand: RealWorker) -> Outcome:
 
 @whole
 def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, evaluated: Outcome) -> None:
-    """Here the model answers the same; the first questions alone, too."""
+    """`steward verify` gets the published answers again; so does `steward reproduce` for the first questions."""
     status, verified = stand.steward("verify", evaluated.attempt, "--model", "trial/again")
     assert (status, verified["equal"], verified["versions"]) == (0, True, {})
     status, report = stand.steward("reproduce", evaluated.attempt, "--model", "trial/again", "--questions", "2")
@@ -136,7 +136,7 @@ def test_a_published_evaluation_is_verified_and_reproduced(stand: RealWorker, ev
 def test_the_line_pasted_into_a_shell_gives_the_same_scores(
     stand: RealWorker, evaluated: Outcome, tmp_path: Path
 ) -> None:
-    """A reader's machine downloads the benchmark with its eval.yaml, and evaluates as the worker did."""
+    """The published command line, pasted into a shell, downloads the benchmark and computes the worker's scores."""
     results = read_results(dump(stand.results(evaluated)), stand.suite)
     stand.paste(reproduction_command(results, stand.suite).line, tmp_path)
     repeated = json.loads((tmp_path / OUTPUT_FOLDER / "results.json").read_text())
@@ -147,7 +147,7 @@ def test_the_line_pasted_into_a_shell_gives_the_same_scores(
 def test_published_answers_are_scored_again_without_the_model(
     stand: RealWorker, evaluated: Outcome, tmp_path: Path
 ) -> None:
-    """A withdrawn question, and another metric that inspect-ai computed: the stored metrics suffice."""
+    """Rescoring leaves out a withdrawn question, or uses another metric, from the stored metrics alone."""
     assert evaluated.details is not None
     time = evaluated.details.results_path.removeprefix("results_").removesuffix(".json")
     values = {}

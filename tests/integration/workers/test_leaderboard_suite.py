@@ -1,6 +1,6 @@
-"""`open-llm-v2` for real: lm-eval's own `leaderboard` tasks, questions from a Hub, by a worker and by the command.
+"""The suite `open-llm-v2` with lm-eval's own `leaderboard` tasks: a worker computes the scores of `lm_eval`.
 
-`make test` asks some tasks of each benchmark, `make matrices` all.
+`make test` runs some tasks of each benchmark, `make matrices` all.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Compared:
-    """One evaluation by the worker and one by the command, with the commits of the questions."""
+    """The results of a worker and of the `lm_eval` command for one model, and the commits of the questions."""
 
     stand: RealWorker
     outcome: Outcome
@@ -59,7 +59,7 @@ def owners() -> dict[str, Any]:
 
 
 def publish(stand: RealWorker) -> dict[str, str]:
-    """Upload all questions; those of MuSR also to a copy. Later commits of the copy and of BBH differ."""
+    """Upload all questions, and a copy of MuSR's; then change the copy and BBH; return the commits before that."""
     revisions = {repo: stand.upload(repo, files(rows()), "dataset") for repo, rows in suite_v2_datasets.REPOS.items()}
     revisions[MOVED] = stand.upload(MOVED, files(suite_v2_datasets.musr()), "dataset")
     stand.upload(MOVED, files(suite_v2_datasets.musr("A guest did it.")), "dataset")
@@ -69,7 +69,7 @@ def publish(stand: RealWorker) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
-    """Both at the same time; the board pins BBH to a commit, and MuSR to a commit of its own repo."""
+    """Evaluate one model in both ways; the board pins the questions of BBH and those of its copy of MuSR to commits."""
     folder = tmp_path_factory.mktemp("v2")
     with running_worker(folder, suite_v2_datasets.suite(), world=owners()) as stand:
         revisions = publish(stand)
@@ -84,8 +84,7 @@ def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
-    """The scores of all tasks and groups (39 and 6 in `make matrices`) equal the command's digit for digit, with the
-    same hashes of the prompts."""
+    """Scores and prompt hashes of all tasks and groups (39 and 6 in `make matrices`) equal those of `lm_eval`."""
     assert compared.ours["results"] == compared.theirs["results"]
     assert compared.ours["task_hashes"] == compared.theirs["task_hashes"]
     assert set(V2.tasks) <= set(compared.ours["results"])
@@ -100,7 +99,7 @@ def test_what_was_published_is_a_result_of_the_suite(compared: Compared) -> None
 
 
 def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:
-    """The published errors equal those of plain loops over the published samples: subsets, passages and prompts too."""
+    """The published standard errors equal those that plain loops over the published answers compute."""
     assert compared.outcome.details is not None
     path = compared.outcome.details.results_path
     time = path.removeprefix("results_").removesuffix(".json")
@@ -117,7 +116,7 @@ def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:
 
 
 def test_the_published_results_say_what_was_asked_and_how_it_was_scored(compared: Compared) -> None:
-    """Every task names its questions' commit and the code that scores it, also where that is another task's."""
+    """The results record for each task the commit of its questions, and the modules and packages that score it."""
     assert compared.outcome.details is not None
     path = compared.outcome.details.results_path
     digests = read_results(compared.stand.read(compared.outcome, path), V2).block.digests
@@ -137,14 +136,14 @@ def test_the_published_results_say_what_was_asked_and_how_it_was_scored(compared
 
 
 def test_questions_come_from_where_the_board_holds_them(compared: Compared) -> None:
-    """Questions come from the pinned commits, though later ones differ; the results record all commits."""
+    """The worker reads the questions at the commits that the board pins, and the results record these commits."""
     recorded = compared.ours["steward"]["datasets"]
     wanted = {repo: commit for repo, commit in compared.revisions.items() if repo != MUSR}
     assert recorded == wanted
 
 
 def test_one_subtask_is_at_its_real_shape(compared: Compared) -> None:
-    """Prompts of `date_understanding` have the three examples of the task file, and a question as long as those."""
+    """Each prompt of `date_understanding` has three examples, a question with six choices, and a realistic length."""
     assert compared.outcome.details is not None
     time = compared.outcome.details.results_path.removeprefix("results_").removesuffix(".json")
     table = compared.stand.read(compared.outcome, table_path("leaderboard_bbh_date_understanding", time))

@@ -1,4 +1,4 @@
-"""Memory and disk limits of a child: retries with smaller batches, and a limit on written bytes."""
+"""Memory and disk limits of an evaluation's child process: retries with smaller batches, a bound on written bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Start = Callable[..., WorkerProcess]
 
 
 def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, start_worker: Start) -> None:
-    """After running out of memory the batch size is halved until it fits, within one attempt; the log says so."""
+    """If a child runs out of memory, the worker halves the batch size until it fits, and logs each retry."""
     asked, worker = job("hungry"), start_worker(STEWARD_BATCH_SIZE="4")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -23,8 +23,8 @@ def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, st
     assert "pid" in json.loads((worker.folder / "published.json").read_text())
 
 
-def test_the_last_try_is_the_harness_way(bot: AttemptQueue, start_worker: Start) -> None:
-    """If the engine has no memory for one question at a time either, the harness computes them."""
+def test_the_last_retry_computes_with_the_harness(bot: AttemptQueue, start_worker: Start) -> None:
+    """If the shared-prefix engine runs out of memory with batch size 1, the worker retries with the harness alone."""
     asked, worker = job("frugal"), start_worker(engine="shared-prefix", STEWARD_BATCH_SIZE="1")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -47,7 +47,7 @@ def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: AttemptQueue,
     assert "its weights take 0.0 GB" in outcome.failure.message
 
 
-def test_a_child_that_litters_is_stopped(bot: AttemptQueue, start_worker: Start) -> None:
+def test_a_child_that_writes_too_many_small_files_is_stopped(bot: AttemptQueue, start_worker: Start) -> None:
     """A child that writes too many bytes in total is killed, even if each file is small."""
     asked, _ = job("littering"), start_worker(STEWARD_SPOOL_BYTES=str(20 << 20))
     bot.enqueue(asked)

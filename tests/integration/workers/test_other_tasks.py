@@ -1,4 +1,4 @@
-"""A worker whose tasks ask or score otherwise than the board's results: it waits for the operator."""
+"""A worker whose tasks ask or score otherwise than those of the board's results waits for the operator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def digests_of_a_result() -> ResultDigests:
 
 @pytest.fixture
 def accepted(bot: AttemptQueue) -> Iterator[AcceptedDigests]:
-    """What the board accepts: that result. Other tests' workers are told of none."""
+    """The board accepts only the digests of that result, until the end of the test."""
     accepted = AcceptedDigests(bot.connection, bot.keys, STARTER.digest)
     accepted.note(digests_of_a_result())
     yield accepted
@@ -34,7 +34,7 @@ def accepted(bot: AttemptQueue) -> Iterator[AcceptedDigests]:
 def test_a_worker_whose_tasks_differ_waits_for_the_operator(
     bot: AttemptQueue, accepted: AcceptedDigests, start_worker: Callable[..., WorkerProcess]
 ) -> None:
-    """It hands the attempt back, says what differs, takes no job, and goes on once its tasks are accepted."""
+    """The worker hands the attempt back, reports the difference, and takes no job until the operator accepts it."""
     worker, asked = start_worker(), job("changed")
     bot.enqueue(asked)
     bot.grant(asked)

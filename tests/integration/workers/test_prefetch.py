@@ -71,8 +71,8 @@ def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeyp
     assert (used.folder / "model.safetensors").read_bytes() == b"a" * 300_000
 
 
-def test_the_next_model_is_here_before_its_turn(real_worker: RealWorker) -> None:
-    """While the first attempt waits for its claim, the second's model arrives; then the Hub may go away."""
+def test_the_next_model_is_downloaded_before_its_turn(real_worker: RealWorker) -> None:
+    """While the first attempt waits for its claim, the worker downloads the second's model, which then needs no Hub."""
     stand = real_worker
     first, second = (
         stand.job(f"ada/{name}", stand.upload(f"ada/{name}", model(bos_token_id=i))) for i, name in enumerate("ab")

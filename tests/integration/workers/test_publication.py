@@ -1,4 +1,4 @@
-"""Publication on a real Hub: one commit, once, that other programs can read."""
+"""Publication of an attempt on a real Hub: a single commit, made once, that other programs can read."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """A finished child's spool."""
+    """The spool (output folder) of a finished child process."""
     write_spool(tmp_path / "spool")
     return tmp_path / "spool"
 
@@ -68,7 +68,7 @@ def commits(hub: LocalHub) -> int:
 
 
 def test_an_attempt_is_one_commit_with_all_that_belongs_to_it(hub: LocalHub, spool: Path) -> None:
-    """Results that the bot's reader accepts, an outcome that names them, a table for each task."""
+    """One commit has results that the bot accepts, an outcome that names them, and a table for each task."""
     details = publish(publication(spool), access(hub))
     assert commits(hub) == 1
     results = read_results(read(hub, details.results_path, details.commit), STARTER)
@@ -80,7 +80,7 @@ def test_an_attempt_is_one_commit_with_all_that_belongs_to_it(hub: LocalHub, spo
 
 
 def test_results_name_the_standard_errors_of_their_scores(hub: LocalHub, spool: Path) -> None:
-    """Two of four answers are right in each task: the card names the errors, and the bot's reader accepts them."""
+    """The published results have standard errors that the bot accepts, and the repo's card shows the average's."""
     details = publish(publication(spool), access(hub))
     errors = read_results(read(hub, details.results_path, details.commit), STARTER).block.score_errors
     assert errors.average == pytest.approx(math.hypot(*errors.benchmarks.values()) / len(STARTER.benchmarks))
@@ -90,7 +90,7 @@ def test_results_name_the_standard_errors_of_their_scores(hub: LocalHub, spool: 
 
 
 def test_results_without_a_grade_of_each_question_are_published_without_errors(hub: LocalHub, spool: Path) -> None:
-    """A task whose samples lack the metric leaves its benchmark and the average without an error."""
+    """If a task's samples lack the metric, its benchmark and the average are published without a standard error."""
     file = spool / "samples" / f"{STARTER.tasks[0]}.jsonl"
     file.write_text(file.read_text().replace('"acc_norm": 0.0', '"acc_norm": null'))
     details = publish(publication(spool), access(hub))
@@ -104,8 +104,8 @@ def test_the_log_is_published_without_secrets(hub: LocalHub, spool: Path) -> Non
     assert read(hub, log_path("0123456789ab-00000000-1")) == b"reading \xe2\x80\xa6/results.json as [hidden]\n"
 
 
-def test_what_nobody_waits_for_any_more_is_not_published(hub: LocalHub, spool: Path) -> None:
-    """No commit is made if the check right before it finds that another worker has the attempt."""
+def test_an_attempt_that_was_stopped_is_not_published(hub: LocalHub, spool: Path) -> None:
+    """The worker makes no commit if the check right before it finds that the attempt was stopped."""
     publish(publication(spool), access(hub))
 
     def given_up() -> None:
@@ -138,7 +138,7 @@ def test_what_was_published_with_another_suite_is_no_earlier_try(hub: LocalHub, 
 
 @pytest.mark.parametrize("fault", ["fail", "fail-after", "cut"])
 def test_a_commit_whose_answer_is_lost_lands_once(hub: LocalHub, spool: Path, fault: str) -> None:
-    """The commit is made once, whether the Hub failed before or after it."""
+    """A publication is committed once, whether the Hub fails before or after the commit."""
     publish(publication(spool), access(hub))
     hub.state.faults.add(COMMIT, fault)  # type: ignore[arg-type]
     publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
@@ -166,7 +166,7 @@ def test_a_push_in_between_loses_nothing(hub: LocalHub, spool: Path, monkeypatch
 
 
 def restricted_suite() -> tuple[Suite, set[str]]:
-    """The starter suite with its first benchmark restricted, and the names of that one's tasks."""
+    """The starter suite with its first benchmark restricted, and the names of that benchmark's tasks."""
     first, *others = STARTER.benchmarks
     suite = STARTER.model_copy(update={"benchmarks": (first.model_copy(update={"restricted": True}), *others)})
     return suite, {task.name for task in first.tasks}
@@ -180,7 +180,7 @@ def tables(hub: LocalHub, repo: str) -> set[tuple[str, str]]:
 
 
 def test_only_restricted_answers_are_published_behind_a_gate(hub: LocalHub, spool: Path) -> None:
-    """They and the log go to their own gated repo; public answers stay in the details repo."""
+    """Restricted answers and the log go to a separate gated repo; public answers go to the details repo."""
     suite, secret = restricted_suite()
     details = publish(publication(spool, suite=suite), access(hub))
     assert (details.repo, read(hub, details.results_path) != b"") == (DETAILS, True)
@@ -201,7 +201,7 @@ def test_only_restricted_answers_are_published_behind_a_gate(hub: LocalHub, spoo
 
 
 def write_evaluators_spool(spool: Path, questions: int = 4) -> None:
-    """What an evaluator leaves: samples, results, and an attachment."""
+    """Write what an evaluator leaves in its spool: samples, results, and an attachment."""
     for folder in ("samples", "attachments"):
         (spool / folder).mkdir(parents=True)
     sample = {"question_digest": question_digest({}), "prompt": "?", "output": "!", "metrics": {"accuracy": 0.5}}
@@ -215,7 +215,7 @@ def write_evaluators_spool(spool: Path, questions: int = 4) -> None:
 
 @pytest.mark.parametrize("restricted", [False, True])
 def test_an_evaluators_attachments_lie_beside_its_log(hub: LocalHub, tmp_path: Path, restricted: bool) -> None:
-    """Byte for byte, in the details repo; with a restricted benchmark, behind the gate alone."""
+    """Attachments are published unchanged in the details repo, or for restricted benchmarks only in the gated repo."""
     write_evaluators_spool(tmp_path / "pairs")
     suite = suite_of_pairs()
     suite = suite.model_copy(
@@ -231,7 +231,7 @@ def test_an_evaluators_attachments_lie_beside_its_log(hub: LocalHub, tmp_path: P
     assert Path(file).read_bytes() == b"\x00 its own log"
 
 
-def test_both_repos_hold_one_time_after_a_death_between_them(hub: LocalHub, spool: Path) -> None:
+def test_a_worker_killed_between_the_two_repos_publishes_nothing_twice(hub: LocalHub, spool: Path) -> None:
     """A restarted worker replaces what its earlier try left in the gated repo, and publishes nothing twice."""
     suite, secret = restricted_suite()
 
@@ -249,8 +249,8 @@ def test_both_repos_hold_one_time_after_a_death_between_them(hub: LocalHub, spoo
     assert {task for task, _ in tables(hub, RESTRICTED_DETAILS)} == secret
 
 
-def test_a_repo_that_holds_restricted_answers_from_before_stays_gated(hub: LocalHub, spool: Path) -> None:
-    """Answers of an earlier suite or version may lie there: the next publication gates it."""
+def test_a_repo_with_answers_that_became_restricted_is_gated(hub: LocalHub, spool: Path) -> None:
+    """If a details repo has answers of a benchmark that is restricted now, the next publication gates the repo."""
     publish(publication(spool), access(hub))
     suite, _ = restricted_suite()
     publish(publication(spool, number=2, suite=suite, ended=1_795_525_200.0), access(hub))

@@ -1,6 +1,6 @@
 """A published evaluation is repeated: by its command line in a shell, and by `steward reproduce`, which names changes.
 
-`make test` plants one difference; `make matrices` all of them, and pastes the command line.
+`make matrices` runs it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def reproduced(stand: RealWorker, result: str, *options: str) -> tuple[int, Any]
 def test_another_precision_is_named_from_a_few_recorded_prompts(
     real_worker: RealWorker, evaluated: Outcome, tmp_path: Path
 ) -> None:
-    """Three prompts of each task are asked again in bfloat16: same prompts, other log-likelihoods, and the reason."""
+    """`steward reproduce` replays three prompts of each task in another precision, and names it as a reason."""
     file = tmp_path / "results.json"
     file.write_text(json.dumps(real_worker.results(evaluated)))
     _, report = reproduced(
@@ -69,7 +69,7 @@ def test_another_precision_is_named_from_a_few_recorded_prompts(
 
 @ONLY_WHOLE
 def test_as_recorded_every_answer_is_the_same(real_worker: RealWorker, evaluated: Outcome) -> None:
-    """The whole evaluation, named by its attempt; and its recorded prompts, which give the same answers."""
+    """`steward reproduce` gets the published answers again, in a whole evaluation and from the recorded prompts."""
     options = ("--model", "ada/tiny", "--json")
     status, report = reproduced(real_worker, evaluated.attempt, *options)
     assert (status, report["verdict"], report["counts"]["same"], report["reasons"]) == (0, "same", 22, [])
@@ -82,7 +82,7 @@ def test_as_recorded_every_answer_is_the_same(real_worker: RealWorker, evaluated
 
 @ONLY_WHOLE
 def test_prompts_with_a_chat_template_are_asked_again_as_they_were(real_worker: RealWorker, evaluated: Outcome) -> None:
-    """The template is part of the recorded prompt. The result is named by the path of its request."""
+    """`steward reproduce`, given a request's path, replays recorded prompts that contain the chat template."""
     job = real_worker.job("ada/tiny", evaluated.revision, 2, use_chat_template=True)
     (outcome,) = real_worker.run(job)
     results = f"ada/tiny/{outcome.details.results_path}" if outcome.details is not None else ""
@@ -109,7 +109,7 @@ def test_prompts_with_a_chat_template_are_asked_again_as_they_were(real_worker: 
 def test_another_prompt_is_named(
     real_worker: RealWorker, evaluated: Outcome, options: tuple[str, ...], reason: str
 ) -> None:
-    """Another number of examples, or the chat template: the first prompts differ, with their tokens side by side."""
+    """With other examples or a chat template, `steward reproduce` names the reason and shows both prompts' tokens."""
     status, text = reproduced(real_worker, evaluated.attempt, "--model", "ada/tiny", *options)
     assert status == 1
     assert "Another prompt: the model was asked something else." in text
@@ -122,7 +122,7 @@ def test_another_prompt_is_named(
 def test_the_line_pasted_into_a_shell_gives_the_same_scores(
     real_worker: RealWorker, evaluated: Outcome, tmp_path: Path
 ) -> None:
-    """All of it, also the installation, which finds every version installed and asks no server."""
+    """The published command line, pasted into a shell, computes the published scores again."""
     results = read_results(json.dumps(real_worker.results(evaluated)).encode(), real_worker.suite)
     line = reproduction_command(results, real_worker.suite).line
     real_worker.paste(line, tmp_path)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(200)
 LARGE = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs all cases, also those of the harness's own tasks")
 PAIRS = {"starter": cases.starter_pair, "open-llm-v1": cases.v1_pair, "open-llm-v2": cases.v2_pair}
 OWN_RUN = ("date", "total_evaluation_time_seconds", "start_time", "end_time", "model_name", "configs", "steward")
-"""Fields in which two evaluations differ, and those that are compared by themselves."""
+"""Fields that differ in every evaluation, and fields that `check_same` compares separately."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class EvaluatedPair:
 
 
 def evaluated(name: str, folder: Path, patch: pytest.MonkeyPatch) -> EvaluatedPair:
-    """The pair of this suite."""
+    """Evaluate the same answers by the two versions of this suite."""
     patch.setenv("NLTK_DATA", str(cases.nltk_data(folder)))
     old, new = PAIRS[name](folder)
     return EvaluatedPair(old, new, *cases.evaluate(folder, old, new))
@@ -51,7 +51,7 @@ def evaluated(name: str, folder: Path, patch: pytest.MonkeyPatch) -> EvaluatedPa
 
 @pytest.fixture(scope="module")
 def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvaluatedPair]:
-    """The pair of the starter suite."""
+    """The evaluations by the two versions of the starter suite."""
     with pytest.MonkeyPatch.context() as patch:
         yield evaluated("starter", tmp_path_factory.mktemp("starter"), patch)
 
@@ -64,7 +64,7 @@ def process(starter: EvaluatedPair) -> Iterator[RescoringProcess]:
 
 
 def check_same(pair: EvaluatedPair, out: Path) -> None:
-    """The results file and each question's metrics equal those of the full evaluation."""
+    """Check that the results file and each question's metrics equal those of the full evaluation."""
     wanted, rescored = (json.loads((folder / "results.json").read_text()) for folder in (pair.by_new, out))
     assert {name: value for name, value in rescored.items() if name not in OWN_RUN} == {
         name: value for name, value in wanted.items() if name not in OWN_RUN
@@ -90,7 +90,7 @@ def _without_metadata(config: dict[str, Any]) -> dict[str, Any]:
 def test_own_tasks_get_the_scores_of_a_full_evaluation(
     starter: EvaluatedPair, process: RescoringProcess, tmp_path: Path
 ) -> None:
-    """Other metrics, another filter, and questions that do not count; the block names the evaluation."""
+    """Rescoring with new metrics, filters and errata equals a full evaluation, and names the source of the answers."""
     outcome = cases.rescore(starter.by_old, starter.new, tmp_path, process=process)
     check_same(starter, tmp_path)
     assert (outcome.answers, outcome.timed_out) == (6 * 40 - 2, ())
@@ -103,7 +103,7 @@ def test_own_tasks_get_the_scores_of_a_full_evaluation(
 def test_rescored_results_are_scored_again_from_the_same_answers(
     starter: EvaluatedPair, process: RescoringProcess, tmp_path: Path
 ) -> None:
-    """The results of a rescoring name the evaluation itself, also when they are scored once more."""
+    """Rescoring a file that was rescored already gives the same file, which names the original evaluation."""
     cases.rescore(starter.by_old, starter.new, tmp_path / "once", process=process)
     cases.rescore(tmp_path / "once", starter.new, tmp_path / "twice", tables=starter.by_old / "tables", process=process)
     once, twice = ((tmp_path / name / "results.json").read_bytes() for name in ("once", "twice"))
@@ -115,8 +115,7 @@ def test_rescored_results_are_scored_again_from_the_same_answers(
 def test_tasks_of_the_harness_get_the_scores_of_a_full_evaluation(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Log-likelihoods, generated texts, filters and groups: changed task files give what an evaluation with them
-    gives."""
+    """For tasks that lm-eval ships, rescoring with changed task files equals a full evaluation with them."""
     pair = evaluated(name, tmp_path, monkeypatch)
     cases.rescore(pair.by_old, pair.new, tmp_path / "out")
     check_same(pair, tmp_path / "out")
@@ -124,8 +123,7 @@ def test_tasks_of_the_harness_get_the_scores_of_a_full_evaluation(
 
 @LARGE
 def test_a_real_evaluation_by_a_worker_is_scored_again(tmp_path: Path) -> None:
-    """A child with a real model, without and with questions that do not count; answers of the first give the scores of
-    the second, and the samples of withdrawn questions stay."""
+    """If questions are withdrawn, rescoring a real evaluation gives the scores of an evaluation without them."""
     errata = [{"task": name, "question": 3, "reason": "wrong"} for name in STARTER.tasks[:5:2]]
     new = cases.own(tmp_path / "tasks-new", {}, errata)
     withdrawn = {task: tuple(new.suite.withdrawn(task)) for task in STARTER.tasks}
@@ -153,7 +151,7 @@ TASK = "starter_object_counting"
 
 
 def changed(number: int, **fields: Any) -> Change:
-    """A change of the table's row of this question."""
+    """Return a change that sets `fields` in the table's row of this question."""
     return lambda rows: [{**row, **fields} if row["doc_id"] == number else row for row in rows]
 
 
@@ -190,7 +188,7 @@ def test_answers_that_cannot_be_scored_end_the_rescoring(
 
 
 def respelled(version: SuiteVersion, folder: Path, changes: dict[str, str]) -> SuiteVersion:
-    """The version with other texts in its task files, as another harness may bring; its suite is the same."""
+    """A copy of `version` with changed task files, as in another release of lm-eval; its suite is the same."""
     shutil.copytree(version.tasks, folder)
     for file in folder.iterdir():
         text = file.read_text()
@@ -204,7 +202,7 @@ def respelled(version: SuiteVersion, folder: Path, changes: dict[str, str]) -> S
 def test_tasks_that_are_configured_otherwise_and_ask_the_same_are_scored(
     starter: EvaluatedPair, tmp_path: Path
 ) -> None:
-    """A template that is spelled otherwise gives the same requests, as their digest says; the scores are the same."""
+    """Task files that differ in spelling but give the same requests are accepted, and the scores are equal."""
     new = respelled(starter.new, tmp_path / "tasks", {"{{input}}": "{{ input }}"})
     cases.rescore(starter.by_old, new, tmp_path / "out")
     rescored, wanted = (
@@ -226,7 +224,7 @@ def test_tasks_that_are_configured_otherwise_and_ask_the_same_are_scored(
 def test_tasks_that_are_configured_otherwise_and_ask_otherwise_are_refused(
     starter: EvaluatedPair, tmp_path: Path, old: str, new: str, words: str
 ) -> None:
-    """The refusal names the field of the configuration, and what differs in the requests."""
+    """Rescoring is refused if changed task files give other requests; the error says what differs."""
     with pytest.raises(RescoringRefused) as refused:
         cases.rescore(starter.by_old, respelled(starter.new, tmp_path / "tasks", {old: new}), tmp_path / "out")
     assert words in str(refused.value)
@@ -248,7 +246,7 @@ def test_tasks_that_are_configured_otherwise_and_ask_otherwise_are_refused(
 def test_a_suite_that_asks_otherwise_is_refused(
     starter: EvaluatedPair, tmp_path: Path, old: str, new: str, words: str
 ) -> None:
-    """Another prompt, other shots or other arguments: the refusal names the field and both values."""
+    """Rescoring is refused if the suite asks with other prompts, examples or arguments; the error names the field."""
     asks = cases.own(tmp_path / "tasks", {old: new}, [])
     with pytest.raises(RescoringRefused) as refused:
         cases.rescore(starter.by_old, asks, tmp_path / "out")

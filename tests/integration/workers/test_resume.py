@@ -1,8 +1,8 @@
 """A real worker is killed in the middle of a real evaluation: the next attempt, on this machine or another one,
 computes only the rest.
 
-`make test` kills one worker halfway, which goes on; `make matrices` kills workers at every tenth of an evaluation, by
-shared prefix and the harness's way, and lets another machine go on, too.
+`make test` kills one worker halfway; `make matrices` kills workers at every tenth of an evaluation, with both engines,
+and also continues on another machine.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TENTHS = range(1, 10) if WHOLE else (5,)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an attempt published: its scores and the answer to every question, and the passes that it took."""
+    """What an attempt published: its scores and the answer to every question, and its number of forward passes."""
 
     scores: dict[str, Any]
     answers: dict[str, list[Any]]
@@ -53,7 +53,7 @@ class Evaluation:
 
 @dataclass
 class Stand:
-    """A worker that can be killed, and the evaluation in which nothing happens."""
+    """A worker that tests may kill, and an undisturbed evaluation."""
 
     worker: RealWorker
     whole: Evaluation
@@ -135,7 +135,7 @@ def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("tenth", TENTHS)
 def test_a_worker_that_is_killed_continues_the_evaluation(stand: Stand, tenth: int) -> None:
-    """kill -9 in any tenth: scores and answers equal an uninterrupted run's digit for digit, from the same passes."""
+    """After kill -9 the next attempt computes only the rest; scores and answers equal those of an undisturbed run."""
     killed_at = max(8, stand.whole.passes * tenth // 10)
     job = stand.job(f"killed-{killed_at}", 1)
     stand.interrupt(job, signal.SIGKILL)
@@ -143,7 +143,7 @@ def test_a_worker_that_is_killed_continues_the_evaluation(stand: Stand, tenth: i
     assert journal.stat().st_size > 200
     outcome, second, log = stand.run(stand.job(f"killed-{killed_at}", 2))
     assert (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
-    # of so few passes one batch, one path of the tree, a sample and the engine's trial of the model are many
+    # a batch, a path of the tree, a sample and the engine's trial of the model may be computed twice
     assert killed_at + second.passes <= 1.05 * stand.whole.passes + 16
     assert outcome.replayed and f"{outcome.replayed} answers came from the journal" in log
     assert stand.journals() == []
@@ -165,7 +165,7 @@ def branches(stand: Stand, job: EvaluationJob) -> list[str]:
 
 
 def rounded(rows: list[Any]) -> list[Any]:
-    """The rows of a table of answers, with log-likelihoods as precise as machines agree in."""
+    """The rows of a table of answers, with log-likelihoods rounded to the digits in which machines agree."""
     number = re.compile(r"-?\d+\.\d+(e-\d+)?")
     return [
         {
@@ -179,7 +179,7 @@ def rounded(rows: list[Any]) -> list[Any]:
 @left_out("one more worker imports the harness; test_answer_branches reads such answers")
 @pytest.mark.parametrize("tenth", TENTHS)
 def test_another_machine_continues_the_evaluation(stand: Stand, tenth: int, tmp_path: Path) -> None:
-    """kill -9 after an upload: another machine has equal scores, nearly equal answers, and computes only the rest."""
+    """After kill -9 another machine continues from the uploaded answers, and gets the same scores."""
     killed_at = max(24, stand.whole.passes * tenth // 10)
     name = f"slow-{killed_at}"
     job = stand.job(name, 1)
@@ -220,7 +220,7 @@ def forge(stand: Stand, job: EvaluationJob, folder: Path) -> None:
 
 @left_out("the harness is imported twice")
 def test_forged_answers_of_another_machine_cost_time_and_no_score(stand: Stand, tmp_path: Path) -> None:
-    """The child finds them out by its sample; another one computes everything, and the log says so."""
+    """The child detects forged answers of another machine by a sample; the log says that all are computed again."""
     killed_at = stand.whole.passes // 2
     name = f"slow-forged-{killed_at}"
     job = stand.job(name, 1)
@@ -236,7 +236,7 @@ def test_forged_answers_of_another_machine_cost_time_and_no_score(stand: Stand, 
 
 @left_out("the harness is imported twice")
 def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) -> None:
-    """SIGTERM: the same attempt is queued again, and goes on where it was."""
+    """After SIGTERM the worker hands the attempt back; when it is queued again, it continues from its journal."""
     killed_at = stand.whole.passes // 2
     job = stand.job(f"stopped-{killed_at}", 1)
     stand.interrupt(job, signal.SIGTERM)
@@ -247,7 +247,7 @@ def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) 
 
 @left_out("the harness is imported twice")
 def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tmp_path: Path) -> None:
-    """SIGTERM before the first upload is due: the answers are uploaded within the grace period."""
+    """After SIGTERM the worker uploads its answers within the grace period, and another machine continues from them."""
     settings = {**SETTINGS, "STEWARD_SHARE_SECONDS": "900", "STEWARD_GRACE_SECONDS": "30"}
     killed_at = stand.whole.passes // 2
     job = stand.job(f"slow-stopped-{killed_at}", 1)
@@ -265,7 +265,7 @@ def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tm
 @left_out("the harness is imported twice")
 @pytest.mark.parametrize("damage", ["torn", "changed", "of another evaluation", "a link"])
 def test_a_damaged_journal_costs_time_and_no_score(stand: Stand, damage: str) -> None:
-    """With each kind of damage the log reports the journal, and the scores are right."""
+    """If the journal of an earlier attempt is damaged, the log says so, and the scores are right."""
     killed_at = stand.whole.passes // 2
     name = f"{damage.replace(' ', '-')}-{killed_at}"
     earlier = set(stand.journals())  # of attempts that another machine ended

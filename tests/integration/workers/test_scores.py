@@ -1,4 +1,4 @@
-"""Scores: those of the `lm_eval` command, digit for digit, by each engine, and the same by two copies of a child.
+"""Scores equal those of the `lm_eval` command digit for digit, with each engine, and with two copies of a child.
 
 `make matrices` also runs `steward-eval`.
 """
@@ -35,20 +35,20 @@ CHOICES = {definition.task for definition in STARTER.definitions if definition.c
 
 @pytest.fixture(scope="module")
 def command(reference: ReferenceScores) -> Path:
-    """What the command left for the starter suite; it runs while the children do the same."""
+    """The folder that the `lm_eval` command wrote for the starter suite, while the children ran."""
     return reference.of("starter")
 
 
 def results(file: Path) -> dict[str, Any]:
-    """A results file."""
+    """Read a results file."""
     data: dict[str, Any] = json.loads(file.read_text())
     return data
 
 
 def test_scores_are_those_of_the_command_digit_for_digit(runs: ChildRuns, command: Path) -> None:
-    """Results, hashes of prompts, and each sample's log-likelihoods and texts equal those of the command.
+    """Results, hashes of prompts, and each sample's log-likelihoods and texts equal those of `lm_eval`.
 
-    The command is the line that is shown with such results, as a shell understands it.
+    The command is the one that the board shows with such results.
     """
     ours, theirs = results(runs.starter / "results.json"), results(next(command.glob("results_*.json")))
     print(json.dumps({"child": ours["results"], "lm_eval": theirs["results"]}, indent=1))
@@ -61,7 +61,7 @@ def test_scores_are_those_of_the_command_digit_for_digit(runs: ChildRuns, comman
 
 
 def test_the_default_engine_gives_the_commands_results(runs: ChildRuns, command: Path) -> None:
-    """Results and hashes of prompts equal the command's digit for digit; the record names the engine."""
+    """Results and hashes of prompts equal those of `lm_eval` digit for digit; the results record the engine."""
     ours, theirs = results(runs.by_prefix / "results.json"), results(next(command.glob("results_*.json")))
     assert ours["results"] == theirs["results"]
     assert ours["task_hashes"] == theirs["task_hashes"]
@@ -74,7 +74,7 @@ def test_the_default_engine_gives_the_commands_results(runs: ChildRuns, command:
 
 
 def test_two_engines_ask_the_same_and_score_in_the_same_way(runs: ChildRuns) -> None:
-    """Two processes make the same digests, down to the tokens; each task names the modules that score it."""
+    """Both engines record the same digests, down to the tokens; each task names the modules that score it."""
     parts, others = (digest_parts(results(spool / "results.json")) for spool in (runs.starter, runs.by_prefix))
     assert parts is not None
     assert parts == others
@@ -87,14 +87,14 @@ def test_two_engines_ask_the_same_and_score_in_the_same_way(runs: ChildRuns) -> 
 
 
 def test_two_copies_record_the_digests_of_one(runs: ChildRuns) -> None:
-    """Each copy records its share; the examples are the first ones, so the share does not change them."""
+    """Two copies of a child, each with a part of the questions, record the digests of a single child."""
     alone, together = (digest_parts(results(spool / "results.json")) for spool in (runs.alone, runs.together))
     assert alone is not None
     assert alone == together
 
 
 def test_a_chat_template_changes_the_prompts_and_not_what_is_asked(runs: ChildRuns) -> None:
-    """The requests without it are recorded; the tokens are those with it."""
+    """With a chat template the digests of questions and of scoring are the same, and those of the prompts differ."""
     plain, chat = (digest_parts(results(spool / "results.json")) for spool in (runs.alone, runs.chat))
     assert plain is not None
     assert chat is not None
@@ -105,7 +105,7 @@ def test_a_chat_template_changes_the_prompts_and_not_what_is_asked(runs: ChildRu
 
 @left_out("one more evaluation; test_the_default_engine_gives_the_commands_results has the same engine")
 def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, command: Path) -> None:
-    """The command line without a board: same results, prompts and settings, and the engine's record."""
+    """`steward-eval`, which needs no board, gives the results and settings of `lm_eval`, and records its engine."""
     ours, theirs = reference.results("standalone"), results(next(command.glob("results_*.json")))
     assert ours["results"] == theirs["results"]
     assert ours["task_hashes"] == theirs["task_hashes"]
@@ -118,7 +118,7 @@ def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, com
 
 
 def test_samples_of_one_engine_are_verified_by_the_other(runs: ChildRuns, tmp_path: Path) -> None:
-    """Every sample agrees; log-likelihoods differ in their last digits, and texts are the same."""
+    """Every sample of one engine agrees with the other's: equal texts, and log-likelihoods up to the last digits."""
     dtype = results(runs.by_prefix / "results.json")["config"]["model_dtype"]
     tolerance = EngineTolerance(dtype)
     assert tolerance.epsilon is None
@@ -135,7 +135,7 @@ def test_samples_of_one_engine_are_verified_by_the_other(runs: ChildRuns, tmp_pa
 
 
 def test_standard_errors_equal_a_direct_computation(runs: ChildRuns, tmp_path: Path) -> None:
-    """The errors of the harness's own samples equal those that plain loops over the published rows give."""
+    """The computed standard errors equal those that plain loops over the published rows give."""
     scores, collectors = score(results(runs.starter / "results.json")["results"], STARTER), dict[str, AnswerCollector]()
     rows: dict[str, list[dict[str, Any]]] = {}
     for benchmark in STARTER.benchmarks:
@@ -152,13 +152,13 @@ def test_standard_errors_equal_a_direct_computation(runs: ChildRuns, tmp_path: P
 
 
 def test_the_answers_are_not_all_the_same(runs: ChildRuns) -> None:
-    """The answers differ, so that the comparison is meaningful."""
+    """The model's answers differ between questions, so that the comparison of scores is meaningful."""
     lines = (runs.starter / "samples" / "starter_navigation.jsonl").read_text().splitlines()
     assert len({str(json.loads(line)["resps"]) for line in lines}) > 30
 
 
 def test_progress_counts_every_request_up_to_the_last(runs: ChildRuns) -> None:
-    """Two choices a question in three tasks, four in one, one text in two: 480."""
+    """The reported progress ends at 480, the number of choices and texts of all questions."""
     assert runs.said.split() == ["load", "prepare", "evaluate", "score", "480", "480"]
 
 
@@ -180,9 +180,9 @@ def test_results_name_the_model_and_no_folder_of_this_machine(runs: ChildRuns) -
 
 
 def test_the_arguments_have_the_form_that_the_command_writes(runs: ChildRuns, command: Path) -> None:
-    """The arguments are the command's object, member by member.
+    """The recorded model arguments equal those that `lm_eval` records.
 
-    Only the command has to say that weights are safetensors: a worker takes no others.
+    Only `lm_eval` needs the argument `use_safetensors`, because a worker loads no other weights.
     """
     ours, theirs = results(runs.starter / "results.json"), results(next(command.glob("results_*.json")))
     arguments, expected = ours["config"]["model_args"], theirs["config"]["model_args"]
@@ -213,7 +213,7 @@ def answers(spool: Path) -> list[dict[str, Any]]:
 
 
 def test_two_copies_find_what_one_finds(runs: ChildRuns) -> None:
-    """Data parallel: the same scores, and the same answer to every question."""
+    """Two data-parallel copies give the scores of one child, and the same answer to every question."""
     assert results(runs.together / "results.json")["results"] == results(runs.alone / "results.json")["results"]
     together, expected = answers(runs.together), answers(runs.alone)
     assert [sample["doc"] for sample in together] == [sample["doc"] for sample in expected]

@@ -20,7 +20,7 @@ from workers.jobs.operator_hold import OperatorHold
 def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
     valkey_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another one goes on; and so does the same machine's, started again under its new name."""
+    """A worker that the bot set aside takes no job and logs the reason once; a worker with another name takes jobs."""
     connection, keys = redis.Redis.from_url(valkey_url), Keys("fresh")
     aside = SetAsideWorker(worker="w1", attempt="a", path="p", reason="other scores", at=1.0)
     SetAsideWorkers(connection, keys).put(aside)
@@ -42,7 +42,7 @@ def test_a_worker_that_is_set_aside_takes_no_job_and_says_why_once(
 
 
 def test_all_workers_of_an_account_that_is_set_aside_take_no_job(valkey_url: str) -> None:
-    """Workers of the account take no job under any name; those of other accounts go on."""
+    """Every worker of an account that was set aside counts as set aside; workers of other accounts do not."""
     connection, keys = redis.Redis.from_url(valkey_url), Keys("fresh-accounts")
     aside = SetAsideWorkers(connection, keys)
     name = account_name("Eve")

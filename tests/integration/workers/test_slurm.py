@@ -1,4 +1,4 @@
-"""The jobs of the `slurm` backend on a real cluster of one machine; `make matrices` runs them where Slurm is there."""
+"""The jobs of the `slurm` backend on a real cluster of one machine; `make matrices` runs them if Slurm is installed."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 
 
 def order(attempt: str = ATTEMPT) -> LaunchOrder:
-    """An order of a run."""
+    """The order to start a job for `attempt`."""
     return LaunchOrder(attempt, "small", "ada/x", "a" * 40, False, 120.0, "http://127.0.0.1:1", "the token")
 
 
 def script(folder: Path, body: str) -> Path:
-    """A batch script."""
+    """Write a batch script that runs `body`."""
     file = folder / "attempt.sbatch"
     file.write_text(f"#!/bin/bash\n{body}\n")
     return file
@@ -54,7 +54,7 @@ def platform(folder: Path, body: str) -> SlurmPlatform:
 
 
 def test_a_job_is_listed_from_its_start_to_its_end(cluster: SlurmCluster, tmp_path: Path) -> None:
-    """With times in seconds, and with its attempt; the token lies in a file of this user alone."""
+    """A job is listed with its attempt and its times in seconds, and reads its token from a file with mode 600."""
     jobs = platform(tmp_path, 'cat "$STEWARD_ATTEMPT_TOKEN_FILE"; env | grep -c TOKEN; sleep 1')
     old = tmp_path / "spool" / "tokens" / "of-long-ago"
     old.parent.mkdir(parents=True)
@@ -71,7 +71,7 @@ def test_a_job_is_listed_from_its_start_to_its_end(cluster: SlurmCluster, tmp_pa
 
 
 def test_a_job_can_be_cancelled_twice_and_one_that_fails_is_seen(cluster: SlurmCluster, tmp_path: Path) -> None:
-    """SIGTERM reaches the job; a job that is gone is no error."""
+    """A job that is cancelled, even twice, or that exits with an error, is listed as failed."""
     jobs = platform(tmp_path, "exec sleep 300")
     job = jobs.launch(order())
     wait_until(lambda: any(run.id == job and run.stage == "running" for run in jobs.runs()))
@@ -84,8 +84,8 @@ def test_a_job_can_be_cancelled_twice_and_one_that_fails_is_seen(cluster: SlurmC
     wait_until(lambda: any(run.id == job and run.stage == "failed" for run in failing.runs()))
 
 
-def test_a_controller_that_is_killed_and_a_refused_script_are_told(cluster: SlurmCluster, tmp_path: Path) -> None:
-    """The bot says what Slurm said, and asks again; jobs outlive the controller."""
+def test_a_killed_controller_and_a_refused_script_are_reported(cluster: SlurmCluster, tmp_path: Path) -> None:
+    """If the controller is killed or refuses a script, the error names Slurm's command; jobs outlast the controller."""
     jobs = platform(tmp_path, "exec sleep 300")
     job = jobs.launch(order())
     wait_until(lambda: any(run.id == job and run.stage == "running" for run in jobs.runs()))

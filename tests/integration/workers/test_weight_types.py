@@ -1,4 +1,4 @@
-"""All weight types that run on a CPU, through a real worker: scores equal those of the complete model.
+"""All weight types that run on a CPU, evaluated by a real worker: scores equal those of the complete model.
 
 `make test` evaluates an adapter and half precision; `make matrices` also deltas, compares engines, and verifies.
 """
@@ -72,7 +72,7 @@ def likelihoods(stand: RealWorker, outcome: Outcome) -> list[float]:
 def test_scores_are_those_of_the_whole_model(
     stand: RealWorker, outcomes: dict[str, Outcome], change: str, whole: str
 ) -> None:
-    """An adapter scores as the merged model, a delta as the sum."""
+    """An adapter gets the scores of the merged model, and a delta those of the sum with its base model."""
     changed, expected = stand.results(outcomes[change]), stand.results(outcomes[whole])
     assert changed["results"] == expected["results"]
     assert likelihoods(stand, outcomes[change]) == pytest.approx(likelihoods(stand, outcomes[whole]), abs=1e-4)
@@ -80,7 +80,7 @@ def test_scores_are_those_of_the_whole_model(
 
 @pytest.mark.parametrize("change", first(1, ["adapter", "delta"]))
 def test_the_change_is_not_without_effect(stand: RealWorker, outcomes: dict[str, Outcome], change: str) -> None:
-    """The base model's answers differ, so that the comparison is meaningful."""
+    """An adapter or a delta changes the base model's answers, so that the comparison of scores is meaningful."""
     assert likelihoods(stand, outcomes[change]) != pytest.approx(likelihoods(stand, outcomes["base"]), abs=1e-2)
 
 
@@ -153,7 +153,7 @@ def halves(stand: RealWorker, revisions: dict[str, str]) -> list[Outcome]:
 def test_the_harness_verifies_what_the_default_engine_published(
     stand: RealWorker, outcomes: dict[str, Outcome], halves: list[Outcome], precision: str
 ) -> None:
-    """`steward verify --engine harness` computes everything the harness's way, and finds the same scores."""
+    """`steward verify --engine harness` computes all answers with the harness alone, and finds the same scores."""
     outcome = {"float32": outcomes["base"], "bfloat16": halves[0]}[precision]
     assert stand.results(outcome)["steward"]["engine"]["generation"]["answers"] == 11
     stand.upload("trial/requests", {outcome.path: b"{}"}, "dataset")
@@ -216,7 +216,7 @@ ASIDE = {"prompt": "its adapter adds tokens to the prompt"}
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", KINDS)
 def test_the_engine_gives_the_results_of_the_harness(name: str, tmp_path: Path) -> None:
-    """Adapters, deltas and half precision by both engines, in real children: the same results, or a reason.
+    """Both engines give the same results for adapters, deltas and half precision, or the results say why not.
 
     The samples of one agree with those of the other, as `steward verify --engine` compares them.
     """

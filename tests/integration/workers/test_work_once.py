@@ -1,6 +1,6 @@
 """`steward work --once`: a real worker process that evaluates one attempt and ends, with Redis and without.
 
-`make matrices` runs all of it; `make test` looks at what a worker says that cannot begin.
+`make matrices` runs it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Once:
         return process
 
     def start_without_redis(self, job: EvaluationJob) -> subprocess.Popen[str]:
-        """Start it with the attempt's token, and with neither Redis nor a board file."""
+        """Start a worker with the attempt's token, and with neither Redis nor a board file."""
         return self.start(
             job,
             REDIS_URL=NOWHERE,
@@ -86,7 +86,7 @@ class Once:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
-    """A board without workers: a test starts the one that takes an attempt."""
+    """A board without workers; each test starts the worker for its attempt."""
     backend = {"kind": "jobs", "namespace": "trial", "flavor": "a100-large", "image": "steward"}
     with running_worker(tmp_path_factory.mktemp("once"), backends={TIER: backend}) as stand:
         upload_questions(stand)
@@ -106,7 +106,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
 
 @ALL
 def test_a_worker_without_redis_evaluates_its_attempt_and_ends(once: Once) -> None:
-    """It asks the bot's web server for job, board and suite, and publishes as any worker does."""
+    """Without Redis a worker gets its job from the bot's web server, publishes the results, and exits."""
     job = once.queue(1)
     worker = once.start_without_redis(job)
     outcome, log = once.stand.end_of(job)
@@ -121,7 +121,7 @@ def test_a_worker_without_redis_evaluates_its_attempt_and_ends(once: Once) -> No
 
 @ALL
 def test_scores_are_the_same_with_redis_and_without(once: Once) -> None:
-    """The link changes nothing about an evaluation."""
+    """A worker that talks to the bot's web server computes the same scores as one with Redis."""
     first, second = once.queue(2), once.queue(3)
     workers = [once.start_without_redis(first), once.start(second)]
     outcomes = [once.stand.end_of(job)[0] for job in (first, second)]
@@ -133,7 +133,7 @@ def test_scores_are_the_same_with_redis_and_without(once: Once) -> None:
 
 @ALL
 def test_a_second_worker_of_the_attempt_ends_at_once(once: Once) -> None:
-    """The platform started the attempt twice: one worker gets the job, and the other one says so and ends."""
+    """If the platform starts an attempt twice, one worker gets the job, and the other one says so and ends."""
     job = once.queue(4)
     workers = [once.start_without_redis(job), once.start_without_redis(job)]
     outcome, _ = once.stand.end_of(job)
@@ -146,7 +146,7 @@ def test_a_second_worker_of_the_attempt_ends_at_once(once: Once) -> None:
 @ALL
 @pytest.mark.parametrize("has_redis", [False, True])
 def test_a_worker_that_is_asked_to_stop_hands_its_attempt_back(once: Once, has_redis: bool) -> None:
-    """SIGTERM, as a platform sends it before it takes the machine away: the attempt is free, and its worker gone."""
+    """After SIGTERM, which a platform sends before it stops the machine, the worker hands its attempt back and ends."""
     job = once.queue(5 + has_redis)
     worker = once.start(job) if has_redis else once.start_without_redis(job)
     once.stand.queue.reaches(job, "taken", seconds=PATIENCE)
@@ -158,7 +158,7 @@ def test_a_worker_that_is_asked_to_stop_hands_its_attempt_back(once: Once, has_r
 
 @ALL
 def test_a_worker_that_is_killed_leaves_an_attempt_that_goes_silent(once: Once) -> None:
-    """kill -9: no process of it is left, and the bot sees no further heartbeat."""
+    """After kill -9 of a worker none of its processes is left, and the attempt stays in the state `taken`."""
     job = once.queue(7)
     worker = once.start_without_redis(job)
     once.stand.queue.reaches(job, "taken", seconds=PATIENCE)
@@ -172,8 +172,8 @@ def test_a_worker_that_is_killed_leaves_an_attempt_that_goes_silent(once: Once) 
 
 
 @ALL
-def test_an_attempt_without_a_job_needs_no_worker(once: Once) -> None:
-    """Recalled before the machine was ready: the worker says so, and ends without a zygote or a download."""
+def test_a_worker_of_a_recalled_attempt_exits(once: Once) -> None:
+    """If the attempt was recalled before its worker starts, the worker says so and exits with status 0."""
     job = once.queue(8)
     assert recall(once.stand.queue.connection, once.stand.queue.keys.queue(TIER), job.attempt)
     for worker in (once.start_without_redis(job), once.start(job)):
@@ -183,8 +183,8 @@ def test_an_attempt_without_a_job_needs_no_worker(once: Once) -> None:
 
 
 @ALL
-def test_a_wrong_token_and_a_bot_that_is_away_are_told(once: Once) -> None:
-    """Exit codes and sentences for the platform's log: 4 while nothing answers, 2 for a name that is no attempt."""
+def test_a_wrong_token_and_an_absent_bot_are_reported(once: Once) -> None:
+    """A worker exits with 4 if the bot is away or refuses the token, and with 2 if it has no token; it says why."""
     job = once.queue(9)
     away = once.start(job, STEWARD_BOARD_URL="http://127.0.0.1:1", STEWARD_ATTEMPT_TOKEN="x")
     forged = once.start(job, STEWARD_BOARD_URL=once.url, STEWARD_ATTEMPT_TOKEN="x")
@@ -199,7 +199,7 @@ def test_a_wrong_token_and_a_bot_that_is_away_are_told(once: Once) -> None:
 
 @ALL
 def test_the_child_of_a_run_finds_neither_token(once: Once, tmp_path: Path) -> None:
-    """Neither the attempt's nor the workers': in no environment, command line, memory or file that it can read."""
+    """Neither the attempt's nor the workers' token is in the child's environment or memory, in logs, or in files."""
     asked = once.stand.job("trial/looking", "a" * 40, 10)
     once.stand.queue.enqueue(asked)
     token = once.token(asked)

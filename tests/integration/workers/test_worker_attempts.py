@@ -63,7 +63,7 @@ def test_an_attempt_from_queue_to_end(bot: AttemptQueue, worker: WorkerProcess) 
 def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
     bot: AttemptQueue, worker: WorkerProcess
 ) -> None:
-    """The job returns its outcome, and RQ drops it within an hour."""
+    """A finished job returns its outcome, and RQ deletes the job within an hour."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.grant(asked)
@@ -74,7 +74,7 @@ def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(
 
 
 def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """The download begins before the claim is answered; the evaluation does not."""
+    """A worker downloads the model before its claim is answered, and evaluates only afterwards."""
     asked = job("fine")
     bot.enqueue(asked)
     wait_until(lambda: worker.hub_verbs() == ["fetch", "fetched"])
@@ -83,7 +83,7 @@ def test_downloads_begin_before_the_claim_is_answered(bot: AttemptQueue, worker:
 
 
 def test_a_void_claim_ends_quietly(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """A void attempt is neither evaluated nor published nor reported, and the next job runs."""
+    """An attempt whose claim is refused is neither evaluated nor published nor reported, and the next job runs."""
     unwanted, wanted = job("fine", 1), job("fine", 2)
     bot.enqueue(unwanted)
     bot.grant(unwanted, granted=False)
@@ -95,7 +95,7 @@ def test_a_void_claim_ends_quietly(bot: AttemptQueue, worker: WorkerProcess) -> 
 
 
 def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """A bot that lost the first mark, or all of Redis, is asked again, and sees beats of a `taken` attempt."""
+    """A worker without an answer asks again, also after Redis lost its data; its attempt stays alive as `taken`."""
     asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
@@ -162,7 +162,7 @@ def test_a_death_is_diagnosed_and_the_queue_goes_on(
     bot.grant(dying)
     outcome, log = bot.outcome(dying)
     assert outcome.failure and outcome.failure.cause == cause, log
-    assert outcome.evidence and diagnose(outcome.evidence).code == cause, "what was kept tells the same"
+    assert outcome.evidence and diagnose(outcome.evidence).code == cause, "the stored evidence gives another diagnosis"
     record_outcome(f"a child on trial: {trial}", outcome)
     assert "publish" not in worker.hub_verbs() and outcome.phase in ("load", "evaluate")
     bot.grant(following)
@@ -265,7 +265,7 @@ def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Attempt
 
 
 def test_a_canary_whose_questions_cannot_be_had_counts_as_dead(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """A canary counts as failed if its questions are missing for the suspected cause; else the next worker runs it."""
+    """A canary whose questions cannot be downloaded counts as failed only if that is the suspected cause."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
     for number, cause in enumerate(("harness-error", "dataset-changed"), 1):
         canaries.settle(cause, now=0)
@@ -302,7 +302,7 @@ def test_a_download_that_fails_is_an_outcome(bot: AttemptQueue, worker: WorkerPr
 
 
 def test_a_job_for_another_suite_is_refused(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """A job for another suite fails with that cause."""
+    """A job for another version of the suite fails with the cause `suite-differs`."""
     asked = job("fine").model_copy(update={"suite_digest": "0" * 64})
     bot.enqueue(asked)
     bot.grant(asked)
@@ -312,8 +312,8 @@ def test_a_job_for_another_suite_is_refused(bot: AttemptQueue, worker: WorkerPro
     record_outcome("a job for another version of the suite", outcome)
 
 
-def test_a_malformed_message_disturbs_nobody(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """A job that is no evaluation is refused, and the next one runs."""
+def test_a_malformed_job_does_not_disturb_the_next_one(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """A job that is not an evaluation is refused, and the next one runs."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     bad = jobs.enqueue("workers.jobs.evaluate", kwargs={"message": {"v": 1, "board": 7}})
     asked = job("fine")
@@ -324,7 +324,7 @@ def test_a_malformed_message_disturbs_nobody(bot: AttemptQueue, worker: WorkerPr
 
 
 def test_only_evaluations_are_run(bot: AttemptQueue, worker: WorkerProcess, tmp_path: object) -> None:
-    """A job that names another function, or a callback, runs nothing: Redis is no way to run code on a worker."""
+    """A job that names another function, or a callback, runs nothing on the worker."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     marks = [f"{tmp_path}/marked-{name}" for name in ("call", "callback")]
     jobs.enqueue("os.mkdir", marks[0])
@@ -337,8 +337,8 @@ def test_only_evaluations_are_run(bot: AttemptQueue, worker: WorkerProcess, tmp_
     assert "'os.mkdir' is not run here" in worker.log()
 
 
-def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: AttemptQueue, worker: WorkerProcess) -> None:
-    """Malformed jobs disturb neither a running attempt nor the next one, and are removed."""
+def test_forged_jobs_disturb_neither_running_nor_waiting_attempts(bot: AttemptQueue, worker: WorkerProcess) -> None:
+    """Malformed jobs disturb neither a running attempt nor the next one."""
     running, following = job("short"), job("fine")
     bot.enqueue(running)
     bot.grant(running)

@@ -1,6 +1,6 @@
-"""kill -9, signals and loss of Redis in each phase: no process survives, and the attempt's state is right.
+"""kill -9, signals and loss of Redis in each phase: no process is left running, and the attempt's state is right.
 
-`make test` ends each kind of process in one phase, and in all four phases one of them; `make matrices` each in all.
+`make test` kills each kind of process in one phase, `make matrices` in all four.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ PHASES = ["claim", "download", "evaluate", "publish"]
 
 @dataclass
 class Survivor:
-    """The worker of the tests in which it lives on. It takes the jobs of the queue, so no other one runs meanwhile."""
+    """A worker that several tests share because they do not end it. No other worker takes jobs meanwhile."""
 
     folder: Path
     url: str
     worker: WorkerProcess | None = None
 
     def running(self) -> WorkerProcess:
-        """The worker, started if there is none."""
+        """Return the worker, which is started if necessary."""
         if self.worker is None:
             self.worker = WorkerProcess(self.folder, self.url)
         assert self.worker.process.poll() is None, self.worker.log()
@@ -60,7 +60,7 @@ class Survivor:
 
 @pytest.fixture(scope="module")
 def survivor(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
-    """One for tests that follow each other; Redis is emptied under it before each of them."""
+    """One shared worker for tests that follow each other; Redis is emptied before each of them."""
     survivor = Survivor(tmp_path_factory.mktemp("survivor"), valkey.url)
     yield survivor
     survivor.end()
@@ -68,7 +68,7 @@ def survivor(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def start_worker(start_worker: Start, survivor: Survivor, connection: redis.Redis) -> Start:
-    """Starts workers, which end with the test, in the place of the one that survives tests."""
+    """Starts workers that end with the test, after it has ended the shared one."""
 
     def start(*arguments: Any, **options: Any) -> WorkerProcess:
         if survivor.worker is not None:
@@ -117,7 +117,7 @@ def bring(bot: AttemptQueue, start_worker: Start, survivor: Survivor) -> Iterato
 def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
     bot: AttemptQueue, bring: Phases, phase: str
 ) -> None:
-    """kill -9 of the worker ends job, zygote, child and what the child started; the attempt counts as lost in time."""
+    """After kill -9 of a worker all processes that it started end, and its attempt counts as lost after a while."""
     asked, worker = bring(phase)
     worker.kill("worker")
     assert worker.nothing_left()
@@ -131,7 +131,7 @@ def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
 def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
     bot: AttemptQueue, start_worker: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """kill -9 and SIGTERM of the worker end the child inside a step; the attempt falls silent, or is handed back."""
+    """kill -9 and SIGTERM of a worker end the child that computes; only after SIGTERM the attempt is handed back."""
     write_model(tmp_path / "w" / "model", model())
     settings = {"STEWARD_HARNESS": "engine_trial_harness", "STEWARD_GRACE_SECONDS": "2"}
     worker, asked = start_worker(engine="shared-prefix", **settings), job("shared-prefix-running-hanging")
@@ -149,14 +149,14 @@ def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
 
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["evaluate"])
 def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: Phases, phase: str) -> None:
-    """kill -9 of the job's process: the child ends with it, the attempt ends as lost, and the worker goes on."""
+    """After kill -9 of the job's process its child ends, the attempt ends as lost, and the worker goes on."""
     asked, worker = bring(phase, survives=True)
     remains = set(worker.pids("job") + worker.pids("child") + worker.pids("zygote"))
     worker.kill("job")
     outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "worker-lost" and "SIGKILL" in log
     assert outcome.phase == phase
-    wait_until(lambda: bot.dirty(asked))  # told first, marked after
+    wait_until(lambda: bot.dirty(asked))  # the outcome is reported before the request is marked
     record_outcome(f"kill -9 of the job's process in {phase}", outcome)
     wait_until(lambda: not [pid for pid in remains if runs(pid)])
     following = job("fine", 2)
@@ -186,7 +186,7 @@ def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
 def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(
     bot: AttemptQueue, bring: Phases, kind: str
 ) -> None:
-    """kill -9 of the child, or of the zygote with it: a failure with its cause; the next attempt runs."""
+    """After kill -9 of the child or of the zygote the attempt fails with that cause, and the next attempt runs."""
     asked, worker = bring("evaluate", survives=True)
     worker.kill(kind)
     outcome, _ = bot.outcome(asked)
@@ -228,7 +228,7 @@ def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, br
 
 @pytest.mark.parametrize("phase", PHASES if WHOLE else ["publish"])
 def test_sigterm_hands_the_attempt_back(bot: AttemptQueue, bring: Phases, phase: str) -> None:
-    """A stopped worker ends within ten seconds, and the same attempt can be queued, taken and finished again."""
+    """After SIGTERM a worker ends within ten seconds and hands its attempt back, which can be queued again."""
     asked, worker = bring(phase)
     bot.clean()
     worker.process.send_signal(signal.SIGTERM)
@@ -257,10 +257,10 @@ def test_a_handed_back_attempt_is_finished_by_another_worker(
 
 @left_out("one more worker; test_sigterm_hands_the_attempt_back stops one while it publishes")
 def test_a_second_signal_ends_it_at_once(bot: AttemptQueue, bring: Phases) -> None:
-    """While a publication cannot be interrupted, a second signal does not wait for it."""
+    """A second SIGTERM ends a worker at once, even while it publishes, which the first one does not interrupt."""
     asked, worker = bring("publish", grace=60)
     worker.process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)  # not for a condition: the second signal has to be another one
+    time.sleep(0.3)  # no condition to wait for: the signals must arrive one after the other
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(30) == 0
     assert worker.nothing_left() and bot.state(asked) == "handed-back"
@@ -310,7 +310,7 @@ def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Attemp
 
 
 @pytest.mark.parametrize("dies", ["worker", *(["job"] if WHOLE else [])])
-def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
+def test_an_unsent_outcome_is_sent_by_the_next_worker_of_the_slot(
     bot: AttemptQueue, start_worker: Start, dies: str
 ) -> None:
     """An outcome that a killed worker or job did not send is sent by the next worker of the slot."""
@@ -338,10 +338,10 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
         bot.grant(following)
     reported, log = bot.outcome(asked)
     assert reported == outcome and log == "the log"
-    wait_until(lambda: bot.dirty(asked))  # told first, marked after
+    wait_until(lambda: bot.dirty(asked))  # the outcome is reported before the request is marked
 
 
-def test_a_zygote_that_cannot_import_its_harness_is_said(start_worker: Start) -> None:
+def test_a_zygote_that_cannot_import_its_harness_is_reported(start_worker: Start) -> None:
     """A worker whose harness cannot be imported exits with that error."""
     worker = start_worker(STEWARD_HARNESS="no_such_harness")
     assert worker.process.wait(60) == 3

@@ -66,7 +66,7 @@ def left_behind() -> set[str]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", list(WAYS))
 def test_no_way_of_holding_memory_leads_past_the_limit(way: str, tmp_path: Path) -> None:
-    """Memory of each kind is refused to a child, or it is stopped for its memory; and nothing outlives it."""
+    """Each way to hold memory is refused, or ends the child at its limit; no shared memory is left behind."""
     before, limit = left_behind(), 256
     answers = run_trials(way, tmp_path, 9, limit, [f"holding-{name}" for name in HOLDING])
     mode = answers[0]["mode"]
@@ -83,8 +83,8 @@ def test_no_way_of_holding_memory_leads_past_the_limit(way: str, tmp_path: Path)
     assert left_behind() == before
 
 
-def test_each_way_builds_the_walls_that_it_can(look: dict[str, Any], request: pytest.FixtureRequest) -> None:
-    """Root gets its own user and root, others a user namespace, a plain container the system-call filter."""
+def test_each_mode_uses_the_namespaces_that_it_can_get(look: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """A worker without root runs children in a user namespace, and one in a plain container without namespaces."""
     mode = look["mode"]
     if "container" in request.node.name:
         assert mode["namespaces"] == "none"
@@ -103,20 +103,20 @@ def test_no_token_in_environment_or_memory(look: dict[str, Any]) -> None:
 
 
 def test_no_connection_out(look: dict[str, Any]) -> None:
-    """Not even a server on the same machine can be reached."""
+    """A child cannot connect to a server, not even to one on the same machine."""
     assert look["seen"]["network"].startswith(("OSError", "PermissionError", "ConnectionRefusedError"))
     if look["mode"]["namespaces"] != "none":
         assert look["seen"]["interfaces"] == ["lo"]
 
 
 def test_copies_of_a_child_can_meet(look: dict[str, Any]) -> None:
-    """Copies can connect over the loopback of their own network namespace."""
+    """Copies of a child can connect to each other over the loopback of their own network namespace."""
     met = look["seen"]["loopback"]
     assert (met == "connected") == (look["mode"]["namespaces"] != "none"), met
 
 
 def test_no_write_outside_its_own_folders(look: dict[str, Any]) -> None:
-    """Model, questions, library and system cannot be written; spool, home and temporary folders can."""
+    """A child can write to its spool, home and temporary folder, but not to model, questions, library or system."""
     assert len(look["seen"]["within"]) == 3
     if look["mode"]["namespaces"] == "all" or look["mode"]["landlock"]:
         assert look["seen"]["beside"] == []
@@ -133,7 +133,7 @@ def test_no_other_attempt_in_sight(look: dict[str, Any]) -> None:
 
 
 def test_no_privileges_and_none_to_be_had(look: dict[str, Any]) -> None:
-    """No capability, no gain by exec, and no way to namespaces, mounts, other processes or other users."""
+    """A child has no capability, gains none by exec, and cannot reach namespaces, mounts, other processes or users."""
     view = look["seen"]
     assert int(view["who"]["caps"], 16) == 0 and view["who"]["nnp"] == "1"
     assert "done" not in {act: result for act, result in view["escape"].items() if act != "setuid"}.values()
@@ -142,13 +142,13 @@ def test_no_privileges_and_none_to_be_had(look: dict[str, Any]) -> None:
 
 
 def test_nothing_open_but_its_pipes(look: dict[str, Any]) -> None:
-    """Standard input is empty, output goes to the log, descriptor 3 to the worker; no socket, no other pipe."""
+    """A child has only stdin, stdout, stderr and its pipe to the worker open."""
     open_files = look["seen"]["descriptors"]
     assert set(open_files) <= {"0", "1", "2", "3", *(name for name in open_files if "/proc/" in open_files[name])}
 
 
 def test_its_limits_are_set(look: dict[str, Any]) -> None:
-    """No core dumps; memory, the size of files and the number of processes are bounded."""
+    """A child writes no core dumps, and its memory, the size of its files and its number of processes are limited."""
     limits = look["seen"]["limits"]
     assert limits["RLIMIT_CORE"] == 0 and limits["RLIMIT_DATA"] == 1 << 30
     assert limits["RLIMIT_FSIZE"] == 16 << 30 and 0 < limits["RLIMIT_NPROC"] <= 4096

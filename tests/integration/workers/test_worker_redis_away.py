@@ -1,4 +1,4 @@
-"""Workers whose queue server dies, freezes, or is not there when they start."""
+"""Workers whose queue server is killed, frozen, or missing when they start."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_w
     assert worker.process.wait(10) == 0 and worker.nothing_left()
 
 
-def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_worker: Start) -> None:
-    """While Redis is frozen, a stopped worker still exits in time, and no process survives."""
+def test_a_worker_can_be_stopped_while_redis_is_frozen(own_valkey: Valkey, start_worker: Start) -> None:
+    """While Redis does not answer, SIGTERM still ends a worker in time, with all its processes."""
     worker = start_worker(REDIS_URL=own_valkey.url, STEWARD_GRACE_SECONDS="0")
     with redis.Redis.from_url(own_valkey.url) as connection:
         wait_until(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
@@ -86,8 +86,8 @@ def stop_hard(server: Valkey) -> None:
     server.process.wait()
 
 
-def test_redis_missing_at_start_is_said_with_the_setting(start_worker: Start) -> None:
-    """Without Redis a worker ends with a sentence that names REDIS_URL, and starts nothing."""
+def test_redis_missing_at_start_is_reported_with_the_setting(start_worker: Start) -> None:
+    """If Redis is missing at its start, the worker exits with an error that names REDIS_URL, without a traceback."""
     worker = start_worker(REDIS_URL="redis://127.0.0.1:1/0")
     assert worker.process.wait(60) == 4
     assert "REDIS_URL" in worker.log() and "Traceback" not in worker.log()

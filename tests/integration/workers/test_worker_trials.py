@@ -39,13 +39,13 @@ class TrialBoard:
     loop: SyncLoop
 
     def work(self) -> None:
-        """Sync what is due, and look at the queue."""
+        """Run all syncs that are due, and that of the queue."""
         self.context.mark(QUEUE)
         while (claim := self.context.dirty.claim(now=clock.now(), lease=60)) is not None:
             self.loop.sync(claim)
 
     def try_model(self, name: str, files: dict[str, bytes]) -> tuple[str, Outcome]:
-        """The person tries a model with these files; the bot's final reply, and the outcome behind it."""
+        """Upload a model and ask for a trial in a discussion; return the bot's final reply and the trial's outcome."""
         self.worker.upload(f"ada/{name}", files)
         person = HfApi(self.worker.hub.url, PERSON)
         talk = person.create_discussion(REQUESTS, f"About {name}", description="Hello.", repo_type="dataset")
@@ -85,7 +85,7 @@ def board(real_worker: RealWorker, tmp_path: Path, probe: Probe) -> Iterator[Tri
 
 
 def test_a_trial_reports_times_and_answers_and_publishes_nothing(board: TrialBoard) -> None:
-    """A child asks the questions of each benchmark; the Hub has the reply, and nothing else of it."""
+    """The bot's reply shows times and answers for each benchmark; the Hub gets no request, result, log or details."""
     reply, outcome = board.try_model("tried", model())
     report = outcome.trial
     assert report is not None, outcome.failure
@@ -107,7 +107,7 @@ def test_a_trial_reports_times_and_answers_and_publishes_nothing(board: TrialBoa
 
 
 def test_a_model_that_does_not_load_gets_its_cause(board: TrialBoard) -> None:
-    """Admission sees headers alone; the trial loads the weights, and tells what is wrong as an evaluation would."""
+    """A trial of a model with NaN weights, which admission cannot detect, reports the cause as an evaluation would."""
     files = model()
     weights = bytearray(files["model.safetensors"])
     weights[-4096:] = b"\xff" * 4096  # each of these numbers is NaN

@@ -1,4 +1,4 @@
-"""The checks for processes left running."""
+"""The test helpers that look for processes left running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a changeset looks for the parts that have landed."""
+"""How a changeset finds in a repo's history which of its parts were already committed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LANDED = LogEntry("b" * 40, "Remove ada/good", _part_trailer(PART), ("bot",), NO
 
 
 def test_a_part_that_has_landed_is_found_although_the_branchs_history_is_old() -> None:
-    """The process died after the commit, and a cache shows the branch as it was before: the part must not count as
-    missing, as the change would then end half done."""
+    """After a crash, the bot finds a part that it committed although a cache still serves the history of `main` without
+    it; otherwise the changeset would stay half applied."""
     histories = {"main": [EARLIER], LANDED.oid: [LANDED, EARLIER]}
 
     def history(_: Repo, revision: str = "main") -> Iterator[LogEntry]:

@@ -1,4 +1,4 @@
-"""Pictures: their content, that nothing in them runs, and that no text breaks them."""
+"""Charts as SVG: their content, that they hold nothing executable, and that any text in them stays well-formed XML."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ HOSTILE = "</text><script>alert(1)</script>\"'&{{7*7}}\x00\u202e"
 
 
 def read(svg: bytes) -> ElementTree.Element:
-    """The picture as a browser reads it."""
-    return ElementTree.fromstring(svg)  # noqa: S314  our own
+    """The parsed SVG document."""
+    return ElementTree.fromstring(svg)  # noqa: S314  our own picture
 
 
 def texts(root: ElementTree.Element) -> list[str]:
-    """All that is written on it."""
+    """The contents of all text elements of a chart."""
     return [element.text or "" for element in root.iter(f"{SVG}text")]
 
 
 def bars(root: ElementTree.Element, tone: str) -> Iterator[dict[str, str]]:
-    """The bars of one series."""
+    """The attributes of the bars of one series."""
     for series in root.iter(f"{SVG}g"):
         if series.get("class") == f"series {tone}":
             yield from (element.attrib for element in series.iter(f"{SVG}rect"))
@@ -52,7 +52,7 @@ def bars(root: ElementTree.Element, tone: str) -> Iterator[dict[str, str]]:
     ],
 )
 def test_spans_are_said_shortly(seconds: float, words: str) -> None:
-    """In the largest unit of which there is one, with a digit behind the point below ten."""
+    """A duration is written in the largest unit of which it has at least one, with one decimal below ten."""
     assert short_span(seconds) == words
 
 
@@ -61,13 +61,13 @@ def test_spans_are_said_shortly(seconds: float, words: str) -> None:
     [(700, 4_000, [600, 3_600, 28_800]), (0, 0, [1, 10]), (60, 60, [60, 600]), (5e7, 9e9, [2_592_000, 31_536_000])],
 )
 def test_a_scale_holds_what_is_to_be_shown(least: float, most: float, ticks: list[int]) -> None:
-    """And not much more; beyond a year it ends."""
+    """The ticks enclose the given range of durations as tightly as possible; the last possible tick is a year."""
     assert scale(least, most) == ticks
 
 
 @given(st.floats(0, SCALE[-1]), st.floats(0, SCALE[-1]))
 def test_every_scale_has_two_ticks_or_more(one: float, other: float) -> None:
-    """With the smaller one at or above the first, unless that is the first of all."""
+    """An axis has at least two ticks, which enclose both values unless the smaller one is below all possible ticks."""
     ticks = scale(min(one, other), max(one, other))
     assert len(ticks) >= 2
     assert ticks[0] <= max(min(one, other), SCALE[0])
@@ -76,7 +76,7 @@ def test_every_scale_has_two_ticks_or_more(one: float, other: float) -> None:
 
 @given(st.floats(0, 1e9))
 def test_even_ticks_reach_beyond_the_most(most: float) -> None:
-    """From 0 in two to six even steps of whole numbers, each said in another way."""
+    """A linear axis runs from 0 to at least the largest value, with two to six ticks whose labels all differ."""
     ticks = even_ticks(most)
     values = [value for value, _ in ticks]
     assert 2 <= len(ticks) <= 6
@@ -109,7 +109,7 @@ NOTHING = models.TimingsResponse(
 def times(
     ends: list[models.DailyOutcomesView], lengths: list[models.QueueLengthView] | None = None, days: int = 7
 ) -> models.TimingsResponse:
-    """A week."""
+    """Timings of a week (or of `days` days) with these daily outcomes and queue lengths."""
     return NOTHING.model_copy(update={"ended": ends, "queue": lengths or [], "days": days, "waiting": WAITS})
 
 
@@ -139,7 +139,7 @@ EVERY = {
 
 
 def test_one_duration_is_said_to_be_one() -> None:
-    """A label and the description say that the duration is from one run, and name no share; alone it is no picture."""
+    """Label and description say that a figure is from one run alone; where nothing else is known, no chart is drawn."""
     single = models.DurationSpreadView(
         name="small", among=1, tenth=80, quarter=80, half=80, three_quarters=80, nine_tenths=80
     )
@@ -155,7 +155,7 @@ def test_one_duration_is_said_to_be_one() -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_picture_says_what_it_is_and_holds_nothing_that_runs(name: str, width: int) -> None:
-    """A role, a title, a description; one style, which its own policy admits; nothing from elsewhere; little of it."""
+    """Each SVG has a role, a title, a description and one style that its policy allows; it has no scripts or links."""
     picture = EVERY[name]
     assert picture is not None
     svg = draw(picture, width)
@@ -178,7 +178,7 @@ def test_a_picture_says_what_it_is_and_holds_nothing_that_runs(name: str, width:
 
 
 def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
-    """From the tenth to nine tenths on a scale of logarithms, each named with its middle; an empty row between."""
+    """Bars from the 10th to the 90th percentile on a logarithmic axis: the tiers, an empty row, then the precisions."""
     picture = EVERY["waiting"]
     assert picture is not None
     assert list(picture.labels) == ["small · 1 h", "large · 11 h", "", "4bit · 15 min"]
@@ -188,13 +188,13 @@ def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
     dark, pale = list(bars(root, "a")), list(bars(root, "pale"))
     assert len(dark) == len(pale) == 6
     widths = [float(bar["width"]) for bar in (*dark, *pale)]
-    assert max(widths) - min(widths) < 0.3, "each is a doubling"
+    assert max(widths) - min(widths) < 0.3, "each bar spans a factor of two"
     first, second, third = (float(bar["x"]) for bar in sorted(dark[:3], key=lambda bar: float(bar["y"])))
     assert third < first < second, "from top to bottom"
 
 
 def test_words_below_a_narrow_scale_do_not_touch() -> None:
-    """On a phone some ticks go without; on a wide picture all of them are told."""
+    """A narrow chart leaves out some labels of the axis so that they do not overlap; a wide chart shows all of them."""
     labels = [(at * 0.7, f"{at} minutes") for at in range(7)]
     labels_at = {width: _ticks_of(labels, width) for width in WIDTHS}
     assert labels_at[WIDTHS[-1]] == [words for _, words in labels]
@@ -208,7 +208,7 @@ def _ticks_of(ticks: list[tuple[float, str]], width: int) -> list[str]:
 
 
 def test_a_day_without_an_end_has_no_bar() -> None:
-    """Each kind of end has its tone; kinds that did not occur are not in the legend."""
+    """A day without outcomes of a kind has no bar of its colour; the legend leaves out kinds that did not occur."""
     picture = EVERY["ended"]
     assert picture is not None
     root = read(draw(picture, 360))
@@ -220,7 +220,7 @@ def test_a_day_without_an_end_has_no_bar() -> None:
 
 
 def test_a_line_has_a_gap_where_nobody_counted() -> None:
-    """Between two pieces; it begins with the period, and its days are named."""
+    """The line of the queue's length is interrupted where no length was recorded; its axis covers the whole period."""
     picture = EVERY["queue"]
     assert picture is not None
     root = read(draw(picture, 1080))
@@ -233,13 +233,13 @@ def test_a_line_has_a_gap_where_nobody_counted() -> None:
     assert (queue(late) or picture).series[0].values[:3] == [None, None, None]
 
 
-def test_of_nothing_there_is_no_picture() -> None:
-    """The page says so in words."""
+def test_without_data_there_is_no_chart() -> None:
+    """Without any data there is no chart."""
     assert {name: make(NOTHING) for name, make in PICTURES.items()} == dict.fromkeys(PICTURES)
 
 
-def test_strangers_words_are_drawn_as_words() -> None:
-    """Names of models and benchmarks, cut where there is no room, without what turns a line around."""
+def test_names_from_users_are_drawn_as_plain_text() -> None:
+    """Names of models and benchmarks are drawn as text, without control characters, and cut off if they do not fit."""
     root = read(draw(scores(COMPARED), 1080))
     name = next(text for text in texts(root) if "script" in text)
     assert name == HOSTILE.replace("\x00", " ").replace("\u202e", " ")
@@ -268,5 +268,5 @@ def test_whatever_it_says_a_picture_can_be_read(
 
 @pytest.mark.parametrize(("day", "words"), [("2026-11-04", "4 Nov"), ("2026-02-28", "28 Feb")])
 def test_days_are_named_without_their_year(day: str, words: str) -> None:
-    """A quarter of a year needs none."""
+    """The labels of days have no year, because a chart covers at most a quarter of a year."""
     assert day_words(day) == words

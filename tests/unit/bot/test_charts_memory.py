@@ -1,4 +1,4 @@
-"""What is worked out once for charts: it follows what changes, and is not worked out again where nothing does."""
+"""What charts cache: figures and pictures are computed again when their data changes, and not otherwise."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.support.waiting import wait_until
 
 
 class Counts:
-    """A desk of nothing but counts: day → fields, and which days were read."""
+    """A fake board context that holds only daily counts (day → fields), and records which days were read."""
 
-    class board:  # noqa: N801  a desk has one
-        """No more of a board is asked for."""
+    class board:  # noqa: N801  the context has one
+        """The only setting of a board that `TimingReader` reads."""
 
         precisions = ("float16",)
 
@@ -33,17 +33,17 @@ class Counts:
         self.timings = self
 
     def now(self) -> float:
-        """The time."""
+        """The fake clock's time."""
         return self.time
 
     def read(self, numbers: Sequence[int]) -> list[Mapping[str, str]]:
-        """As `Timings.read` does."""
+        """The counts of these days, as `Timings.read` returns them."""
         self.reads.append(list(numbers))
         return [dict(self.days.get(at, {})) for at in numbers]
 
 
 def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
-    """Also by who looks at noon, and again days later; the days before are read at the first look of all."""
+    """Each view reads today's and yesterday's counts again, but those of earlier days only once."""
     context = Counts()
     view = TimingReader(cast(BoardContext, context))
     context.days = {19_950: {"end|finished": "5"}, 20_000: {"end|finished": "1"}}
@@ -54,7 +54,7 @@ def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
     context.days[20_000]["end|finished"] = "4"
     context.time += 3 * DAY
     context.reads.clear()
-    assert view.times(7).finished == 4, "what came after noon counts"
+    assert view.times(7).finished == 4, "the counts that were added to that day after the first view"
     assert context.reads == [[20_002, 20_003], [19_999, 20_000, 20_001]]
     context.days[20_003] = {"end|us": "2"}
     assert view.times(7).failed == 2
@@ -65,7 +65,7 @@ def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
 
 
 def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event is counted, and a visitor looks, between the reading of the figures and their picture."""
+    """A picture of older counts is not cached as that of newer ones, if an event is counted while it is drawn."""
     context = Counts()
     view = TimingReader(cast(BoardContext, context))
     context.days = {20_000: {"end|finished": "1"}}
@@ -91,7 +91,7 @@ def line(model: str, average: float | None, category: str = "chat", suite: str =
 
 
 def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
-    """Without flagged ones, those without scores, and those of an unknown category."""
+    """The standard of a category is computed per suite; flagged models and those without scores are left out."""
     lines = (
         line("a", 10.0),
         line("b", 30.0),
@@ -111,7 +111,7 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
 
 @pytest.mark.parametrize("many", [1, 5_000])
 def test_the_table_changes_and_so_does_what_is_reached(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, or, where there are very many, in the background: who looks meanwhile is told of the state before."""
+    """A changed table changes the standards: at once if the table is small, in the background if it is large."""
     monkeypatch.setattr(comparing, "MAX_SYNCHRONOUS_ROWS", many)
     nothing = StandingFlags(())
     before, after = RequestRows((line("a", 10.0),), nothing), RequestRows((line("a", 10.0), line("b", 30.0)), nothing)

@@ -1,4 +1,4 @@
-"""What the bot writes over a worker's own words before it publishes results."""
+"""Which of a worker's claims the bot replaces before it publishes results."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from redis_state.board.sample_verdicts import RecomputedMetrics
 from tests.support.units.details_samples import results
 
 
-def test_a_worker_says_nothing_of_checks_doubts_and_earlier_answers() -> None:
-    """Its results would else look confirmed, or as if their answers were those of another evaluation."""
+def test_claims_of_a_worker_about_checks_of_its_results_are_discarded() -> None:
+    """Before it publishes, the bot discards a worker's claims that results were checked, doubted or rescored."""
     old = RescoredFrom(results="org/m/results_2020-01-01T00-00-00.000000.json", suite="s", suite_digest="d" * 64, at="")
     claimed = {"checked": CheckedSamples(samples=9, recomputed=9), "doubted": "all others", "rescored_from": old}
     honest = results()

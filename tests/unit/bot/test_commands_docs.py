@@ -1,4 +1,4 @@
-"""The page of commands follows the registry."""
+"""docs/commands.md matches the registry of commands."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bot.threads.verbs import REGISTRY
 
 
 def test_the_page_is_what_the_registry_says(project: Path) -> None:
-    """docs/commands.md is what `python -m bot.threads.docs docs/commands.md` writes."""
+    """docs/commands.md equals the output of `python -m bot.threads.docs docs/commands.md`."""
     assert (project / "docs" / "commands.md").read_text("utf-8") == page(REGISTRY)
 
 
 def test_every_verb_has_its_place_its_words_and_its_examples() -> None:
-    """Each stands in the table and has a chapter; a table's rows have three cells whatever the words."""
+    """Every verb has a row of three cells in the table, and a chapter with its usage and examples."""
     text = page(REGISTRY)
     rows = [token for token in MarkdownIt().enable("table").parse(text) if token.type == "td_open"]
     assert len(rows) == 3 * len(REGISTRY.verbs)

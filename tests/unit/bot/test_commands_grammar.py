@@ -1,4 +1,4 @@
-"""What counts as a command in a comment, and how its words are told apart."""
+"""What counts as a command in a comment, and how its arguments are parsed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WRAPS = {
 
 @pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 def test_what_stands_in_a_container_is_no_command(wrap: str) -> None:
-    """A verb is read from a plain line alone, in none of Markdown's other places."""
+    """The bot reads commands from plain lines only, not from code, quotes, lists, tables and the like."""
     assert commands_in(wrap.format("/status org/model")) == []
 
 
@@ -67,15 +67,15 @@ def test_what_stands_in_a_container_is_no_command(wrap: str) -> None:
         ("/hold a\\_b &amp; c", [(None, "a_b"), (None, "&"), (None, "c")]),
     ],
 )
-def test_words_are_told_apart(line: str, words: list[tuple[str | None, str]]) -> None:
-    """Blanks separate, quotes and backticks hold together, `key=` names; an open quote is a letter like any other."""
+def test_a_line_is_split_into_arguments(line: str, words: list[tuple[str | None, str]]) -> None:
+    """Blanks separate arguments, quotes and backticks group them, `key=` names them; an unclosed quote is text."""
     (command,) = commands_in(f"Hello,\n{line}\nThanks")
     assert [(word.key, word.text) for word in command.words] == words
 
 
 @given(text=WORDS)
 def test_whatever_is_written_is_read_without_an_error(text: str) -> None:
-    """No text makes the parser raise, alone, as a verb's words, or as a verb."""
+    """The parser reads any text without an error: alone, as a verb, or as a verb's arguments."""
     for written in (text, f"/status {text}", f"/{text}", f"/status\n{text}\n/status"):
         for command in commands_in(written):
             verb = REGISTRY.find(command.verb)
@@ -85,7 +85,7 @@ def test_whatever_is_written_is_read_without_an_error(text: str) -> None:
 
 @given(text=WORDS, wrap=st.sampled_from(["```\n{}\n```", "~~~\n{}\n~~~", "`{}`", "<!-- {} -->"]))
 def test_no_text_breaks_out_of_code(text: str, wrap: str) -> None:
-    """A command in code or in an HTML comment stays there, whatever stands beside it."""
+    """A command inside code or an HTML comment is not run, whatever text is beside it."""
     inner = text.replace("`", "").replace("~", "").replace("-", "").replace("<", "").replace(">", "")
     inner = " ".join(inner.split())
     assert commands_in(wrap.format(f"{inner}\n/status") if "\n" in wrap else wrap.format(f"{inner} /status")) == []
@@ -96,7 +96,7 @@ def test_no_text_breaks_out_of_code(text: str, wrap: str) -> None:
     sign=st.sampled_from(["> ", ">", "> > "]),
 )
 def test_no_text_breaks_out_of_a_quote(lines: list[str], sign: str) -> None:
-    """Whatever else is quoted, commands in a quote are none."""
+    """Commands inside a quote are not run, whatever else is quoted."""
     quoted = [*lines, "/status", *lines, "/relaunch org/model"]
     assert commands_in("\n".join(sign + line for line in quoted)) == []
 
@@ -123,27 +123,27 @@ WRITTEN = st.one_of(
     around=st.sampled_from(["", "Hi,\n", "Hi\n\n"]),
 )
 def test_what_is_written_is_what_is_read(verb: Verb, words: list[tuple[Word, str]], around: str) -> None:
-    """Any command, written with its words plain, quoted, in backticks or named, is read as it was meant."""
+    """Any command parses to the arguments that it was written with: plain, quoted, in backticks or named."""
     line = " ".join([f"/{verb.name}", *(text for _, text in words)])
     (command,) = commands_in(f"{around}{line}")
     assert (command.verb, command.words) == (verb.name, tuple(word for word, _ in words))
 
 
-def test_of_a_paragraph_without_end_the_beginning_is_read() -> None:
-    """Its markup can be made to cost the square of its length; what stands in the paragraphs after it is read."""
+def test_only_the_start_of_an_overlong_paragraph_is_read() -> None:
+    """Only the start of an overlong paragraph is read, because its markup could take quadratic time."""
     hostile = "![[]()" * (MAX_PARAGRAPH // 6)
     commands = commands_in(f"/status\n{hostile}\n/why\n\n/help")
     assert [command.verb for command in commands] == ["status", "help"]
 
 
 def test_what_a_command_says_can_be_kept_in_a_file() -> None:
-    """Half a character, which JSON may hold and UTF-8 may not, is read as the sign for what cannot be read."""
+    """Half of a surrogate pair and a null byte in a command become U+FFFD, so that the line can be stored as UTF-8."""
     (command,) = commands_in("/reject a\ud800b \0")
     assert command.line == "/reject a\ufffdb \ufffd"
 
 
 def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
-    """Of many short words none is lost, up to the limit, and past it the person is told."""
+    """A reason of many short words is kept whole up to 500 characters; a longer one is refused with a message."""
     verb = REGISTRY.find("reject")
     assert verb is not None
     for reason, is_taken in (("so I say " * 55, True), ("so I say " * 60, False), ("so I say " * 5_000, False)):
@@ -154,13 +154,12 @@ def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
 
 
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
-    """Of five hundred commands one more is read than are run, so that the reply can say so."""
+    """Of 500 commands, the parser returns one more than the bot runs, so that the reply can mention the limit."""
     assert len(commands_in("/status\n" * 500)) == MOST + 1
 
 
 def test_lines_that_only_look_like_commands_do_not_use_up_the_limit() -> None:
-    """A command after fifty lines of words that are no verbs is found; five hundred different words cost
-    no more than those that are looked up."""
+    """Lines such as `/usr lib` do not count as commands, and only a limited number of different words is looked up."""
     asked = list[str]()
 
     def is_verb(word: str) -> bool:
@@ -179,7 +178,7 @@ def test_lines_that_only_look_like_commands_do_not_use_up_the_limit() -> None:
 
 @pytest.mark.parametrize("verb", REGISTRY.verbs, ids=lambda verb: verb.name)
 def test_every_example_is_understood(verb: Verb) -> None:
-    """Each verb's examples are commands of that verb with arguments that fit, and mean the same when written anew."""
+    """Each verb's examples parse as that verb with valid arguments, and to the same ones if all are named."""
     assert REGISTRY.find(verb.name) is verb
     assert verb.examples
     for example in verb.examples:
@@ -210,13 +209,13 @@ def test_every_example_is_understood(verb: Verb) -> None:
     ],
 )
 def test_a_model_is_named_by_its_id_or_address(text: str, model: str | None) -> None:
-    """What cannot be a repo's name on the Hub is no model."""
+    """A model can be named by its id or its Hub address; text that cannot be a repo id is no model."""
     assert model_in(text) == model
 
 
 @pytest.mark.parametrize("line", ["/submit http://hub.example/org/model", "/status https://huggingface.co/docs/a/b/c"])
 def test_an_address_that_is_no_model_is_answered_with_what_to_write(line: str) -> None:
-    """An address of another site says that only models of this Hub count; one of the board's own Hub is a model."""
+    """An address that is not of a model on this Hub is refused with an explanation; the board's own Hub counts."""
     (command,) = commands_in(line)
     verb = REGISTRY.find(command.verb)
     assert verb is not None
@@ -245,18 +244,18 @@ def question_of(line: str) -> str:
 
 @pytest.mark.parametrize("line", ["/pause", "/resume"])
 def test_a_missing_target_of_a_pause_is_asked_for_in_a_sentence(line: str) -> None:
-    """A parameter that is called `what` is no noun to ask for."""
+    """Without its target, `/pause` or `/resume` is answered with a full question that lists the choices."""
     assert question_of(line).startswith("What do you mean? Board, tier:small")
 
 
 @pytest.mark.parametrize("line", ["/priority", "/priority org/model", "/priority urgent"])
 def test_a_missing_choice_is_asked_for_with_all_choices(line: str) -> None:
-    """The question names each of them once, also where another word was written."""
+    """If the level of `/priority` is missing or unknown, the reply asks for it and lists all levels."""
     assert question_of(line).endswith("Which level? Write high, normal or low.")
 
 
 def test_a_verb_with_a_typing_error_is_recognised() -> None:
-    """What is nearly a verb, also in letters of another alphabet, suggests it; other words suggest nothing."""
+    """A mistyped verb, or one in full-width letters, is matched to the nearest verb; unrelated words are not."""
     assert (near := REGISTRY.nearest("statsu")) is not None
     assert near.name == "status"
     assert (near := REGISTRY.nearest("ｓｔａｔｕｓ")) is not None
@@ -275,7 +274,7 @@ def test_a_verb_with_a_typing_error_is_recognised() -> None:
     ],
 )
 def test_a_precision_or_a_type_of_weights_needs_no_name(line: str, arguments: dict[str, str]) -> None:
-    """A word that can only mean one argument is taken for it; any other word is still an error."""
+    """A precision or weight type needs no `key=`; any other extra argument is an error."""
     (command,) = commands_in(line)
     verb = REGISTRY.find(command.verb)
     assert verb is not None
@@ -289,7 +288,7 @@ def test_a_precision_or_a_type_of_weights_needs_no_name(line: str, arguments: di
     [("fp16", "float16"), ("BF16", "bfloat16"), ("Float32", "float32"), ("gptq", "GPTQ"), ("int8", "8bit"), ("x", "x")],
 )
 def test_a_precision_has_other_names(word: str, precision: str) -> None:
-    """Aliases and other cases mean the precision; an unknown word stays as it is, for the rule that refuses it."""
+    """Aliases and other spellings of a precision are normalised; an unknown one is kept for the rule about it."""
     assert precision_named(word) == precision
     request = as_request("org/model", revision="main", precision=word, weight_type="adapter")
     assert isinstance(request, Request)
@@ -302,7 +301,7 @@ def test_a_precision_has_other_names(word: str, precision: str) -> None:
 
 @pytest.mark.parametrize("field", ["precision", "weight_type"])
 def test_an_option_that_no_request_file_can_hold_is_refused(field: str) -> None:
-    """Commands and the API take a hundred characters, a request file 32: a longer one ended the sync of its thread."""
+    """An option of more than 32 characters, the limit of a request file, is refused; it used to end a sync."""
     options = {"precision": "float16", "weight_type": "Original", field: "x" * 33}
     problem = as_request("org/model", revision="main", **options)
     assert isinstance(problem, Problem)

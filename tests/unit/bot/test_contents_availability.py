@@ -1,4 +1,4 @@
-"""When the table of results calls a model unavailable: not by one answer of the Hub alone."""
+"""When the results table shows a model as unavailable: never because of a single answer of the Hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL = "ada/good"
 
 
 def asked(history: HubError | None, *, available: bool = True) -> tuple[bool, int]:
-    """Whether a model counts as available of which the Hub says that it is gone, and the calls for its history."""
+    """Whether a model that the Hub answers 404 for counts as available, and the number of calls for its history."""
     calls = 0
 
     def facts(_: str) -> None:
@@ -37,7 +37,7 @@ def asked(history: HubError | None, *, available: bool = True) -> tuple[bool, in
 
 
 def test_one_wrong_404_hides_no_model_for_a_day() -> None:
-    """The model is unavailable once a second call says so; nothing is known if that one cannot be read."""
+    """A model counts as unavailable only if a second call, for its history, confirms that it is gone."""
     assert asked(None) == (True, 1)
     assert asked(Garbled("A proxy's page.")) == (True, 1)
     assert asked(RepoNotFound("Repository not found")) == (False, 1)
@@ -45,17 +45,17 @@ def test_one_wrong_404_hides_no_model_for_a_day() -> None:
     assert asked(None, available=False) == (False, 0)
 
 
-def test_a_hub_that_is_away_is_asked_later() -> None:
-    """The sync fails and comes again."""
+def test_an_unreachable_hub_raises_the_error() -> None:
+    """If the Hub cannot be reached, the error is raised, so that the sync runs again later."""
     with pytest.raises(Transient):
         asked(Transient("away"))
 
 
 @pytest.mark.parametrize(("error", "stored"), [(Garbled("A proxy's page."), {}), (TooLarge("Too long."), {MODEL: ""})])
-def test_an_answer_that_cannot_be_read_is_no_licence(
+def test_a_garbled_answer_stores_no_licence(
     error: HubError, stored: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later pass asks again: "" would stand for a model without a licence for ever."""
+    """If the Hub's answer is garbled, no licence is stored and a later pass asks again."""
 
     def facts(_: str) -> None:
         raise error

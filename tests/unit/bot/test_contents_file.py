@@ -1,4 +1,4 @@
-"""The table of contents as a file, for each front end."""
+"""The contents table as a parquet file, in the form that each front end expects."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ GRADIO = {"gradio-v1": ("date", "2024-02-07"), "gradio-v2": ("Not_Merged", False
 
 
 def row(**changes: Any) -> ContentsRow:
-    """A row in memory: a flagged merge."""
+    """A row of a flagged merge, as Steward holds it in memory."""
     values: ContentsRow = {column.name: column.unknown for column in SHAPE}
     values |= {"fullname": "ada/good", "Flagged": True, "Merged": True, "MoE": False, "Submission Date": "2024-02-07"}
     return values | changes
 
 
 def in_file(data: bytes) -> ContentsRow:
-    """The only row, as another program reads it."""
+    """The only row of a parquet file, without any conversion by Steward."""
     (values,) = pq.read_table(io.BytesIO(data)).to_pylist()
     return dict(values)
 
@@ -40,8 +40,8 @@ def by_another_program(values: ContentsRow) -> bytes:
 
 
 @pytest.mark.parametrize("front_end", GRADIO)
-def test_a_gradio_space_gets_its_column_and_values_that_hide(front_end: str) -> None:
-    """Three values are the opposite in the file, one column is only there; both are undone when it is read."""
+def test_a_gradio_front_end_gets_inverted_flags_and_its_own_column(front_end: str) -> None:
+    """For a Gradio front end, three flags are inverted and one column is added in the file; reading it undoes both."""
     data = write_table([row()], SHAPE, {}, front_end)
     column, value = GRADIO[front_end]
     values = in_file(data)
@@ -53,21 +53,21 @@ def test_a_gradio_space_gets_its_column_and_values_that_hide(front_end: str) -> 
 @pytest.mark.parametrize("before", GRADIO)
 @pytest.mark.parametrize("after", [*GRADIO, "react"])
 def test_a_table_is_read_as_it_was_written_whatever_the_board_says_now(before: str, after: str) -> None:
-    """The file says for which front end it was written, and none of its own columns stays."""
+    """A table is read in the form of the front end that it was written for, even if the board now has another one."""
     table = read_table(write_table([row()], SHAPE, {}, before), "oid", SHAPE, after)
     assert (table.rows, dict(table.more)) == ((row(),), {})
     assert write_table(table.rows, SHAPE, table.more, after) == write_table([row()], SHAPE, {}, after)
 
 
 def test_other_front_ends_get_the_table_of_earlier_versions() -> None:
-    """No column, no value and no byte differs."""
+    """For other front ends, the file is identical to that of a board without a front end."""
     plain = write_table([row()], SHAPE, {})
     assert in_file(plain) == row()
     assert {write_table([row()], SHAPE, {}, name) for name in ("template", "react")} == {plain}
 
 
-def test_a_table_of_the_gradio_space_itself_is_read_as_that() -> None:
-    """With its own column, values are the opposite; a time in it stays whole."""
+def test_a_table_that_the_gradio_space_wrote_is_read_with_inverted_flags() -> None:
+    """In a table that the Gradio Space itself wrote, flags are inverted; its timestamp is kept."""
     theirs = {"fullname": "ada/good", "Flagged": False, "MoE": True, "date": "2024-02-07T04:35:12Z"}
     (read,) = read_table(by_another_program({**theirs, "Merged": True}), "oid", SHAPE, "gradio-v1").rows
     assert (read["Flagged"], read["MoE"], read["Merged"]) == (True, False, False)
@@ -77,13 +77,13 @@ def test_a_table_of_the_gradio_space_itself_is_read_as_that() -> None:
 
 
 def test_without_its_own_column_a_table_is_not_that_of_a_gradio_space() -> None:
-    """An earlier version of Steward wrote it, so its values mean what they say."""
+    """A table without the Gradio column is from an earlier version of Steward, and its flags are not inverted."""
     table = read_table(write_table([row()], SHAPE, {}), "oid", SHAPE, "gradio-v1")
     assert (table.rows, table.special) == ((row(),), ())
 
 
 def test_a_table_is_read_without_threads_of_arrow() -> None:
-    """One that still lets go of Python objects while the process exits would abort it, after the command's answer."""
+    """Reading a table leaves no Arrow threads, which could abort the process if they free Python objects at exit."""
     script = """
 import os
 from bot.core.mirrors.contents_table import read_table, write_table

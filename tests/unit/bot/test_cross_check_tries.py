@@ -1,4 +1,4 @@
-"""How a cross-check begins, and which worker computes next after others failed."""
+"""How a cross-check (another worker computes answers again) begins, and which worker is asked after others failed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CLAIM = cast(
 
 
 def state(*tries: str, votes: dict[int, dict[str, Any]] | None = None) -> CrossCheckState:
-    """The state after `tries` of these workers, each of the account of its name; `votes` are the fields of reports."""
+    """The state after these workers were asked in turn, each with an account of its name; `votes` are their reports."""
     queued_tries = tuple(
         CrossCheckTry(number=at, worker=name, account=name, queued=0.0) for at, name in enumerate(tries, 1)
     )
@@ -80,13 +80,13 @@ AWAY, UNFIT = {"problem": "Transient: 502", "temporary": True}, {"problem": "Mod
     ],
 )
 def test_a_worker_that_the_hub_failed_is_asked_again(tried: CrossCheckState, expected: str | None) -> None:
-    """Where no other one is left: a Hub that is away for a minute ends no check. One that cannot compute is not."""
+    """If no other worker is left, one that failed for a temporary reason is asked again, but not one that is unable."""
     chosen = _next_worker(CLAIM, tried, [SECOND, THIRD])
     assert (chosen.name if chosen is not None else None) == expected
 
 
 def begun(entries: list[LogEntry | None]) -> tuple[CrossCheckClaim, dict[str, CrossCheckState]]:
-    """A claim whose commit the Hub shows as these say, one after the other, and the states that are stored."""
+    """A claim for which the Hub returns these log entries in turn, and the dictionary in which states are stored."""
     stored = dict[str, CrossCheckState]()
     hub = SimpleNamespace(paths_info=lambda *_: {}, last_commit=lambda *_: entries.pop(0))
     context = SimpleNamespace(
@@ -103,15 +103,15 @@ def begun(entries: list[LogEntry | None]) -> tuple[CrossCheckClaim, dict[str, Cr
 
 
 def test_a_hub_that_does_not_show_the_commit_yet_is_asked_again() -> None:
-    """Otherwise the account that published the answers would be unknown for good, and could confirm them itself."""
+    """The check starts only once the Hub shows the commit, whose author could otherwise confirm its own answers."""
     claim, stored = begun([None])
     with pytest.raises(Garbled, match="does not say yet"):
         begin_check(claim)
     assert stored == {}
 
 
-def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> None:
-    """A commit without an author: results say that nothing was compared, and no worker gets an order."""
+def test_answers_of_an_unknown_account_are_not_compared() -> None:
+    """If the commit with the answers has no author, the record says that nothing was compared; no worker is asked."""
     claim, stored = begun([LogEntry("a" * 40, "t", "", (), None)])
     progress = cross_check(claim.context, claim.request, claim.repo, claim.details, claim.results)
     assert progress.done and progress.record is not None
@@ -123,10 +123,8 @@ def test_answers_of_an_unknown_account_are_confirmed_and_blamed_by_no_one() -> N
 def waiting_check(
     monkeypatch: pytest.MonkeyPatch, *, silent_for: float, heard_since: float = 0.0
 ) -> tuple[CrossCheckClaim, CrossCheckState]:
-    """A check whose only order went to the worker `second` at 1,000 s, which is silent for so long at any time.
-
-    Redis and the bot run since `heard_since`.
-    """
+    """A check whose only order went at 1,000 s to the worker `second`, which has been silent for `silent_for` seconds;
+    Redis and the bot have been running since `heard_since`."""
     claim, _ = begun([])
     context = cast(Any, claim.context)
     cards = [WorkerCard(name="second", account="second", tiers=TIERS, since=0.0, beat=0.0)]
@@ -146,7 +144,7 @@ def waiting_check(
 def test_workers_that_are_silent_for_a_moment_end_no_check(
     monkeypatch: pytest.MonkeyPatch, silent_for: float, ends_at: float | None
 ) -> None:
-    """After a try that was lost, results wait for another worker while one was heard in the last ten minutes."""
+    """After a lost try, the results wait as long as another worker had a heartbeat in the last ten minutes."""
     claim, check = waiting_check(monkeypatch, silent_for=silent_for)
     for now in (1_200.0, 1_590.0, 1_610.0):
         cast(Any, claim.context).now = lambda now=now: now
@@ -154,7 +152,7 @@ def test_workers_that_are_silent_for_a_moment_end_no_check(
 
 
 def test_a_worker_that_is_silent_for_a_moment_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its job stays in its queue until it was silent for two minutes."""
+    """A worker's job stays in its queue until the worker has been silent for two minutes; then the bot recalls it."""
     recalled = list[str]()
     monkeypatch.setattr(cross_checks.jobs, "recall", lambda _redis, _queue, check: recalled.append(check))
     for silent_for, is_lost in ((LOST + 1, False), (START_SECONDS + 1, True)):
@@ -168,7 +166,7 @@ def test_a_worker_that_is_silent_for_a_moment_keeps_its_order(monkeypatch: pytes
 
 @pytest.mark.parametrize("how", ["its tasks differ", "it was set aside", "its account was set aside"])
 def test_a_worker_that_waits_for_an_operator_gets_no_order(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """It is alive and takes no job: results would wait two hours for each of its tries."""
+    """A worker that waits for an operator gets no order, and the order that it has is recalled."""
     recalled = list[str]()
     monkeypatch.setattr(cross_checks.jobs, "recall", lambda _redis, _queue, check: recalled.append(check))
     claim, check = waiting_check(monkeypatch, silent_for=0.0)
@@ -187,7 +185,7 @@ def test_a_worker_that_waits_for_an_operator_gets_no_order(monkeypatch: pytest.M
 
 
 def test_results_wait_for_the_operator_of_the_only_other_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its tasks may be accepted; and a worker that lies could say of another one that it waits."""
+    """Results wait for the only other worker while it waits for an operator, who may accept its tasks."""
     claim, check = waiting_check(monkeypatch, silent_for=0.0)
     context = cast(Any, claim.context)
     context.accepted_digests = SimpleNamespace(waiting=lambda: [SimpleNamespace(worker="second")])
@@ -196,7 +194,7 @@ def test_results_wait_for_the_operator_of_the_only_other_worker(monkeypatch: pyt
 
 
 def test_the_time_in_which_the_bot_was_away_ends_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process read heartbeats meanwhile: orders stay, and the time for which results wait begins at its return."""
+    """While the bot was down, it read no heartbeats, so the deadlines for order and results start at its return."""
     recalled = list[str]()
     monkeypatch.setattr(cross_checks.jobs, "recall", lambda _redis, _queue, check: recalled.append(check))
     claim, check = waiting_check(monkeypatch, silent_for=1e6, heard_since=9_000.0)
@@ -214,7 +212,7 @@ def test_the_time_in_which_the_bot_was_away_ends_no_check(monkeypatch: pytest.Mo
 
 
 def test_a_clock_that_was_set_back_holds_no_results() -> None:
-    """A check that began a day ahead counts as begun now: the results wait for the hours of the policy, no longer."""
+    """If the clock was set back, a check that began in the future counts as begun now, and results wait no longer."""
     claim, stored = begun([])
     context = cast(Any, claim.context)
     context.workers = SimpleNamespace(alive=lambda **_: [])

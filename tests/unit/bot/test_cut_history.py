@@ -1,4 +1,4 @@
-"""A history that the Hub cuts off, and a commit or a folder in it that one 404 hides."""
+"""Commit histories that the Hub truncates, and commits or folders for which it wrongly answers 404."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READERS = {
 
 
 def test_removed_files_are_found_after_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty history, or one 404 about a commit, hid a removal for good: only later commits are read then."""
+    """An empty history is garbled and a commit with one 404 is read again, so that the bot notices a removal."""
     path, asked, removed = "ada/good/results_1.json", list[str](), list[str]()
     entry = SimpleNamespace(oid=COMMIT, authors=("mallory",))
 
@@ -48,7 +48,7 @@ def test_removed_files_are_found_after_a_wrong_answer(monkeypatch: pytest.Monkey
 
 
 def test_a_folder_that_one_404_hides_is_listed() -> None:
-    """Requests would be renamed or removed without their results; a merged rename was reverted, with an alarm."""
+    """A folder counts as missing only after two 404s; otherwise a rename or removal would leave its results behind."""
     gone, lagging = EntryNotFound("no folder", status=404), RevisionNotFound("no commit", status=404)
     answers: list[object] = [gone, [FileEntry("ada/good/r.json", "1", 1)], gone, gone, lagging]
     context = cast(Any, SimpleNamespace(hub=SimpleNamespace(list_files=in_turn(answers))))
@@ -63,7 +63,7 @@ def test_a_folder_that_one_404_hides_is_listed() -> None:
 def test_a_history_without_the_parent_is_garbled(
     read: Callable[[BoardContext], object], listed: Sequence[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sync asks again later. Any other error would park its key, with a wrong commit that is not reverted."""
+    """A history without the expected parent is `Garbled`, so that the sync tries again instead of parking its key."""
     hub = Reads.__new__(Reads)
     monkeypatch.setattr(hub, "commits", lambda *_, **__: listed, raising=False)
     with pytest.raises(Garbled):

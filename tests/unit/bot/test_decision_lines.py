@@ -1,4 +1,4 @@
-"""The compiled file of a month's decisions, a line each."""
+"""The monthly file of moderation decisions, with one JSON line for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from redis_state.board.decisions import CommandDecision
 
 
 def test_a_decision_is_one_line_whatever_its_words_hold() -> None:
-    """JSON does not escape other characters that end a line, and anybody can write them into a command."""
+    """A decision stays one line even if the command contains U+2028 or U+0085, which JSON does not escape."""
     decision = CommandDecision.model_validate(
         {
             "at": "2026-11-25T12:00:00Z",

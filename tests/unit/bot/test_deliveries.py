@@ -1,4 +1,4 @@
-"""What is read from a delivery: which thing to look at, and nothing more."""
+"""What the bot reads from a webhook delivery: only which repo or thread to sync."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WRITTEN = {"author": {"id": PERSON}, "content": "/status", "hidden": False}
 
 
 def read(repo: dict[str, Any], scope: str, action: str = "update", **more: Any) -> tuple[str, list[tuple[str, int]]]:
-    """The verdict on a delivery, and its marks."""
+    """The verdict on a delivery, and the key and priority of each of its marks."""
     delivery = read_delivery(
         json.dumps({"event": {"action": action, "scope": scope}, "repo": repo, **more}).encode(), BOARD
     )
@@ -91,15 +91,15 @@ def read(repo: dict[str, Any], scope: str, action: str = "update", **more: Any) 
         (REQUESTS, "repo", "update", {}, "irrelevant", []),
     ],
 )
-def test_a_delivery_marks_what_it_tells_of(
+def test_a_delivery_marks_the_requests_or_the_thread_that_changed(
     repo: dict[str, Any], scope: str, action: str, more: dict[str, Any], verdict: str, marks: list[tuple[str, int]]
 ) -> None:
-    """Commits on main, pushes to pull requests, and threads of the repos where people speak with the bot."""
+    """Commits on main mark the requests; pushes to pull requests and comments mark their thread."""
     assert read(repo, scope, action, **more) == (verdict, marks)
 
 
 def test_threads_are_named_as_the_syncs_name_them() -> None:
-    """The inbox and the syncs write the key of a thread alike."""
+    """The inbox and the syncs use the same key for a thread."""
     _, [(key, _)] = read(SPACE, "discussion", discussion={"num": 31})
     space = Repo("space", "board/space")
     assert key == thread_key(space, 31)
@@ -117,7 +117,7 @@ def test_threads_are_named_as_the_syncs_name_them() -> None:
     ],
 )
 def test_who_wrote_a_comment_is_told_unless_it_was_hidden(comment: Any, author: str) -> None:
-    """A hidden comment of the bot wakes a sync, though its author is the bot."""
+    """The author of a comment is read unless it is hidden, because a hidden comment of the bot must start a sync."""
     delivery = {
         "event": {"scope": "discussion.comment"},
         "repo": REQUESTS,
@@ -137,7 +137,7 @@ def test_who_wrote_a_comment_is_told_unless_it_was_hidden(comment: Any, author: 
     ],
 )
 def test_the_quota_that_a_delivery_spent_is_that_of_its_webhook(repo: Any, scope: str, quota_source: Any) -> None:
-    """There is one webhook for each repo and domain; a repo of another account has none of ours."""
+    """A delivery counts against the quota of the webhook for its repo and domain; a repo of others has none."""
     assert (
         read_delivery(json.dumps({"event": {"scope": scope}, "repo": repo}).encode(), BOARD).quota_source
         == quota_source
@@ -165,8 +165,8 @@ parts = st.fixed_dictionaries(
 
 
 @given(parts)
-def test_no_payload_is_too_strange(payload: dict[str, Any]) -> None:
-    """Any JSON value in any place gets a verdict, and its keys are single lines."""
+def test_any_json_payload_gets_a_verdict(payload: dict[str, Any]) -> None:
+    """Any JSON value in any place of a delivery gets a valid verdict, and keys without line breaks."""
     delivery = read_delivery(json.dumps(payload).encode(), BOARD)
     assert delivery.verdict in VERDICTS
     assert all("\n" not in mark.key and isinstance(mark.priority, SyncPriority) for mark in delivery.marks)
@@ -174,12 +174,12 @@ def test_no_payload_is_too_strange(payload: dict[str, Any]) -> None:
 
 @given(st.binary())
 def test_no_bytes_are_too_strange(body: bytes) -> None:
-    """Bytes that are no JSON, in any encoding, are read as malformed."""
+    """A body of arbitrary bytes marks nothing."""
     assert read_delivery(body, BOARD).marks == ()
 
 
 def test_a_delivery_with_ten_thousand_refs_marks_no_more_than_a_thousand() -> None:
-    """No stranger decides how much one delivery stores."""
+    """A delivery with 10,000 refs marks at most 1,000 threads, so that its sender cannot fill Redis."""
     _, marks = read(REQUESTS, "repo.content", updatedRefs=[{"ref": f"refs/pr/{n}"} for n in range(1, 10_001)])
     assert len(marks) == 1_000
 
@@ -188,11 +188,11 @@ def test_a_delivery_with_ten_thousand_refs_marks_no_more_than_a_thousand() -> No
     ("header", "good"), [("one", True), ("", False), (None, False), ("a\nb", False), ("x" * 201, False)]
 )
 def test_an_id_is_short_and_printable(header: str | None, good: bool) -> None:
-    """Anything else is replaced by a digest of the body."""
+    """A delivery id must be short and printable; the digest of the body, which replaces any other, is valid."""
     assert is_delivery_id(header) is good
     assert is_delivery_id(digest_id(b"{}"))
 
 
 def test_marks_are_values() -> None:
-    """Equal marks are equal, so that they can be compared and counted."""
+    """Two marks with the same fields are equal and have the same hash."""
     assert len({DirtyMark("a", SyncPriority.PERSON), DirtyMark("a", SyncPriority.PERSON)}) == 1

@@ -1,4 +1,4 @@
-"""A request file can name any text as the repo of its details."""
+"""Request files whose details repo has a name that is not valid on the Hub."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ RESULTS = "org/m/results_2026-01-01T00-00-00.000000.json"
 
 
 @pytest.mark.parametrize("name", ["", *NAMES])
-def test_a_name_that_is_none_on_the_hub_has_no_public_table(name: str, tmp_path: Path) -> None:
-    """BadRequest ended every later sync of the answers."""
+def test_an_invalid_repo_name_has_no_public_table(name: str, tmp_path: Path) -> None:
+    """Details with an invalid repo name are refused as not public; the Hub's error used to end every later sync."""
     table = TableAddress(name, "run/details.parquet", "task")
     with pytest.raises(DetailsRefused) as refused:
         _link(cast(BoardContext, None), cast(Hub, None), table, tmp_path / "table")
@@ -34,7 +34,7 @@ def test_a_name_that_is_none_on_the_hub_has_no_public_table(name: str, tmp_path:
 def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`steward errors` and `steward rescore` say which, and go on: BadRequest ended the whole command."""
+    """`steward errors` and `steward rescore` report results whose details repo has an invalid name, and do not end."""
     monkeypatch.setattr(rescoring, "published_commit", lambda *_: "main")
     benchmark = cast(Any, SimpleNamespace(restricted=False, tasks=[SimpleNamespace(name="task")]))
     board = SimpleNamespace(repos=SimpleNamespace(details=lambda model: model))
@@ -50,7 +50,7 @@ def test_a_command_leaves_out_results_whose_details_have_no_name_on_the_hub(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_new_tables_of_such_results_are_refused_and_the_command_goes_on(name: str, tmp_path: Path) -> None:
-    """All answers of a suite may lie in the gated repo, where `save_tables` finds them without the name."""
+    """New tables for an invalid details repo are refused with a message, and `steward rescore` goes on."""
     repos = SimpleNamespace(details=lambda model: model, restricted_details=lambda model: f"{model}-restricted")
     context = cast(Any, SimpleNamespace(hub=None, board=SimpleNamespace(repos=repos)))
     file = SimpleNamespace(steward=SimpleNamespace(details=name))
@@ -60,7 +60,7 @@ def test_new_tables_of_such_results_are_refused_and_the_command_goes_on(name: st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_export_leaves_out_answers_whose_repo_has_no_name_on_the_hub(name: str, tmp_path: Path) -> None:
-    """Their evaluation is written without them, and the export goes on."""
+    """The export writes an evaluation with an invalid details repo without its answers, and reports that."""
     request = SimpleNamespace(
         path=SimpleNamespace(model="org/m"), file=SimpleNamespace(steward=SimpleNamespace(details=name))
     )

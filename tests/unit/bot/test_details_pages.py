@@ -1,4 +1,4 @@
-"""A number of a page of answers that no evaluation has."""
+"""Page numbers of answers beyond the last page."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from redis_state.board.messages import DetailsQuestion
 
 @pytest.mark.parametrize(("page", "offset"), [(3, 40), (500_001, 10_000_000), (9_999_999, 10_000_000)])
 def test_a_page_far_behind_the_last_one_is_no_error(page: int, offset: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page number beyond the last one is answered with status 200, and its offset is limited to 10,000,000."""
     asked: list[int] = []
 
     async def ask(question: DetailsQuestion, _client: str) -> DetailsResponse:

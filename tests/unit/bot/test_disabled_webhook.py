@@ -1,4 +1,4 @@
-"""A disabled webhook makes looks at the Hub frequent, whatever happens while it is enabled again."""
+"""After a webhook was disabled, the bot polls the Hub more often, even if enabling it fails."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bot.processes.reconcile import _enable
 from hub.errors import Garbled
 
 
-def test_looks_are_frequent_also_if_the_sync_ends_while_a_webhook_is_enabled() -> None:
-    """The webhooks are doubted before the Hub is asked: a later sync cannot see that one was disabled."""
+def test_a_disabled_webhook_is_recorded_even_if_enabling_it_fails() -> None:
+    """The bot records that a webhook was disabled before it enables it again, because a later sync cannot see that."""
     noted = dict[str, Any]()
 
     def lost(_: str) -> None:

@@ -1,4 +1,4 @@
-"""`steward doctor` reports an error that keeps a check from its answer as the finding of that check."""
+"""`steward doctor` reports an error that prevents a check as the finding of that check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("error", "words"), ERRORS)
 def test_an_error_of_a_service_is_a_finding(monkeypatch: pytest.MonkeyPatch, error: Exception, words: str) -> None:
-    """One error with the reason and what to do, instead of a traceback or the end of all checks."""
+    """An error of the Hub, the probe or Redis becomes a finding with its reason and what to do, not a traceback."""
 
     def fail(_context: BoardContext) -> None:
         raise error

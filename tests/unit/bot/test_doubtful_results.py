@@ -1,4 +1,4 @@
-"""Which results are marked when an account turns out to publish answers that are not the model's."""
+"""Which results the bot marks as doubtful when an account turns out to have published answers of another model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from leaderboard.scores import Scores
 
 
 def results(name: int, status: CrossCheckStatus, *, hour: int | None = None, worker: str = "lent") -> MeasuredResults:
-    """Results whose check was settled at this hour, in a file that names another one."""
+    """Results whose check was settled at `hour`, in a file whose name has the hour `name`."""
     at = f"2026-01-01T{hour:02}:00:00Z" if hour is not None else ""
     again = CrossCheckRecord(worker=worker, status=status, at=at)
     return MeasuredResults(f"org/m/results_2026-01-01T{name:02}-00-00.000000.json", Scores(0.0, ()), again=again)
 
 
 def marked(*measured: MeasuredResults) -> list[int]:
-    """The hours in the names of those that are marked."""
+    """The hours in the file names of the marked results."""
     return [int(each.path.partition("T")[2][:2]) for each in since_last_good_check(list(measured), "Lent")]
 
 
 def test_the_time_of_the_check_counts_and_not_the_name_of_the_file() -> None:
-    """Workers name their files, and scores that are computed again later have a newer one."""
+    """Results since the last good check are found by the times of checks, because workers choose the names of files."""
     before, good, after = (
         results(1, "not-compared", hour=1),
         results(2, "agrees", hour=2),
@@ -41,12 +41,12 @@ def test_the_time_of_the_check_counts_and_not_the_name_of_the_file() -> None:
 
 
 def test_a_check_without_a_time_covers_nothing() -> None:
-    """Earlier versions recorded none: the mark leaves the decision to maintainers."""
+    """Results whose check has no recorded time are marked too, and do not keep others from being marked."""
     assert marked(results(1, "not-compared"), results(2, "agrees"), results(3, "not-compared", hour=1)) == [1, 3]
 
 
 def test_results_that_are_staged_are_marked_once_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The results repo does not have them yet; the mark follows the edit that writes them."""
+    """Results whose commit is still staged are marked too, by an edit that follows the one that writes them."""
     known = {f"org/m/results_2026-01-01T0{hour}-00-00.000000.json": results(hour, "not-compared") for hour in (3, 4)}
     written, put = known
     edits = [

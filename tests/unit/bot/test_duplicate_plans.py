@@ -19,7 +19,7 @@ REQUESTS = Repo("dataset", "board/requests")
 
 
 def context(**files: dict[str, Any]) -> BoardContext:
-    """A board whose two files have these fields."""
+    """A board with two request files with these fields."""
     data = {
         path: json.dumps({"model": path.partition("_eval")[0], "status": "FINISHED", **fields}).encode()
         for path, fields in zip((KEEP, LOSE), files.values(), strict=True)
@@ -33,7 +33,7 @@ def context(**files: dict[str, Any]) -> BoardContext:
 
 
 def test_the_repetition_is_withdrawn() -> None:
-    """The one without results goes."""
+    """Of two requests for the same evaluation, the one without results is cancelled."""
     part = plan(context(keep={}, lose={"status": "FAILED"}), WORDS, REQUESTS)
     assert not isinstance(part, Problem)
     (file,) = part.files
@@ -49,8 +49,8 @@ def test_the_repetition_is_withdrawn() -> None:
         ({}, {"status": "CANCELLED"}),
     ],
 )
-def test_what_is_not_twice_any_more_is_not_withdrawn(keep: dict[str, Any], lose: dict[str, Any]) -> None:
-    """Since the proposal, the request that was to stay was removed, resubmitted, or is now the worse one."""
+def test_requests_that_are_no_longer_duplicates_are_not_withdrawn(keep: dict[str, Any], lose: dict[str, Any]) -> None:
+    """Nothing is withdrawn if a request was cancelled or resubmitted, or the one to keep is now the worse one."""
     part = plan(context(keep=keep, lose=lose), WORDS, REQUESTS)
     assert isinstance(part, Problem)
     assert part.code == "not-double"

@@ -33,7 +33,7 @@ def context() -> BoardContext:
 
 
 def evaluation(model: str, revision: str, precision: str = "") -> Evaluation:
-    """The evaluation of a request whose weights are those of the flagged model."""
+    """An evaluation at `revision`, of a request whose newest commit has the weights of the flagged model."""
     facts = {"revision": NOW, "weights": WEIGHTS}
     path = f"{model}_eval_request_False_float16_Original.json"
     request = parse_request(path, json.dumps({"model": model, "status": "FINISHED", "steward": facts}).encode())
@@ -52,5 +52,5 @@ def evaluation(model: str, revision: str, precision: str = "") -> Evaluation:
     ],
 )
 def test_what_the_table_hides_is_not_exported(model: str, revision: str, precision: str, reason: str) -> None:
-    """As in the table: the digest of weights belongs to the newest commit, and an earlier one has other weights."""
+    """The export leaves out what the table hides; a flag that matches by weights covers the newest commit only."""
     assert left_out_because(context(), evaluation(model, revision, precision)) == reason

@@ -1,4 +1,4 @@
-"""What is read of a stranger's repo, and what is not: sizes are looked at first, weights are never downloaded."""
+"""What the bot reads of an untrusted model repo: it checks sizes first and never downloads weights."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ MB = 1_000_000
 
 
 class Shelf:
-    """A Hub of one repo, that counts the bytes it gives out. A file may say that it is larger than it is."""
+    """A fake Hub with one repo that records the bytes it serves."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = files
         self.reads: list[tuple[str, int]] = []
 
     def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
-        """A part of a file."""
+        """Returns a range of a file, and records its length."""
         part = self.files[path][start:end]
         self.reads.append((path, len(part)))
         return part
 
     def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
-        """A whole file."""
+        """Writes a whole file; raises `TooLarge` above `max_bytes`."""
         if len(self.files[path]) > max_bytes:
             raise TooLarge("too large")
         self.reads.append((path, len(self.files[path])))
@@ -45,7 +45,7 @@ class Shelf:
 
 
 def repo(files: Mapping[str, bytes], sizes: Mapping[str, int | None] | None = None) -> tuple[ModelRepo, Shelf]:
-    """A repo of these files, with these sizes in its listing."""
+    """A repo with these files, whose listing may state other sizes."""
     shelf = Shelf(files)
     listed_sizes: dict[str, int | None] = {name: len(data) for name, data in files.items()} | dict(sizes or {})
     listing = {name: ModelFile(name, size) for name, size in listed_sizes.items()}
@@ -53,7 +53,7 @@ def repo(files: Mapping[str, bytes], sizes: Mapping[str, int | None] | None = No
 
 
 def weights(count: int, *, pad: int = 0, layer: int = 0) -> bytes:
-    """A file of as many tensors of one value each, from `layer` on, with a header made longer by `pad`."""
+    """A safetensors file of `count` tensors with one value each; `pad` makes its header longer."""
     header: dict[str, Any] = {}
     for n in range(count):
         offsets = [2 * n, 2 * n + 2]
@@ -64,7 +64,7 @@ def weights(count: int, *, pad: int = 0, layer: int = 0) -> bytes:
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
 def test_a_huge_tokenizer_is_refused_unread(probe: Probe, tmp_path: Path, name: str) -> None:
-    """The listing tells; where it does not, no more than the bound is read."""
+    """A tokenizer file above the limit is refused: by its listed size or, if that is missing, during the download."""
     files = {"tokenizer.json": b"{}", "tokenizer_config.json": b"{}", "chat_template.jinja": b""}
     huge, shelf = repo(files, {name: 500 * MB})
     facts = gather_tokenizer(huge, probe, tmp_path, "llama")
@@ -76,14 +76,14 @@ def test_a_huge_tokenizer_is_refused_unread(probe: Probe, tmp_path: Path, name: 
 
 
 def test_without_a_vocabulary_there_is_no_tokenizer(probe: Probe, tmp_path: Path) -> None:
-    """Settings alone are none, and are not read."""
+    """A tokenizer config without a vocabulary counts as a missing tokenizer, and is not read."""
     bare, shelf = repo({"tokenizer_config.json": b"{}"})
     assert gather_tokenizer(bare, probe, tmp_path, "llama").state == "missing"
     assert shelf.reads == []
 
 
 def test_of_weights_the_header_is_read_and_no_more(probe: Probe, tmp_path: Path) -> None:
-    """The first range holds most headers; a longer one takes a second; an absurd one is broken, unread."""
+    """Only the header of a weights file is read, in one or two ranges; one with an absurd stated length is broken."""
     data = weights(3) + bytes(5 * MB)
     single, shelf = repo({"model.safetensors": data}, {"model.safetensors": len(weights(3))})
     facts = gather_weights(single, probe, tmp_path, {})
@@ -98,7 +98,7 @@ def test_of_weights_the_header_is_read_and_no_more(probe: Probe, tmp_path: Path)
 
 
 def test_of_many_shards_two_are_read(probe: Probe, tmp_path: Path) -> None:
-    """The Hub's own count tells the parameters; without one, the bytes do. What is missing is told by the listing."""
+    """Of 50 shards only the first and last are read; the Hub counts the parameters, the listing shows missing files."""
     names = [f"model-{n:05}-of-00050.safetensors" for n in range(1, 51)]
     weight_map = {f"model.layers.{100 + n}.w": names[n // 2] for n in range(100)}
     files = {name: weights(2, layer=100 + 2 * n) for n, name in enumerate(names)}
@@ -113,7 +113,7 @@ def test_of_many_shards_two_are_read(probe: Probe, tmp_path: Path) -> None:
 
 
 def test_an_index_may_not_be_huge(probe: Probe, tmp_path: Path) -> None:
-    """It is not read; a file that loads without one needs none."""
+    """An index above the limit is refused unread; a repo with a single weights file needs no index."""
     huge, shelf = repo({INDEX_FILE: b"{}"}, {INDEX_FILE: MAX_INDEX + 1})
     assert gather_weights(huge, probe, tmp_path, {}).index_error
     assert shelf.reads == []
@@ -124,7 +124,7 @@ def test_an_index_may_not_be_huge(probe: Probe, tmp_path: Path) -> None:
 
 
 def test_the_sample_holds_both_ends() -> None:
-    """Of few, all."""
+    """The sample of shards is the first and the last one."""
     assert sample(["a"]) == ["a"]
     assert sample(["a", "b"]) == ["a", "b"]
     assert sample(list("abcdefg")) == ["a", "g"]

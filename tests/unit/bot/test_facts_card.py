@@ -1,4 +1,4 @@
-"""What a model card says, from the Hub's reading of its metadata and the start of its text: strangers' words both."""
+"""What the bot reads from a model card: the Hub's parsed metadata and the start of its text, both untrusted."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FOUND = Found(
 
 
 class Shelf:
-    """A Hub that holds one text."""
+    """A fake Hub that serves one text file."""
 
     def __init__(self, text: str) -> None:
         self.text = text.encode()
 
     def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
-        """A part of it."""
+        """Returns a range of the text."""
         return self.text[start:end]
 
 
@@ -50,12 +50,12 @@ def card(text: str = "---\nlicense: mit\n---\nHello", files: tuple[str, ...] = (
     ],
 )
 def test_the_metadata_do_not_count_as_text(text: str, length: int) -> None:
-    """Only what stands below them does, without blanks around it."""
+    """The length of a card is that of the text below its metadata, without surrounding blanks."""
     assert text_length(text) == length
 
 
 def test_metadata_are_read_as_they_come() -> None:
-    """One name or several, and a licence with its name and link."""
+    """Metadata may give one name or a list, and a licence with its own name and link."""
     facts = card(license="other", license_name="mine", license_link="LICENSE", base_model="a/b", tags=["text"])
     assert (facts.license, facts.license_name, facts.license_link) == ("other", "mine", "LICENSE")
     assert (facts.base_models, facts.tags, facts.is_merge, facts.length) == (("a/b",), ("text",), False, 5)
@@ -64,7 +64,7 @@ def test_metadata_are_read_as_they_come() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, {"a": 1}, [None, {}, 3], [[["x"]]], "", "  "])
 def test_metadata_of_wrong_types_say_nothing(value: object) -> None:
-    """A number, a table or a blank is no name."""
+    """Metadata of a wrong type, or blank ones, are ignored."""
     facts = card(license=value, base_model=value, base_model_relation=value, tags=value, license_name=value)
     assert (facts.license, facts.base_models, facts.relation, facts.tags, facts.license_name) == (
         None,
@@ -88,17 +88,17 @@ def test_metadata_of_wrong_types_say_nothing(value: object) -> None:
     ],
 )
 def test_a_merge_leaves_traces(card_of_merge: Any, trace: str) -> None:
-    """Tags, a config of mergekit, or the sentences that its cards begin with."""
+    """The bot recognises a merge by its tags, a mergekit config, or typical sentences in the model card."""
     assert card_of_merge().is_merge
     assert card_of_merge().merge_traces == (trace,)
 
 
 def test_merging_an_adapter_is_no_merge() -> None:
-    """A card that merges an adapter into its base, or mentions merges, is no merge of models."""
+    """A card that describes an adapter merged into its base, or only mentions merges, is not a merge."""
     assert not card("The LoRA weights were merged into the base model. It beats every merge.").is_merge
     assert card(base_model_relation="merge").is_merge
 
 
 def test_a_card_with_half_of_a_surrogate_pair_can_be_stored() -> None:
-    """The Hub's JSON can hold one; the index of requests, in which the licence stands, cannot."""
+    """Half of a surrogate pair in a licence is replaced, because the index of requests cannot store it."""
     assert card(license="mit\ud800").license == "mit?"

@@ -1,4 +1,4 @@
-"""What admission believes of a model that the Hub says is missing."""
+"""How admission handles a model that the Hub reports as missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hub.errors import Garbled, Gated, HubError, RepoNotFound, RevisionNotFound
 
 
 def hub_that_says(about_model: HubError, about_history: HubError | None) -> Hub:
-    """A Hub with these answers; None: it shows the history."""
+    """A Hub that raises these errors; with None, it returns the history."""
 
     def model_facts(*_: object) -> None:
         raise about_model
@@ -38,13 +38,13 @@ def hub_that_says(about_model: HubError, about_history: HubError | None) -> Hub:
 def test_two_answers_that_a_model_is_missing_are_believed(
     about_model: HubError, about_history: HubError, availability: str
 ) -> None:
-    """Then the submission is refused with that reason."""
+    """If neither the model nor its history can be read, the model or revision counts as missing."""
     facts = gather_model_facts(hub_that_says(about_model, about_history), cast(Probe, None), "ada/good", "main")
     assert facts.availability == availability
 
 
 @pytest.mark.parametrize("kind", [RepoNotFound, RevisionNotFound])
 def test_one_answer_that_a_model_is_missing_refuses_no_submission(kind: type[HubError]) -> None:
-    """A server that lags knows no new model: another call shows it, and the sync tries again."""
+    """If the Hub answers 404 for a model but shows its history, the error is raised and the sync tries again."""
     with pytest.raises(Garbled, match="shows its history"):
         gather_model_facts(hub_that_says(kind("not here", status=404), None), cast(Probe, None), "ada/good", "main")

@@ -1,4 +1,4 @@
-"""One 404 may come from a server that lags: what would be lost by it is asked for once more."""
+"""A single 404 may come from a server of the Hub that lags: before the bot acts on it, it asks a second time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOGS = Repo("dataset", "board/logs")
 
 
 def _decisions(hub: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> list[PutFile]:
-    """What is staged for the file of a month in which Redis knows one decision."""
+    """The edits that are staged for a month's file of decisions, when Redis holds one decision of that month."""
     decision = SimpleNamespace(id="new", at="2026-11-02", model_dump_json=lambda: '{"new": true}')
     staged = list[PutFile]()
     decisions = SimpleNamespace(put=lambda *_: None, known=lambda _: [], between=lambda *_: [decision])
@@ -52,7 +52,7 @@ def _decisions(hub: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> li
 
 
 def test_the_file_of_a_month_is_not_written_anew_after_a_wrong_404(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would lose the decisions that Redis no longer has."""
+    """If the Hub answers 404 for the month's file but still lists it, the bot does not overwrite its decisions."""
     entry = FileEntry(COMPILED, "0" * 40, 10)
     hub = {"list_files": failing(EntryNotFound("no folder", status=404))}
     with pytest.raises(Garbled):
@@ -62,7 +62,7 @@ def test_the_file_of_a_month_is_not_written_anew_after_a_wrong_404(monkeypatch: 
 
 
 def test_the_file_of_a_month_gets_the_decisions_of_later_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The edit replaces the file: with `unless_exists` a month's file kept what its first day had."""
+    """The staged edit replaces an existing file, which would otherwise keep the decisions of its first day only."""
     hub = {
         "list_files": lambda *_, **__: [FileEntry(COMPILED, "0" * 40, 10)],
         "read_file": lambda *_, **__: SimpleNamespace(data=b"{}\n"),
@@ -72,7 +72,7 @@ def test_the_file_of_a_month_gets_the_decisions_of_later_days(monkeypatch: pytes
 
 
 def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
-    """The note says that they were not moved, and the requests name their repo; only a lost repo has no note."""
+    """If moving an existing details repo fails with a 404, a note says that it was not moved; a lost repo gets none."""
     hub = SimpleNamespace(move_repo=failing(NotFound("no repo", status=404)), repo_exists=lambda _: True)
     context = cast(Any, SimpleNamespace(hub=hub))
     (note,) = _move_details(context, lambda model: f"details/{model}", "old", "new")
@@ -81,8 +81,8 @@ def test_details_that_one_404_hides_are_named_in_the_requests() -> None:
     assert _move_details(context, lambda model: f"details/{model}", "old", "new") == ()
 
 
-def test_a_front_end_that_one_404_hides_stays_one() -> None:
-    """The form's account counted as the submitter of what people submitted with it."""
+def test_a_front_end_is_recognised_after_one_404() -> None:
+    """The form's account stays a front end after one 404; else it would count as the submitter of people's models."""
     answers: list[object] = [NotFound("no account", status=404), SimpleNamespace(id="form")]
     hub = SimpleNamespace(user=in_turn(answers))
     context = cast(Any, SimpleNamespace(hub=hub, board=SimpleNamespace(front_ends=("form",))))
@@ -94,7 +94,7 @@ def test_a_front_end_that_one_404_hides_stays_one() -> None:
 
 @pytest.mark.parametrize(("wrong", "is_known"), [(0, True), (1, True), (2, False)])
 def test_one_404_takes_no_role_from_a_person(wrong: int, is_known: bool) -> None:
-    """The wrong answer was cached, so a maintainer or an author had no rights for minutes."""
+    """After one 404, a person's role, account and maintainership are still found; two 404s are believed."""
     answers: dict[str, list[object]] = {
         "user": [Account("1", "mia", 0.0)],
         "member": ["write"],
@@ -110,14 +110,14 @@ def test_one_404_takes_no_role_from_a_person(wrong: int, is_known: bool) -> None
         board=SimpleNamespace(maintainers=(), maintainer_organisations=(SimpleNamespace(name="board", role="write"),)),
     )
     person, cast_context = Person("1", "mia"), cast(Any, context)
-    for _ in range(2):  # the second answers come from the cache
+    for _ in range(2):  # the second time, the answers come from the cache
         assert people.role_in(cast_context, "board", person, fresh=False) == ("write" if is_known else None)
         assert people.user_id(cast_context, "mia", fresh=False) == ("1" if is_known else None)
         assert people.maintainers(cast_context) == ({"1"} if is_known else set())
 
 
 def test_answers_of_a_restricted_benchmark_that_one_404_hides_are_compared() -> None:
-    """The record of the comparison named a repo that the bot may read as one that it may not."""
+    """The bot finds the gated details repo of a restricted benchmark after one 404; after two, it is unreadable."""
     answers: list[object] = [NotFound("no repo", status=404), "0" * 40]
     hub = SimpleNamespace(
         head=in_turn(answers), paths_info=lambda _, paths, __: {path: FileEntry(path, "0", 1) for path in paths}
@@ -131,8 +131,8 @@ def test_answers_of_a_restricted_benchmark_that_one_404_hides_are_compared() -> 
     assert isinstance(samples._in_gated_repo(context, "ada/good", ["a"]), UnreadableSamples)
 
 
-def test_one_list_without_a_table_sets_no_worker_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samples that the Hub does not show count as withheld by the worker."""
+def test_a_table_that_one_listing_lacks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot asks again for a table that the Hub does not list, because a missing one counts against the worker."""
     path = "samples_t_2026.parquet"
     benchmark = SimpleNamespace(tasks=[SimpleNamespace(name="t")], restricted=False)
     suite = SimpleNamespace(tasks=["t"], restricted=False, benchmarks=[benchmark])
@@ -150,7 +150,7 @@ def test_one_list_without_a_table_sets_no_worker_aside(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("wrong", [RepoNotFound, RevisionNotFound])
 def test_results_that_one_404_hides_are_published(wrong: type[NotFound], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request was evaluated again, for hours, although its results were there."""
+    """Published results and their outcome are found after one 404; otherwise the request would be evaluated again."""
     file = File("results.json", b"{}", "1", "0" * 40)
     details = cast(Any, SimpleNamespace(results_path="results.json", commit="0" * 40))
     answers: list[object] = [wrong("no", status=404), file, wrong("no", status=404), details.commit]
@@ -172,8 +172,8 @@ def test_results_that_one_404_hides_are_published(wrong: type[NotFound], monkeyp
     assert published_files.find_outcome(context, cast(Any, None), "a") == outcome
 
 
-def test_evidence_that_one_404_hides_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the model, or the card, that the evidence is about, the bot said that the cause of a flag was gone."""
+def test_the_subject_of_a_flag_is_found_after_one_404(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model and card that a flag's evidence is about are found after one 404; the cause is not taken for gone."""
     monkeypatch.setattr(evidence, "ModelRepo", lambda *_: SimpleNamespace())
     monkeypatch.setattr(evidence, "weight_files", lambda _: [])
     monkeypatch.setattr(evidence, "_traces", lambda _: {})
@@ -193,7 +193,7 @@ def test_evidence_that_one_404_hides_stays(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_adoption_records_a_repo_that_one_404_hides() -> None:
-    """The files and threads of a board's past would count as new ones, and get answers."""
+    """Adoption of an existing board records its repos and threads after one 404, so that old threads get no answers."""
     gone = NotFound("no repo", status=404)
     answers: list[object] = [gone, "0" * 40, gone, ([SimpleNamespace(num=7)], False), *[gone] * 4]
     hub = SimpleNamespace(head=in_turn(answers), threads_page=in_turn(answers))
@@ -205,7 +205,7 @@ def test_adoption_records_a_repo_that_one_404_hides() -> None:
 
 
 def test_a_present_name_that_one_404_hides_is_found() -> None:
-    """The answer is cached for a day, in which links by the earlier name led nowhere."""
+    """The present name of a renamed repo is found after one 404."""
     gone = NotFound("no repo", status=404)
     answers: list[object] = [gone, "board/new", gone, gone]
     context = cast(Any, SimpleNamespace(hub=SimpleNamespace(present_id=in_turn(answers))))
@@ -214,7 +214,7 @@ def test_a_present_name_that_one_404_hides_is_found() -> None:
 
 
 def test_a_cross_check_knows_contents_that_one_404_hides() -> None:
-    """It is stored under a digest of them, with the commit of the gated repo, which the checking worker reads."""
+    """A cross-check reads the contents and the commit of the gated repo after one 404, and has neither after two."""
     gone = NotFound("no commit", status=404)
     answers: list[object] = [gone, {"a": FileEntry("a", "1", 1)}, gone, "0" * 40, *[gone] * 4]
     hub = SimpleNamespace(paths_info=in_turn(answers), head=in_turn(answers))
@@ -230,7 +230,7 @@ def test_a_cross_check_knows_contents_that_one_404_hides() -> None:
 
 
 def test_no_second_pull_request_is_opened_for_scores_that_one_404_hides() -> None:
-    """The file of the merged pull request was missing on main, so another one with the same scores was opened."""
+    """If the scores file has a 404 but is listed, an error is raised, so that no second pull request is opened."""
     hub = Reads.__new__(Reads)
     entry = FileEntry("scores.yaml", "1", 1)
     calls = {
@@ -245,8 +245,8 @@ def test_no_second_pull_request_is_opened_for_scores_that_one_404_hides() -> Non
     assert scores_file_at(context, cast(Any, hub), "ada/good", "main") is None
 
 
-def test_a_model_that_one_404_hides_does_not_undo_its_rename() -> None:
-    """An approved rename would end with the sentence that there is no such model."""
+def test_a_rename_to_a_model_with_one_404_is_tried_again() -> None:
+    """If the new model has a 404 but exists, its rename is tried again instead of ending as "no such model"."""
     hub = SimpleNamespace(model_facts=failing(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
     context = cast(Any, SimpleNamespace(hub=hub))
     with pytest.raises(Garbled):
@@ -256,7 +256,7 @@ def test_a_model_that_one_404_hides_does_not_undo_its_rename() -> None:
 
 
 def test_a_flag_on_a_model_that_one_404_hides_is_tried_again() -> None:
-    """It would be refused as unknown, or hold for an earlier name of the model alone."""
+    """If the model has a 404 but exists, the flag is tried again instead of being refused as unknown."""
     hub = SimpleNamespace(model_facts=failing(RepoNotFound("no repo", status=404)), repo_exists=lambda _: True)
     index = SimpleNamespace(of_model=lambda _: [])
     context = cast(Any, SimpleNamespace(hub=hub, index=index))

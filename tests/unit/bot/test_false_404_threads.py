@@ -1,4 +1,4 @@
-"""One 404 about a thread may come from a server that lags: a second answer decides whether it was deleted."""
+"""A single 404 about a thread may come from a server that lags: a second answer decides whether it was deleted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GONE = ThreadNotFound("no thread", status=404)
 
 
 def test_who_asks_for_a_rename_is_known_after_one_404() -> None:
-    """An owner who linked the pull request had to wait for a maintainer."""
+    """The author of a thread that links the pull request counts as asking for the rename, even after one 404."""
     gone = ThreadNotFound("no thread", status=404)
     linking, pull = (SimpleNamespace(author_id=str(number), author_name="mia", num=number) for number in (1, 2))
     answers: list[object] = [gone, linking, gone, gone]
@@ -34,7 +34,7 @@ def test_who_asks_for_a_rename_is_known_after_one_404() -> None:
 
 
 def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that the list still shows stays known; one that the list lacks as well was deleted."""
+    """The bot keeps its own thread while the list still shows it, and forgets it only if the list lacks it too."""
     forgotten, listed = list[bytes](), [SimpleNamespace(num=9), SimpleNamespace(num=7), SimpleNamespace(num=3)]
     member = b"Title\x007"
     hub = SimpleNamespace(thread=failing(GONE), threads=lambda *_, **__: iter(listed))
@@ -57,7 +57,7 @@ def test_no_second_thread_is_opened_for_one_that_a_404_hides(monkeypatch: pytest
 
 
 def test_a_reporter_whose_thread_one_404_hides_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread was taken for a deleted one, and its reporter heard of no decision."""
+    """A reporter is notified of the decision although the Hub answered 404 for the thread once."""
     told = list[int]()
     monkeypatch.setattr(report_intake, "address", lambda *_: "another")
     monkeypatch.setattr(report_intake, "say", lambda _, __, thread, *___, **____: told.append(thread.num))
@@ -71,7 +71,7 @@ def test_a_reporter_whose_thread_one_404_hides_is_told(monkeypatch: pytest.Monke
 
 
 def test_a_status_thread_that_one_404_hides_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counted as closed, and stayed open for ever."""
+    """The bot closes a status thread after one 404 about it; it counts as closed only after two."""
     thread = SimpleNamespace(is_pull_request=False, author_id="1", author_name="bot", status="open")
     reads: list[object] = [GONE, thread, thread, GONE, GONE]
     writes: list[object] = [True, GONE]

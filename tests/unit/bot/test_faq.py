@@ -1,4 +1,4 @@
-"""Questions that come again and again are known by their words, and by nothing less."""
+"""Frequent questions are recognised by their wording, and other threads are not."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ IN_ITS_OWN_WORDS = {
     "Why don't you display closed-source model scores?": "closed",
     "I have an issue with accessing the leaderboard through the Gradio API": "gradio-api",
 }
-"""The FAQ of the Open LLM Leaderboard: all but the two that are for people."""
+"""The FAQ of the Open LLM Leaderboard, without the two questions that only people can answer."""
 TO_EVALUATE = (
     ("Please evaluate https://huggingface.co/ada/good", ""),
     ("Please evaluate", "https://huggingface.co/ada/good"),
@@ -80,7 +80,7 @@ NOT_ASKED = [
 
 @pytest.mark.parametrize(("title", "name"), ASKED.items())
 def test_a_question_of_the_faq_is_known(title: str, name: str) -> None:
-    """Each question, as people ask it, finds its own answer."""
+    """A typical wording of a frequent question is matched to its answer."""
     triaged = triage(title, "Hello, thanks for your work!", faq.questions())
     assert (triaged.topic, triaged.question) == (Topic.QUESTION, name)
 
@@ -88,7 +88,7 @@ def test_a_question_of_the_faq_is_known(title: str, name: str) -> None:
 @pytest.mark.parametrize("post", ["", "Hello, thanks for your work!"])
 @pytest.mark.parametrize(("title", "name"), IN_ITS_OWN_WORDS.items())
 def test_a_question_of_the_faq_is_known_in_its_own_words(title: str, name: str, post: str) -> None:
-    """Who copies a question from the FAQ as it stands there, code and all, gets its answer."""
+    """A question copied from the FAQ with its markup is matched to its answer."""
     triaged = triage(title, post, faq.questions())
     assert (triaged.topic, triaged.question) == (Topic.QUESTION, name)
 
@@ -103,13 +103,13 @@ def test_a_wish_to_evaluate_a_named_model_is_known(title: str, post: str) -> Non
 
 @pytest.mark.parametrize(("title", "post"), NOT_TO_EVALUATE)
 def test_a_post_that_asks_for_something_else_is_no_such_wish(title: str, post: str) -> None:
-    """A model that is merely named, or a wish without one, is left to people."""
+    """A thread that only mentions a model, or asks for an evaluation without naming one, gets no automatic answer."""
     assert triage(title, post, faq.questions()).topic is Topic.OTHER
 
 
 @pytest.mark.parametrize(("title", "topic"), FOR_PEOPLE.items())
 def test_what_the_faq_leaves_to_people_is_left_to_them(title: str, topic: Topic) -> None:
-    """Its two questions that only a person can answer get no automatic answer."""
+    """The two questions of the FAQ that only a person can answer are not answered automatically."""
     assert triage(title, "", faq.questions()).topic is topic
 
 
@@ -122,26 +122,26 @@ def test_what_the_faq_leaves_to_people_is_left_to_them(title: str, topic: Topic)
     ],
 )
 def test_a_question_about_a_certain_model_is_no_general_one(title: str, post: str, topic: Topic) -> None:
-    """Where a model or its request is named already, the answer that asks for its name would be wrong."""
+    """A question about a certain model or request gets the topic of its case, not the general answer of the FAQ."""
     assert triage(title, post, faq.questions()).topic is topic
 
 
 @pytest.mark.parametrize("title", NOT_ASKED)
 def test_anything_else_is_left_to_people(title: str) -> None:
-    """What asks none of them clearly, or not in English, gets no answer from a list."""
+    """A thread that asks no frequent question clearly, or not in English, is left to people."""
     assert triage(title, "", faq.questions()).topic is Topic.OTHER
 
 
 @pytest.mark.parametrize("name", faq.faq_entries())
 def test_every_answer_can_be_said(name: str) -> None:
-    """Each answer renders, is short, and holds nothing of its template."""
+    """Each answer renders, has between 80 and 700 characters, and contains no template syntax."""
     text = faq.answer(name, requests_url="https://hub/datasets/o/r", results_url="https://hub/datasets/o/s")
     assert 80 < len(text) < 700
     assert "{{" not in text
 
 
 def test_the_answer_about_submitting_names_the_form_and_the_true_default() -> None:
-    """It links the form where its address is known, and names the precision of a submission that names none."""
+    """The answer links the form if its address is known, and names the default precision."""
     there = faq.answer("submit", form_url="https://pages.example/submit")
     assert "[the form](https://pages.example/submit)" in there
     assert "the form" not in faq.answer("submit")

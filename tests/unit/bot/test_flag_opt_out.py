@@ -1,4 +1,4 @@
-"""A model whose authors asked to keep it off the board is not flagged by the way."""
+"""A model whose authors opted out of the board cannot be flagged for another reason."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bot.flags.flag_commands import FlagCommand
 
 
 class DraftedError(Exception):
-    """The command goes on to the record."""
+    """Raised where the command would go on to draft the flag's record."""
 
 
 @pytest.mark.parametrize(("category", "is_refused"), [("copy", True), ("opt-out", False)])
 def test_a_flag_does_not_replace_an_opt_out(category: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the flag was lifted, or where it covers one commit alone, the model could be submitted again."""
+    """A flag of another category is refused for a model that opted out: lifting it would admit the model again."""
 
     def draft(*_: object) -> None:
         raise DraftedError

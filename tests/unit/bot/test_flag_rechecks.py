@@ -1,4 +1,4 @@
-"""The evidence of a flag counts as gone only where the bot could read everything that it rests on."""
+"""The evidence of a flag counts as gone only if the bot could read everything that it is based on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MERGE = ExaminedModel("ada/merge", "a" * 40, {"model.safetensors": "1" * 64}, CA
 
 
 def is_gone(monkeypatch: pytest.MonkeyPatch, record: FlagRecord, on_hub: Mapping[str, ExaminedModel | None]) -> bool:
-    """Whether a recheck of the flag says that its cause is gone, where the bot reads these models."""
+    """Whether a recheck of the flag reports that its cause is gone, when the Hub has these models."""
     rechecks: dict[str, str] = {}
     context = SimpleNamespace(
         flag_book=SimpleNamespace(of=lambda _: [record], of_weights=lambda _: [], records=lambda: [record]),
@@ -41,27 +41,27 @@ def is_gone(monkeypatch: pytest.MonkeyPatch, record: FlagRecord, on_hub: Mapping
 
 
 def flag(model: str, category: str, code: str, other: str = "") -> FlagRecord:
-    """A flag that rests on one finding."""
+    """A flag based on one finding."""
     found = FlagEvidence(code=code, message="it is so", other=other)
     return FlagRecord(model=model, status="flagged", category=category, reason="it is so", evidence=(found,))
 
 
 def test_an_original_that_cannot_be_read_does_not_clear_its_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is private for a while, or the Hub answered 404 once: the copy is what it was."""
+    """If the original cannot be read (private for a while, or one 404), the flag of its copy keeps its cause."""
     record = flag("ada/copy", "copy", "same-weights-unnamed", "bob/original")
     assert not is_gone(monkeypatch, record, {"ada/copy": COPY, "bob/original": ORIGINAL})
     assert not is_gone(monkeypatch, record, {"ada/copy": COPY})
 
 
 def test_a_model_that_becomes_gated_is_not_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot reads neither its card nor its configs any more, so it cannot know what they say."""
+    """If a flagged merge becomes gated, the bot can no longer read its card, so the flag keeps its cause."""
     gated = ExaminedModel("ada/merge", "c" * 40, MERGE.weights, card=None)
     assert not is_gone(monkeypatch, flag("ada/merge", "merge", "merge-undeclared"), {"ada/merge": gated})
     assert not is_gone(monkeypatch, flag("ada/merge", "merge", "base-undeclared"), {"ada/merge": gated})
 
 
 def test_bases_in_a_card_do_not_crowd_the_original_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A case examines few other models: the author chooses which ones the card names, not which ones are compared."""
+    """However many bases the author lists in the card, a recheck still compares the copy with its original."""
     bases = tuple(f"ada/base-{number}" for number in range(20))
     crowded = ExaminedModel("ada/copy", "c" * 40, WEIGHTS, ModelCard(exists=True, license="mit", base_models=bases))
     models = {name: ExaminedModel(name, "d" * 40, {}, CARD) for name in bases}
@@ -70,7 +70,7 @@ def test_bases_in_a_card_do_not_crowd_the_original_out(monkeypatch: pytest.Monke
 
 
 def test_a_licence_is_compared_with_a_card_that_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An original that becomes gated has no card to compare with."""
+    """If the original becomes gated, the bot cannot read its licence, so a flag about the licence keeps its cause."""
     named = ModelCard(exists=True, license=None, base_models=("bob/original",))
     copy = ExaminedModel("ada/copy", "c" * 40, WEIGHTS, named)
     gated = ExaminedModel("bob/original", "b" * 40, WEIGHTS, card=None)
@@ -79,7 +79,7 @@ def test_a_licence_is_compared_with_a_card_that_can_be_read(monkeypatch: pytest.
 
 
 def test_an_author_who_names_the_original_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the original is gated, whose weights the bot can compare without its card."""
+    """If the author names the original in the card, the cause is gone, even if the original is gated."""
     named = ExaminedModel(
         "ada/copy", "c" * 40, WEIGHTS, ModelCard(exists=True, license="mit", base_models=("bob/original",))
     )

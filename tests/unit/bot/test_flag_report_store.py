@@ -1,4 +1,4 @@
-"""Reports of models in Redis that another version of Steward stored."""
+"""Reports of models that another version of Steward stored in Redis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.flags.reports import FlagReport, find_report, reports
 
 
 def test_a_report_of_another_version_stops_neither_lists_nor_syncs() -> None:
-    """It counts as missing, until the sync of its thread stores it again."""
+    """A report that cannot be parsed counts as missing, and the others are still listed."""
     stored = {
         "ada/good": FlagReport(model="ada/good").model_dump_json().encode(),
         "ada/other": b'{"model": "ada/other", "findings": "none"}',

@@ -1,4 +1,4 @@
-"""People who reported a model elsewhere are told of the decision, whatever became of their threads."""
+"""People who reported a model in another thread are notified of the decision, even if some threads are gone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def thread_of_reporter(number: int) -> Thread:
 
 @pytest.mark.parametrize("refusal", [Denied("This discussion has been locked.", status=403), ThreadNotFound("gone")])
 def test_a_thread_where_the_bot_may_not_write_keeps_no_other_reporter_waiting(refusal: HubError) -> None:
-    """A locked or deleted thread must not end the sync of all flags, or the command that decided."""
+    """If a thread is locked or deleted, the bot still notifies the reporters in the other threads."""
     told: list[int] = []
 
     def comment(_repo: Repo, number: int, *_: object, **__: object) -> None:

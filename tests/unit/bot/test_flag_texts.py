@@ -1,6 +1,6 @@
-"""What is said about flags, as people read it: one file of it all, and nothing in it that a stranger formed.
+"""The texts about flags, as people read them, in one snapshot file; text from users cannot add markup to them.
 
-STEWARD_REWRITE=1 python -m pytest tests/unit/bot/test_flag_texts.py    writes that file anew
+STEWARD_REWRITE=1 python -m pytest tests/unit/bot/test_flag_texts.py    writes that file again
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ APPEALS = (
 
 
 def statement(*records: FlagRecord, appeals: tuple[Appeal, ...] = ()) -> str:
-    """Our comment in the thread of these flags."""
+    """The bot's comment in the thread of these flags."""
     authors = sorted({record.model.partition("/")[0] for record in records})
     return render("flag", records=records, appeals=appeals, hides=records[0].kind.hides, authors=authors)
 
 
 def note(kind: str, **words: object) -> str:
-    """One of the short words."""
+    """One of the short notes."""
     defaults = {
         "model": "ada/copy",
         "sha": "4a7d1ed4" * 5,
@@ -127,8 +127,8 @@ HOSTILE = (
 )
 
 
-def test_every_word_is_as_it_is_written_down() -> None:
-    """`flag_texts.md` shows each text as it is."""
+def test_every_text_matches_the_snapshot() -> None:
+    """Each text equals its entry in `flag_texts.md`."""
     page = "".join(f"# {title}\n\n{text.strip()}\n\n" for title, text in WORDS.items())
     if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(page)
@@ -136,7 +136,7 @@ def test_every_word_is_as_it_is_written_down() -> None:
 
 
 def test_a_title_is_one_that_the_hub_takes() -> None:
-    """It names the first model and how many there are beside it, in 200 characters, however long the name is."""
+    """A thread's title names the first model and the number of others, within the Hub's limit of 200 characters."""
     assert flag_title(["a/b"], hides=True) == "[FLAG] a/b"
     assert flag_title(["a/b", "c/d", "e/f"], hides=False) == "Not evaluated here: a/b and 2 more"
     long = flag_title([f"{'o' * 96}/{'m' * 96}", "c/d"], hides=False)
@@ -144,8 +144,8 @@ def test_a_title_is_one_that_the_hub_takes() -> None:
 
 
 @pytest.mark.parametrize("words", HOSTILE)
-def test_no_stranger_speaks_through_us(words: str) -> None:
-    """Names, reasons and evidence come out as text: no mention, no link, no HTML, no heading, no marker."""
+def test_text_from_users_adds_no_markup(words: str) -> None:
+    """Names, reasons and evidence from users appear as plain text: no mentions, links, HTML or headings."""
     evil = FlagEvidence(code="x", message=words, link=f"https://hub/{words}")
     record = COPY.model_copy(
         update={"model": words, "reason": words, "evidence": (evil,), "scope": FlagScope(revision=words)}

@@ -1,4 +1,4 @@
-"""Forms with files are split within bounds, for any body."""
+"""Multipart forms are split into fields and files, within bounds and for any body."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ BODIES: list[tuple[str, bytes, dict[str, bytes]]] = [
 
 @pytest.mark.parametrize(("content_type", "body", "fields"), BODIES)
 def test_a_form_with_a_file_is_split(content_type: str, body: bytes, fields: dict[str, bytes]) -> None:
-    """Fields and files are bytes; a body that is none, or has too many parts, has no fields."""
+    """Fields and files are returned as bytes; a body that is not multipart, or has too many parts, has no fields."""
     assert parts_in(content_type, body) == fields

@@ -1,4 +1,4 @@
-"""Names that are spelt like another one, found without looking at all of them."""
+"""Names that are spelt like a given one are found without a comparison with all names."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ MANY = FuzzyNameIndex((name, fold(name)) for name in NAMES)
     ],
 )
 def test_what_is_spelt_alike_is_found_among_many(asked: str) -> None:
-    """Another ending, other dashes, a letter, with and without the organisation."""
+    """A model is found among 5,000 despite another version, other dashes or a wrong letter."""
     assert MANY.near(parse(asked))[0] == "mistral-like/Mixtral-8x7B-v0.1"
 
 
-def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many there are, and however many are asked for."""
+def test_a_search_compares_a_few_hundred_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search compares at most a few hundred names, however many exist and are asked for."""
     compared = list[int]()
 
     def count(names: Iterable[str], _query: Query) -> list[str]:
@@ -52,7 +52,7 @@ def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.lists(st.text("abAB-_/1é", min_size=1, max_size=12), max_size=20), st.text("abAB-_/1é", max_size=12))
 def test_among_few_nothing_is_missed(names: list[str], asked: str) -> None:
-    """Where all of them are looked at, the suggestions are those of the language itself."""
+    """Among few names, the index finds suggestions exactly if a search through all names does."""
     query = parse(asked)
     few = FuzzyNameIndex((name, fold(name)) for name in names)
     assert set(few.near(query)) <= set(names)

@@ -1,4 +1,4 @@
-"""Walking git trees, against what pygit2 itself says of them."""
+"""The bot's walk through git trees, compared with pygit2."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ TREES = st.dictionaries(PATHS, st.binary(max_size=2), max_size=12)
 
 @pytest.fixture(scope="module")
 def git(tmp_path_factory: pytest.TempPathFactory) -> pygit2.Repository:
-    """An empty repo."""
+    """An empty bare repo."""
     return pygit2.init_repository(str(tmp_path_factory.mktemp("git")), bare=True)
 
 
 def tidy(tree: dict[str, bytes]) -> dict[str, bytes]:
-    """Without the files in whose place a folder stands."""
+    """The tree without files whose path is also that of a folder."""
     return {path: data for path, data in tree.items() if not any(other.startswith(f"{path}/") for other in tree)}
 
 
 def write(git: pygit2.Repository, tree: dict[str, bytes]) -> bytes:
-    """The id of a tree of these files."""
+    """Writes a tree of these files and returns its id."""
     index = pygit2.Index()
     for path, data in tree.items():
         index.add(pygit2.IndexEntry(path, git.create_blob(data), pygit2.enums.FileMode.BLOB))
@@ -38,7 +38,7 @@ def write(git: pygit2.Repository, tree: dict[str, bytes]) -> bytes:
 
 
 def blob(git: pygit2.Repository, path: str, data: bytes | None) -> GitFile:
-    """What is told of a file."""
+    """The expected entry of a file; without data, of a removed file."""
     return GitFile(path, None if data is None else str(git.create_blob(data)))
 
 
@@ -47,10 +47,7 @@ def blob(git: pygit2.Repository, path: str, data: bytes | None) -> GitFile:
 def test_two_trees_differ_in_just_the_files_that_differ(
     git: pygit2.Repository, old: dict[str, bytes], new: dict[str, bytes]
 ) -> None:
-    """Every path whose content is not the same on both sides is told once, as it is in the new one, and no other.
-
-    Each file is listed, and found by its path.
-    """
+    """Each path whose content differs is reported once, with its new content; files are listed and found by path."""
     old, new = tidy(old), tidy(new)
 
     def read(oid: bytes) -> bytes:
@@ -68,7 +65,7 @@ def test_two_trees_differ_in_just_the_files_that_differ(
 
 
 def test_what_is_the_same_is_not_opened(git: pygit2.Repository) -> None:
-    """Of a hundred folders only the one that changed is read, on both sides."""
+    """Of a hundred folders, only the one that changed is read, in both trees."""
     old = {f"org-{number}/file": b"x" for number in range(100)}
     opened: list[bytes] = []
 
@@ -82,7 +79,7 @@ def test_what_is_the_same_is_not_opened(git: pygit2.Repository) -> None:
 
 
 def test_folders_without_end_are_not_followed(git: pygit2.Repository) -> None:
-    """A file a thousand folders deep is not told of, and nothing breaks."""
+    """Files below the maximum depth of folders are left out, without an error."""
     tree = git.TreeBuilder()
     tree.insert("file", git.create_blob(b"x"), pygit2.enums.FileMode.BLOB)
     oid = tree.write()
@@ -100,7 +97,7 @@ def test_folders_without_end_are_not_followed(git: pygit2.Repository) -> None:
 
 
 def test_links_and_submodules_are_no_files(git: pygit2.Repository) -> None:
-    """Symbolic links and submodules are passed over; a file that becomes a link is gone."""
+    """Symbolic links and submodules are skipped; a file that becomes a link counts as removed."""
     tree = git.TreeBuilder()
     content = git.create_blob(b"x")
     tree.insert("link", content, pygit2.enums.FileMode.LINK)
@@ -115,13 +112,13 @@ def test_links_and_submodules_are_no_files(git: pygit2.Repository) -> None:
 
 
 def test_names_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:
-    """A name in Latin-1 is told with what stands for its letters."""
+    """A name in Latin-1 is listed with replacement characters."""
     raw = b"100644 caf\xe9.json\0" + b"\1" * 20
     assert [file.path for file in files(lambda _: raw, b"")] == ["caf\ufffd.json"]
 
 
 def test_a_folder_of_very_many_files_is_compared_in_little_memory() -> None:
-    """Of two versions of a folder with a hundred thousand files, only the entries of one are held, and no paths."""
+    """A comparison of two folders with 100,000 files each allocates less than 25 MB."""
     versions = (flat_tree(b"before"), flat_tree(b"after"))
     read = dict(zip((b"1" * 20, b"2" * 20), versions, strict=True)).__getitem__
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Group commit: who is written with whom, and who hears of which error."""
+"""Group commit: which items are written together, and which callers get which error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.intake.group_commit import GroupCommit, TooManyWait
 
 
 class Store:
-    """A store whose writes end when they are told to, or fail."""
+    """A store whose writes wait until `go` is set, and fail for groups with an item in `fails`."""
 
     def __init__(self, *, fails: Sequence[int] = ()) -> None:
         self.groups: list[list[int]] = []
@@ -21,7 +21,7 @@ class Store:
         self.fails = fails
 
     async def write(self, group: Sequence[int]) -> list[int]:
-        """Keep the group; answer each item with its double."""
+        """Record the group and return the double of each item."""
         self.groups.append(list(group))
         await self.go.wait()
         if any(item in self.fails for item in group):
@@ -30,13 +30,13 @@ class Store:
 
 
 async def settle() -> None:
-    """Let every task that can go on do so."""
+    """Give every runnable task time to run."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-def test_what_comes_while_one_write_is_under_way_shares_the_next() -> None:
-    """The first goes at once; the others wait for it, and then go together."""
+def test_items_that_arrive_during_a_write_are_written_together() -> None:
+    """The first item is written at once; those that arrive meanwhile are written together afterwards."""
 
     async def play() -> None:
         store = Store()
@@ -55,7 +55,7 @@ def test_what_comes_while_one_write_is_under_way_shares_the_next() -> None:
 
 
 def test_nobody_waits_longer_than_patience_for_a_store_that_hangs() -> None:
-    """Neither for the write of its own item nor for the one before it; what is written later is kept."""
+    """If the store hangs, each caller gets a timeout; when it goes on, later items are written."""
 
     async def play() -> None:
         store = Store()
@@ -74,7 +74,7 @@ def test_nobody_waits_longer_than_patience_for_a_store_that_hangs() -> None:
 
 
 def test_an_error_reaches_exactly_those_of_its_group() -> None:
-    """Those before and after a write that failed are answered as if nothing had been."""
+    """A failed write raises its error for the callers of its group only."""
 
     async def play() -> None:
         store = Store(fails=[2])
@@ -91,8 +91,8 @@ def test_an_error_reaches_exactly_those_of_its_group() -> None:
     asyncio.run(play())
 
 
-def test_who_gives_up_leaves_the_others_alone() -> None:
-    """A caller that was cancelled is written with its group, and no other caller waits for it."""
+def test_a_cancelled_caller_does_not_affect_the_others() -> None:
+    """If one caller of a group is cancelled, the others still get their answers."""
 
     async def play() -> None:
         store = Store()
@@ -108,7 +108,7 @@ def test_who_gives_up_leaves_the_others_alone() -> None:
 
 
 def test_a_writer_that_is_cancelled_tells_those_who_wait() -> None:
-    """When the process ends in the middle of a write, each caller gets an answer."""
+    """If the writer task is cancelled during a write, each waiting caller gets a `ConnectionAbortedError`."""
 
     async def play() -> None:
         store = Store()
@@ -126,8 +126,8 @@ def test_a_writer_that_is_cancelled_tells_those_who_wait() -> None:
 
 
 @pytest.mark.parametrize(("waiting", "weight"), [(3, 1_000), (1_000, 30)])
-def test_who_comes_when_too_many_wait_is_refused_at_once(waiting: int, weight: int) -> None:
-    """By number and by weight: memory is bounded while the store does not answer."""
+def test_a_caller_is_refused_at_once_if_too_many_wait(waiting: int, weight: int) -> None:
+    """A caller is refused at once if too many items, or items of too much weight, wait already."""
 
     async def play() -> None:
         store = Store()
@@ -147,7 +147,7 @@ def test_who_comes_when_too_many_wait_is_refused_at_once(waiting: int, weight: i
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 60))
 def test_groups_keep_order_and_bounds(weights: list[int], most: int, most_weight: int) -> None:
-    """Every item is written once, in order, in groups within the bounds; one too heavy goes alone."""
+    """Every item is written once, in order, in groups within both limits; one that is too heavy is written alone."""
 
     async def play() -> list[list[int]]:
         store = Store()

@@ -1,4 +1,4 @@
-"""The guarded writer is the only way from the bot to a write on the Hub."""
+"""All writes of the bot to the Hub go through the guarded writer."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ EXCEPTIONS = {
 
 
 @pytest.mark.parametrize(("what", "exceptions"), [(WRITE, EXCEPTIONS), (LEDGER, {"ledger/ledger.py": "itself"})])
-def test_nothing_is_written_past_the_gate(project: Path, what: re.Pattern[str], exceptions: dict[str, str]) -> None:
-    """Only the guarded writer calls functions that write, except in the listed modules."""
+def test_only_the_guarded_writer_writes(project: Path, what: re.Pattern[str], exceptions: dict[str, str]) -> None:
+    """No module but the guarded writer, and the listed exceptions, calls functions that write."""
     bot = project / "bot"
     modules = {path.relative_to(bot).as_posix() for path in bot.rglob("*.py") if what.search(path.read_text())}
     assert modules - {"core/guarded_writes.py"} - exceptions.keys() == set()
 
 
-def test_the_gate_itself_is_found(project: Path) -> None:
-    """The search finds the writes of the guarded writer."""
+def test_the_search_finds_the_guarded_writer(project: Path) -> None:
+    """The patterns match all writes of the guarded writer itself."""
     text = (project / "bot" / "core" / "guarded_writes.py").read_text()
     assert len(WRITE.findall(text)) == 5
     assert len(LEDGER.findall(text)) == 2

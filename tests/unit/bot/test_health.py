@@ -1,4 +1,4 @@
-"""What the web server says of itself while its queue server is silent."""
+"""The web server's health endpoints while Redis does not answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from redis_state.keys import Keys
 
 
 def test_a_queue_server_that_hangs_makes_us_unready_and_no_less_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes the connection and never says a word: `/healthz` answers 200 all the same, `/readyz` 503 and why."""
+    """If Redis accepts the connection but never answers, `/healthz` answers 200, and `/readyz` 503 with the reason."""
     monkeypatch.setattr(health, "REDIS_SECONDS", 0.2)
 
     async def answers(port: int) -> dict[str, httpx2.Response]:

@@ -1,4 +1,4 @@
-"""Index entries of requests: attempt numbers that are used, and places of requests that begin to wait."""
+"""Index entries of requests: used attempt numbers, and the queue positions of requests that begin to wait."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def request(**facts: Any) -> Request:
 def test_the_highest_used_number_is_stored_and_never_lowered(
     indexed: int | None, spent: int, expected: int | None
 ) -> None:
-    """A file with lower numbers, written over one with higher ones, does not make an attempt number free again."""
+    """A request file that is replaced by one with a lower attempt number does not make used numbers free again."""
     stored: list[IndexEntry] = []
     context = cast(BoardContext, SimpleNamespace(index=SimpleNamespace(put=stored.append)))
     entry = IndexEntry(path=PATH, used=indexed)
@@ -41,14 +41,14 @@ def test_the_highest_used_number_is_stored_and_never_lowered(
 
 @pytest.mark.parametrize(("state", "is_shown"), [("waiting", True), ("new", False), ("settled", False)])
 def test_only_a_waiting_request_keeps_the_place_that_its_thread_shows(state: EntryState, is_shown: bool) -> None:
-    """A request that begins to wait has no place and no reason yet."""
+    """Only a waiting request keeps its queue position, start time and reason; in any other state they are cleared."""
     entry = without_place(IndexEntry(path=PATH, state=state, place=7, starts=(1, 2), why="hold"))
     assert (entry.place, entry.starts, entry.why) == ((7, (1, 2), "hold") if is_shown else (0, None, ""))
 
 
 @pytest.mark.parametrize("field", ["architectures", "license"])
 def test_a_request_with_half_of_a_surrogate_pair_can_be_stored(field: str) -> None:
-    """JSON can hold one and Redis cannot: such a file, which anybody can submit, ended the sync of all new requests."""
+    """Half of a surrogate pair in a request file is replaced; it used to end the sync of all new requests."""
     data = json.dumps({"model": "ada/lion", "status": "PENDING", field: "Lion\ud800ForCausalLM"}).encode()
     entry, needs_sync = entry_of_new_file(PATH, "a" * 40, data)
     assert needs_sync

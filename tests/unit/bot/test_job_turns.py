@@ -1,4 +1,4 @@
-"""Which of the Jobs that sync one board runs, waits, or ends at once."""
+"""Which Hub Job runs, waits or exits when several sync one board."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub.records import HubJob
 
 
 def job(name: str, created: float) -> HubJob:
-    """A live Job."""
+    """A running Job."""
     return HubJob(id=name, stage="RUNNING", labels={}, created=created, started=created, ended=0.0)
 
 
@@ -30,12 +30,12 @@ def job(name: str, created: float) -> HubJob:
     ids=["alone", "the oldest", "the second", "the third", "created together", "before its twin", "not listed"],
 )
 def test_the_oldest_runs_the_next_waits_and_others_leave(live: list[HubJob], turn: Turn) -> None:
-    """Two Jobs that were created at the same time agree about their order by their ids."""
+    """The oldest Job runs, the second waits, and others exit; ids decide between Jobs created at the same time."""
     assert turn_of(live, "own") == turn
 
 
 def looks(*lists: list[str]) -> tuple[bool, int]:
-    """Whether the Job `own` runs if the Hub lists these Jobs, the last ones for ever, and how often it looked."""
+    """Whether the Job `own` runs if the Hub returns these lists in turn (the last for ever), and how often it asked."""
     remaining = list(lists)
 
     def listed(*_: object) -> list[HubJob]:
@@ -50,7 +50,7 @@ def looks(*lists: list[str]) -> tuple[bool, int]:
 
 
 def test_a_job_that_is_not_listed_yet_does_not_run_beside_another() -> None:
-    """The list lags behind its start: it looks again. One that is never listed runs after a minute, or alone."""
+    """A Job that is not listed yet asks again; it runs unlisted only after the last try, or if it is alone."""
     assert looks(["older"], ["older", "own"], ["own"]) == (True, 3)
     assert looks(["older"], ["older", "old", "own"]) == (False, 2)
     assert looks(["older"]) == (True, MAX_UNLISTED)

@@ -1,4 +1,4 @@
-"""Downloaded files are kept within bounds of bytes and time."""
+"""The cache of downloaded files has limits of size and age."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.probe.kept_files import KeptFiles
 
 
 def test_files_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is saved once; the longest unused ones go first; a file that could not be saved is not kept."""
+    """A file is downloaded once; the least recently used ones are removed first; a failed download is not kept."""
     monkeypatch.setattr(kept_files, "MAX_BYTES", 25)
     files, saved = KeptFiles(lambda: tmp_path), list[str]()
 
@@ -43,7 +43,7 @@ def test_files_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_file_that_another_thread_removes_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two threads may remove old files at once."""
+    """A cached file that another thread removes meanwhile causes no error."""
     listed = Path.iterdir
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / "removed", *listed(folder)]))
     KeptFiles(lambda: tmp_path).link("a", tmp_path / "place", lambda file: file.write(b"x"))

@@ -1,4 +1,4 @@
-"""The leaderboard's columns select, rank and order as a plain loop over the rows does."""
+"""The leaderboard selects, ranks and orders rows as a plain loop does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = ("IFEval", "BBH", "GPQA")
 
 
 def line(number: int, dice: random.Random) -> RequestRow:
-    """One evaluation with drawn values; several have the same model, and some lack a size or a benchmark."""
+    """An evaluation with random values; several rows share a model, and some lack a size or a benchmark."""
     model = f"org-{number % 7}/model-{number % 40}"
     scores = {name: float(dice.randrange(0, 100)) for name in NAMES if dice.random() > 0.05}
     values: dict[str, Value] = {
@@ -100,7 +100,7 @@ def matches(row: RequestRow, selection: Selection) -> bool:
 
 @pytest.mark.parametrize("selection", SELECTIONS, ids=str)
 def test_a_selection_shows_what_a_plain_loop_shows(selection: Selection) -> None:
-    """The same rows, ranked by the average of the shown benchmarks among the selected ones."""
+    """A selection shows the same rows as a plain loop, ranked by the average of the selected benchmarks."""
     selected = ROWS.select(selection, parse(selection.query))
     rows = [row for row in LINES if matches(row, selection)]
     if selection.per_model:
@@ -121,7 +121,7 @@ def test_a_selection_shows_what_a_plain_loop_shows(selection: Selection) -> None
 @pytest.mark.parametrize("rising", [False, True])
 @pytest.mark.parametrize("sort", ["average", "BBH", "parameters", "likes"])
 def test_rows_without_a_value_come_last(sort: str, rising: bool) -> None:
-    """In either direction; the others are in order."""
+    """Rows without a value come last in either direction; the others are in order."""
     selection = Selection(sort=sort, rising=rising, flagged=True, deleted=True)
     order = ROWS.select(selection).order
     values = [ROWS.average[at] if sort == "average" else ROWS.numbers(sort)[at] for at in order]
@@ -131,13 +131,13 @@ def test_rows_without_a_value_come_last(sort: str, rising: bool) -> None:
 
 
 def test_the_bars_above_the_size_filter_count_every_sized_row() -> None:
-    """A bar for each step, and none for rows of unknown size."""
+    """The size filter has a bar for each step, and together they count every row with a known size."""
     assert len(ROWS.size_counts) == len(SIZE_STEPS)
     assert sum(ROWS.size_counts) == sum(row.values["parameters"] is not None for row in LINES)
 
 
 def test_an_empty_board_has_no_rows() -> None:
-    """Nothing fails without rows."""
+    """Selections, suggestions and size counts of an empty board are empty."""
     empty = LeaderboardRows([], NO_FLAGS, NAMES)
     for selection in SELECTIONS:
         assert len(empty.select(selection, parse(selection.query)).order) == 0
@@ -146,13 +146,13 @@ def test_an_empty_board_has_no_rows() -> None:
 
 
 def test_suggestions_are_names_and_values_that_contain_what_was_typed() -> None:
-    """Each once; the best models, and the most frequent values, come first."""
+    """Suggestions of models are names on the board, and those of values match what was typed."""
     assert set(ROWS.models_like("model-1")) <= {row.model for row in LINES}
     assert ROWS.values_like("licence", "apa") == ["apache-2.0"]
 
 
 def test_a_row_of_the_table_becomes_an_evaluation() -> None:
-    """An earlier commit keeps its request; a row by another program has none; a row without scores is left out."""
+    """A table row becomes an evaluation, without a request if another program wrote it, and only if it has scores."""
     row = {
         "fullname": "ada/tiny",
         "Average ⬆️": 31.5,
@@ -180,7 +180,7 @@ def test_a_row_of_the_table_becomes_an_evaluation() -> None:
 
 
 def test_a_flag_of_one_precision_hides_the_evaluation_at_it_alone() -> None:
-    """Of two evaluations of a model one is flagged and has no rank; the other one has the first rank."""
+    """A flag on one precision hides only that evaluation; the model's other one has the first rank."""
     values = dict(LINES[0].values)
     lines = [
         replace(LINES[0], path=f"{name}.json", values={**values, "precision": name, "average": average})
@@ -201,12 +201,12 @@ RANKED = LeaderboardRows(
     FLAGS,
     NAMES,
 )
-"""The lines, every other one with standard errors, and some of another suite."""
+"""The rows, every other one with standard errors, and some of another suite."""
 
 
 @pytest.mark.parametrize("selection", SELECTIONS, ids=repr)
 def test_ranges_of_ranks_are_among_the_selected_rows(selection: Selection) -> None:
-    """They are those of the selected rows alone; flagged rows, rows without an error and raw scores have none."""
+    """Ranges of ranks are among the selected rows; flagged rows, raw scores and rows without errors have none."""
     selected = RANKED.select(selection, parse(selection.query))
     order = selected.order.tolist()
     ranges = [RANKED.ranges(selected, part) for part in (order[:5], order, range(len(LINES)))][-1]
@@ -223,13 +223,13 @@ def test_ranges_of_ranks_are_among_the_selected_rows(selection: Selection) -> No
 
 
 def test_without_errors_there_are_no_ranges() -> None:
-    """The column of ranges is left out then."""
+    """Without standard errors, there are no ranges of ranks."""
     assert not ROWS.has_errors
     assert ROWS.ranges(ROWS.select(Selection()), [0, 1]) == {}
 
 
 def test_rows_that_answered_other_questions_are_told_apart() -> None:
-    """Ranges are among rows with the same questions; rows without digest join the usual ones of their suite."""
+    """Ranges of ranks compare rows with the same questions; rows without a digest count with most of their suite."""
     asked = [("s", ""), ("s", "c"), ("s", "c"), ("s", "d"), ("", ""), ("", "c"), ("t", "")]
     lines = [
         replace(row, suite=suite, asked=digest, errors={"average": 0.5})

@@ -1,4 +1,4 @@
-"""How long an evaluation takes is learned from attempts that ended."""
+"""The bot learns the duration of evaluations from attempts that ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STARTED, HOUR = 1_800_000_000.0, 3_600.0
     [(HOUR, HOUR), (1.5 * HOUR, 1.5 * HOUR), (-HOUR, 1.5 * HOUR), (2 * HOUR, 1.5 * HOUR), (None, 1.5 * HOUR)],
 )
 def test_the_wait_of_a_publication_is_no_part_of_an_evaluation(evaluated: float | None, learned: float) -> None:
-    """The results' name has the time at which the evaluation ended; another time, or none, counts for nothing."""
+    """The duration ends at the time in the results' name, or with the attempt if that is missing or implausible."""
     durations = list[float]()
     context = SimpleNamespace(
         board=SimpleNamespace(attempt_seconds=8 * HOUR),

@@ -1,4 +1,4 @@
-"""The origin of a file that a pull request brought, when the Hub's copy of the pull request is an old one."""
+"""Who submitted a file through a pull request, when the Hub returns an outdated copy of that pull request."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ MERGED_AT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 def pull_request(merge_commit: str | None, *, is_pull_request: bool = True) -> SimpleNamespace:
+    """A pull request by `ada`, as the Hub returns it, or a discussion."""
     return SimpleNamespace(
         num=7, is_pull_request=is_pull_request, merge_commit=merge_commit, author_name="ada", author_id="1"
     )
 
 
 def origin(thread: SimpleNamespace | None, *, later: float) -> str | None:
-    """The author of the pull request that MERGE merged, asked `later` seconds after it; None: it has no thread."""
+    """The author of the pull request that MERGE merged, asked `later` seconds afterwards; no `thread`: a 404."""
 
     def read(*_: object) -> SimpleNamespace:
         if thread is None:
@@ -35,8 +36,8 @@ def origin(thread: SimpleNamespace | None, *, later: float) -> str | None:
     return pull.author if pull is not None else None
 
 
-def test_an_old_copy_of_a_pull_request_makes_no_other_account_the_submitter() -> None:
-    """Right after the merge, the Hub is asked again; later, a title that names a pull request is a mere title."""
+def test_an_outdated_pull_request_right_after_a_merge_is_garbled() -> None:
+    """Right after a merge, an outdated pull request raises `Garbled`; an hour later, its title proves nothing."""
     assert origin(pull_request(MERGE.oid), later=1) == "ada"
     for stale in (pull_request(None), None):
         with pytest.raises(Garbled):
@@ -45,6 +46,6 @@ def test_an_old_copy_of_a_pull_request_makes_no_other_account_the_submitter() ->
 
 
 def test_a_title_alone_names_no_submitter_and_costs_no_time() -> None:
-    """Of another merge, or a discussion."""
+    """A commit title that names another pull request or a discussion gives no submitter, without a retry."""
     assert origin(pull_request("b" * 40), later=1) is None
     assert origin(pull_request(None, is_pull_request=False), later=1) is None

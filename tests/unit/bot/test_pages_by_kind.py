@@ -1,4 +1,4 @@
-"""Pages speak of what a board takes: columns, forms and answers about models stand on no board of predictions."""
+"""Pages fit what a board accepts: a board of predictions has no columns, forms and answers about models."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ URLS = {"requests_url": "https://hub/r", "results_url": "https://hub/s", "form_u
 
 
 def keys(takes: SubmissionKinds) -> set[str]:
-    """The columns of a leaderboard with one benchmark."""
+    """The keys of the columns of a leaderboard with one benchmark."""
     return {column.key for column in standard_columns(["Colours"], ranges=True, takes=takes)}
 
 
 def test_the_table_has_the_columns_of_what_is_submitted() -> None:
-    """Predictions have no size, precision, tokenizer or licence; no chat template where the evaluator uses none."""
+    """Predictions have no columns such as size or licence; one for chat templates exists only if they are used."""
     assert keys(FILES) == {"rank", "rank_range", "model", "average", "Colours", "submitted", "revision", "asked"}
     titles = {column.key: column.title for column in standard_columns(["Colours"], ranges=True, takes=FILES)}
     assert (titles["model"], titles["revision"]) == ("Predictions", "Commit")
@@ -37,7 +37,7 @@ def test_the_table_has_the_columns_of_what_is_submitted() -> None:
 
 
 def test_the_menu_leads_to_what_there_is() -> None:
-    """A board of predictions has seasons and the page of its files; workers, times and plots by size are of models."""
+    """The menu of a board of predictions has seasons and its upload page, but no workers, times and plots."""
     menus = {takes: Menu(PAGES, takes) for takes in (FILES, MODELS_ALONE)}
     names = {takes: {name for _, name in (*menu.first, *menu.more)} for takes, menu in menus.items()}
     assert names[FILES] ^ names[MODELS_ALONE] == {"Seasons", "Workers", "Plots", "Times"}
@@ -48,7 +48,7 @@ def test_the_menu_leads_to_what_there_is() -> None:
 
 @pytest.mark.parametrize("entry", faq.faq_entries().values(), ids=faq.faq_entries())
 def test_no_answer_on_a_board_of_predictions_is_about_models(entry: faq.FaqEntry) -> None:
-    """A question about models is left out there; the other answers name no command that takes a model alone."""
+    """On a board of predictions, questions about models are left out, and answers name no command for models."""
     names = {question.name for question in faq.questions(FILES)}
     assert (entry.name in names) == bool(entry.predictions)
     if entry.predictions:
@@ -59,7 +59,7 @@ def test_no_answer_on_a_board_of_predictions_is_about_models(entry: faq.FaqEntry
 
 @pytest.mark.parametrize("title", ["How do I submit my predictions?", "How do I submit?", "How can I submit a model?"])
 def test_whoever_asks_how_to_submit_is_led_to_the_form(title: str) -> None:
-    """The answer names the page that takes files."""
+    """On a board of predictions, the answer about submitting links the page that accepts files."""
     triaged = triage(title, "Hello, thanks for your work!", faq.questions(FILES))
     assert (triaged.topic, triaged.question) == (Topic.QUESTION, "submit")
     assert "https://board/predictions" in faq.answer("submit", FILES, **URLS)
@@ -69,7 +69,7 @@ def test_whoever_asks_how_to_submit_is_led_to_the_form(title: str) -> None:
 def test_pages_that_miss_something_speak_of_models_only_where_there_are_any(
     takes: SubmissionKinds, speaks: bool
 ) -> None:
-    """A name that is not there, an address that is not there, and a search without a result."""
+    """On a board of predictions, pages for unknown names or addresses and empty searches do not mention models."""
     templates = Frame("Demo", "https://hub/discussions", menu=Menu(PAGES, takes), takes=takes)._templates
     searched = SearchView(query="ada/frist", count=0)
     page = {"board": "Demo", "here": "/", "back": "/", "visitor": None, "said": "ada/frist", "status": 404}
@@ -87,7 +87,7 @@ def test_pages_that_miss_something_speak_of_models_only_where_there_are_any(
 
 @pytest.mark.parametrize(("takes", "asks"), [(MODELS_ALONE, True), (NO_TEMPLATES, False)])
 def test_the_form_asks_for_a_chat_template_where_one_is_used(takes: SubmissionKinds, asks: bool) -> None:
-    """An evaluator of embeddings formats no conversation."""
+    """The form has a field for the chat template only if the evaluator uses one."""
     frame = Frame("Demo", "https://hub/discussions", menu=Menu(PAGES, takes), takes=takes)
     page = frame._templates.get_template("submit.html").render(
         board="Demo",

@@ -1,4 +1,4 @@
-"""The line of the best, thinned dots and ticks of plots; badges; pictures of links."""
+"""Plots (the front of the best, thinned dots, ticks), badges, and preview pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POINTS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=60)
 
 @given(POINTS)
 def test_the_front_has_each_point_that_no_point_at_or_left_of_it_reaches(points: list[tuple[float, float]]) -> None:
-    """From left to right, and rising; of equal points one."""
+    """The front lists, from left to right, each point that no point at or left of it reaches; equal ones once."""
     xs, ys = (np.array([point[at] for point in points], float) for at in (0, 1))
     front = [points[at] for at in best_front(xs, ys)]
     expected = {
@@ -36,7 +36,7 @@ def test_the_front_has_each_point_that_no_point_at_or_left_of_it_reaches(points:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 20_000), st.integers(0, 9))
 def test_dots_that_lie_close_together_are_drawn_once(count: int, seed: int) -> None:
-    """At most MAX_DOTS, each once; few dots that lie apart are all drawn."""
+    """At most `MAX_DOTS` different dots are drawn; few dots far from each other are all drawn."""
     dice = np.random.default_rng(seed)
     places = thinned(dice.random(count), dice.random(count))
     assert 1 <= len(set(places.tolist())) == len(places) <= min(count, MAX_DOTS)
@@ -46,7 +46,7 @@ def test_dots_that_lie_close_together_are_drawn_once(count: int, seed: int) -> N
 
 @given(st.floats(0.001, 5_000), st.floats(0.001, 5_000), st.floats(0, 100), st.floats(0, 100))
 def test_ticks_enclose_all_dots(size: float, other: float, score: float, best: float) -> None:
-    """Each scale has two ticks or more, rising, the first at or left of every dot, the last at or right of it."""
+    """Each axis has at least two ascending ticks, which enclose all dots."""
     least, most = sorted((size, other))
     scores = sorted((score, best))
     times = sorted((1.6e9 + size * 1e5, 1.6e9 + other * 1e5))
@@ -63,7 +63,7 @@ def test_ticks_enclose_all_dots(size: float, other: float, score: float, best: f
 
 
 def test_the_axis_of_sizes_begins_and_ends_beside_the_models() -> None:
-    """A model below one billion parameters leaves no empty decades on its left, and a tiny one is drawn."""
+    """The axis of sizes begins and ends near the smallest and the largest model."""
     for least, most, ends in ((0.5, 70, ("0.3B", "100B")), (1e-5, 0.135, ("1e-05B", "0.3B")), (7, 7, ("3B", "10B"))):
         ticks = size_ticks(np.log10([least, most]))
         assert (ticks[0][1], ticks[-1][1]) == ends
@@ -71,11 +71,11 @@ def test_the_axis_of_sizes_begins_and_ends_beside_the_models() -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_scatter_draws_each_dot_within_its_frame(width: int) -> None:
-    """The dots are one path, the line has a circle at each of its dots, and hostile names are text."""
+    """All dots are one path, the front has a circle for each of its dots, and hostile names stay text."""
     hostile = '"><script>alert(1)</script>'
     ticks = [(0.0, "0"), (10.0, "10")]
     scatter = Scatter(hostile, hostile, [(1.0, 2.0), (3.0, 4.0)], [(0.0, 5.0), (10.0, 10.0)], ("a", "b"), ticks, ticks)
-    root = ElementTree.fromstring(draw_scatter(scatter, width))  # noqa: S314  our own
+    root = ElementTree.fromstring(draw_scatter(scatter, width))  # noqa: S314  our own picture
     assert root.attrib["viewBox"] == f"0 0 {width} {scatter.height(width)}"
     tags = [node.tag.rpartition("}")[2] for node in root.iter()]
     assert "script" not in tags
@@ -89,14 +89,14 @@ def test_a_scatter_draws_each_dot_within_its_frame(width: int) -> None:
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_a_badge_is_well_formed_whatever_the_texts_are(label: str, model: str) -> None:
-    """Strangers' texts are text, without characters that XML refuses."""
-    root = ElementTree.fromstring(draw(label, "rank 1", "#12683a", model))  # noqa: S314  our own
+    """A badge with any names is well-formed XML with only the expected elements."""
+    root = ElementTree.fromstring(draw(label, "rank 1", "#12683a", model))  # noqa: S314  our own picture
     assert {node.tag.rpartition("}")[2] for node in root.iter()} == {"svg", "title", "rect", "path", "text"}
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_the_markdown_of_a_badge_is_one_link(model: str, title: str) -> None:
-    """No name ends the link or begins another one."""
+    """The Markdown of a badge is one linked picture on one line, whatever the names contain."""
     line = markdown(model, title, "https://board.example")
     assert line.count("](") == 2
     assert line.count("[") == line.count("]") == 2
@@ -106,7 +106,7 @@ def test_the_markdown_of_a_badge_is_one_link(model: str, title: str) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.text(max_size=300), st.lists(st.tuples(st.text(max_size=60), st.floats(-5, 150)), max_size=12))
 def test_a_picture_is_drawn_whatever_the_texts_are(text: str, scores: list[tuple[str, float]]) -> None:
-    """It has one size, and at most a hundred kilobytes."""
+    """A preview picture with any texts has the fixed size, and less than 100 kB."""
     bars = tuple(PreviewBar(name, f"{value:.2f}", value) for name, value in scores)
     png = draw_preview(Preview(text, text, text, bars))
     assert Image.open(io.BytesIO(png)).size == (WIDTH, HEIGHT)

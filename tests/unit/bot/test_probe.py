@@ -1,4 +1,4 @@
-"""Strangers' configs are loaded in a bounded child, and each ends in an answer."""
+"""The probe, a child process with limits, loads untrusted model configs, and answers for every input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONFIGS = [
 
 @pytest.mark.parametrize(("config", "state"), CONFIGS)
 def test_a_config_is_loaded_or_the_reason_is_told(probe: Probe, config: dict[str, object], state: str) -> None:
-    """Each config leads to its state, with the architecture or the error in bounded words."""
+    """Each config is loaded, or rejected for its reason, with an error text of limited length."""
     facts = probe.load(json.dumps(config).encode())
     assert facts.state == state
     assert len(facts.error) <= 500
@@ -47,12 +47,12 @@ def test_a_config_is_loaded_or_the_reason_is_told(probe: Probe, config: dict[str
     "data", [b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b" " * (MAX_CONFIG + 1), b'{"a": NaN' + b"}" * 3]
 )
 def test_what_is_no_config_is_unreadable(probe: Probe, data: bytes) -> None:
-    """Files that are not JSON objects, or too large, are told apart without asking the child."""
+    """A config that is not a JSON object, or is too large, is unreadable."""
     assert probe.load(data).state == "unreadable"
 
 
 def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A fork whose time is over before it ran is no costly one; nor is a probe that does not answer in time."""
+    """A fork that got hardly any CPU time before its timeout is reported as starved, not as too costly."""
 
     def idle(_folder: Path, _question: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         yield {"state": "loaded"}
@@ -67,7 +67,7 @@ def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the imports outlast a question's timeout, the same process serves the next question."""
+    """If the imports take longer than a question's timeout, the same process answers the next question."""
     monkeypatch.setattr(process, "_IMPORT_SECONDS", 0.0)
     with Probe() as slow:
         with pytest.raises(ProbeStarved):
@@ -80,13 +80,13 @@ def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPa
 
 
 def test_absurd_sizes_end_in_an_answer_and_the_next_question_is_answered(probe: Probe) -> None:
-    """A config with a billion layers exhausts its own fork's memory or time only."""
+    """A config with a billion layers exhausts only its own fork; the next question is answered."""
     assert probe.load(json.dumps({"model_type": "qwen2", "num_hidden_layers": 10**9}).encode()).state == "too-costly"
     assert probe.load(json.dumps({"model_type": "gpt2"}).encode()).state == "loaded"
 
 
 def test_a_probe_that_dies_at_a_question_blames_no_model(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was alive when it was looked at, and could not be written to any more; the next question starts another."""
+    """If the probe dies while a question is written to it, `ProbeDied` is raised; the next one is answered."""
     probe.load(b'{"model_type": "gpt2"}')
     assert probe._process is not None
     probe._process.kill()
@@ -98,7 +98,7 @@ def test_a_probe_that_dies_at_a_question_blames_no_model(probe: Probe, monkeypat
 
 
 def test_no_model_is_blamed_for_a_probe_that_cannot_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One that ends at once, as where transformers is broken, gives no answer; nor does one that cannot fork."""
+    """A probe that exits at once raises `ProbeDied`, one that cannot fork is starved: the model is not blamed."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with Probe() as broken, pytest.raises(ProbeDied):
         broken.load(b'{"model_type": "gpt2"}')
@@ -121,7 +121,7 @@ def test_a_folder_that_was_tidied_away_is_made_anew(probe: Probe) -> None:
 def test_what_a_fork_prints_is_no_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Output of the library on standard output is not read as an answer."""
+    """Output of a library on standard output is not read as an answer."""
 
     def loud(_folder: Path, _question: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         os.write(1, b'{"state": "loaded", "model_type": "gpt2"}\n')
@@ -133,7 +133,7 @@ def test_what_a_fork_prints_is_no_answer(
 
 
 def test_the_probe_knows_no_secrets(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A probe started by a process with tokens in its environment holds none of them."""
+    """The probe does not inherit tokens from its parent's environment."""
     monkeypatch.setenv("STEWARD_BOT_TOKEN", "hf_secret")
     with Probe() as fresh:
         fresh.load(b'{"model_type": "gpt2"}')
@@ -142,7 +142,7 @@ def test_the_probe_knows_no_secrets(probe: Probe, monkeypatch: pytest.MonkeyPatc
 
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A probe that is closed, also right after it was started, takes its folder with it."""
+    """A probe that is closed right after its start removes its temporary folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with Probe() as probe:
         probe.warm()
@@ -150,8 +150,8 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    """The probe outlives its owner for a moment, and takes the files with it: its own, and those of models."""
+def test_the_probe_removes_its_files_if_its_owner_is_killed(tmp_path: Path) -> None:
+    """If the owner is killed, the probe still removes its own temporary files and those of models."""
     lines = [
         "import os, signal, tempfile",
         f"tempfile.tempdir = {str(tmp_path)!r}",
@@ -167,7 +167,7 @@ def test_who_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_what_stands_in_a_config_is_told(probe: Probe) -> None:
-    """Sizes by the library's many names for them; dtype, quantisation and special tokens as they were written."""
+    """The probe reads sizes under any of their names, the dtype, the quantisation and special tokens from a config."""
     config_fields = {"torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": [2, 3], "pad_token_id": -1}
     config_fields |= {"quantization_config": {"quant_method": "GPTQ", "bits": 4}, "architectures": ["GPT2LMHeadModel"]}
     facts = probe.load(json.dumps({"model_type": "gpt2", "n_layer": 5, "n_positions": 77, **config_fields}).encode())
@@ -188,12 +188,12 @@ def test_what_stands_in_a_config_is_told(probe: Probe) -> None:
     ],
 )
 def test_wrong_types_in_a_config_end_in_an_answer(probe: Probe, wrong: dict[str, object]) -> None:
-    """Wrong types are ignored where the library does not need the field, and reported where it does."""
+    """Wrong types in a config are ignored, or make it unreadable; the probe does not fail."""
     assert probe.load(json.dumps({"model_type": "llama", **wrong}).encode()).state in ("loaded", "unreadable")
 
 
 def test_an_adapter_names_its_base_model(probe: Probe) -> None:
-    """As its config has it, bounded; one that names none, or is none, is told."""
+    """The probe reads the base model from an adapter's config; a malformed config has an error."""
 
     def adapter(content: bytes) -> AdapterFacts:
         with probe.folder() as folder:

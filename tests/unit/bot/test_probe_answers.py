@@ -1,4 +1,4 @@
-"""Rows of a table of answers that count, where the suite's filters have got other names since."""
+"""Which rows of a table of answers count if the filters of the suite have been renamed since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.publication.details import write_samples
 def test_the_first_row_of_a_question_counts_where_no_filter_has_the_name(
     tmp_path: Path, filters: list[str], right: int
 ) -> None:
-    """Scores that were computed again belong to a table with the filters of the earlier suite."""
+    """If no row has a filter of the current suite, as after rescoring, the first row of each question counts."""
     lines = [sample(doc_id=0, filter="strict", acc_norm=1.0), sample(doc_id=1, filter="strict", acc_norm=0.0)]
     lines += [sample(doc_id=number, filter="loose", acc_norm=1.0) for number in (0, 1)]
     (tmp_path / "samples.jsonl").write_bytes(b"\n".join(lines) + b"\n")

@@ -1,4 +1,4 @@
-"""Whose fault it is when a fork of the probe ends without an answer."""
+"""Whether the machine or the file is blamed when a fork of the probe ends without an answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.probe.questions import STARVED, TOO_COSTLY
 def test_a_machine_without_memory_is_no_fault_of_the_files(
     is_killed: bool, expected: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel kills the fork; files that exceed the fork's own limits end it otherwise."""
+    """A fork that the kernel kills is starved; one that exceeds its own memory limit is too costly."""
 
     def answers(_folder: Path, _question: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield {}

@@ -1,4 +1,4 @@
-"""Files of predictions are read in a limited process: good ones in three formats, and hostile ones."""
+"""Files of predictions are read in a process with limits: valid ones in three formats, and hostile ones."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ROWS = [["q1", "red"], ["q2", 'gr\u00fcn, "quoted"\nline\u2028x']]
 
 
 def read(probe: Probe, data: bytes, form: str, *, max_rows: int = 1_000) -> PredictionCells:
-    """What the probe says."""
+    """The probe's answer about a file."""
     return probe.predictions(data, form, ("id", "prediction"), max_rows=max_rows)
 
 
 def parquet(columns: dict[str, Any], **options: Any) -> bytes:
-    """A parquet file."""
+    """A parquet file with these columns."""
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, **options)
     return buffer.getvalue()
 
 
 def as_lines(rows: list[dict[str, Any]]) -> bytes:
-    """JSON lines."""
+    """The rows as JSON lines."""
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
@@ -45,14 +45,14 @@ GOOD = {
 
 @pytest.mark.parametrize("form", list(GOOD))
 def test_each_format_gives_the_same_rows(probe: Probe, form: str) -> None:
-    """More columns, blank lines, a byte order mark and quoted line breaks do no harm."""
+    """All formats give the same rows, despite extra columns, blank lines, a byte order mark or quoted line breaks."""
     table = read(probe, GOOD[form], form)
     assert (table.error, table.bad_count) == ("", 0)
     assert [list(cells) for _, cells in table.rows] == ROWS
 
 
 def test_cells_that_are_no_values_are_described(probe: Probe) -> None:
-    """Lists, objects, truth values and long texts are no predictions; the rest of the file is read."""
+    """Cells that cannot be predictions (lists, objects, booleans, long texts) are described; the others are read."""
     cells: list[Any] = [[1], {"a": 1}, True, None, "x" * 10_001, 10**50, 1.5]
     table = read(probe, as_lines([{"id": 1, "prediction": cell} for cell in cells]), "jsonl")
     shown = [cells[1] for _, cells in table.rows]
@@ -68,7 +68,7 @@ def test_cells_that_are_no_values_are_described(probe: Probe) -> None:
 
 
 def test_lines_that_are_no_rows_are_counted(probe: Probe) -> None:
-    """Deep nesting, other JSON and no JSON: the first are named, all are counted."""
+    """Lines that are not JSON objects are counted, and the numbers of the first five are reported."""
     data = b'{"id": "q1", "prediction": "red"}\n' + b"[" * 100_000 + b"\n" + b"[1]\nx\n1\nnull\n" + b'"a"\n{'
     table = read(probe, data, "jsonl")
     assert (len(table.rows), table.bad_lines, table.bad_count) == (1, (2, 3, 4, 5, 6), 7)
@@ -96,7 +96,7 @@ HOSTILE: list[tuple[str, bytes, str, str]] = [
 
 @pytest.mark.parametrize(("data", "form", "code"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
 def test_hostile_files_end_in_a_reason(probe: Probe, data: bytes, form: str, code: str) -> None:
-    """Each has a code with sentences, and words that fit them."""
+    """Each hostile file is rejected with a code, whose message can be rendered."""
     table = read(probe, data, form)
     assert table.error == code
     words = {"id": "id", "prediction": "prediction", "most": "1", **table.words}
@@ -104,14 +104,14 @@ def test_hostile_files_end_in_a_reason(probe: Probe, data: bytes, form: str, cod
 
 
 def test_a_long_text_that_repeats_is_refused(probe: Probe) -> None:
-    """A file of a few kilobytes that has many megabytes of text when it is read."""
+    """A file of a few kilobytes that repeats a long text many times is rejected as too costly."""
     repeated = parquet({"id": list(range(900)), "prediction": ["x" * 60_000] * 900}, compression="zstd")
     assert len(repeated) < 10_000
     assert read(probe, repeated, "parquet").error == "predictions-costly"
 
 
 def test_columns_that_unpack_to_too_much_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file's own metadata says so; the process's limit of memory is there for a file that lies."""
+    """Columns that, by the file's metadata, are too large uncompressed are rejected."""
     monkeypatch.setattr(prediction_files, "_MAX_UNPACKED", 1_000_000)
     packed = parquet({"id": [1], "prediction": ["x" * 2_000_000]}, compression="zstd", use_dictionary=False)
     assert len(packed) < 10_000

@@ -1,4 +1,4 @@
-"""Sums of the metrics in tables of samples, by a fork of the probe with limits, from parts of a file."""
+"""Metrics in tables of samples are summed and compared in a fork of the probe, from parts of a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMITS = {"max_rows": 10_000, "max_column": 1_000_000}
 
 
 def sample(number: int, of_filter: str = "none", **metrics: Any) -> dict[str, Any]:
-    """A sample, as the harness writes it; its texts hardly compress."""
+    """A sample, as lm-eval writes it; its texts hardly compress."""
     text = random.Random(number).randbytes(2_000).hex()
     return {
         "doc_id": number,
@@ -37,7 +37,7 @@ def sample(number: int, of_filter: str = "none", **metrics: Any) -> dict[str, An
 
 
 def table(folder: Path, *samples: dict[str, Any], metrics: tuple[str, ...] = ("acc,none",)) -> Path:
-    """The table that a worker writes of these samples."""
+    """The path of the table that a worker writes for these samples."""
     lines = folder / "samples.jsonl"
     lines.write_text("".join(json.dumps(each) + "\n" for each in samples))
     write_samples(lines, folder / "table", metrics)
@@ -45,14 +45,14 @@ def table(folder: Path, *samples: dict[str, Any], metrics: tuple[str, ...] = ("a
 
 
 def sums(folder: Path, metrics: tuple[str, ...] = ("acc,none",), withdrawn: tuple[int, ...] = ()) -> SampleSums:
-    """What the probe finds in the table."""
+    """The sums that the probe computes from the table."""
     return shared_probe().sample_sums(
         folder, "table", metrics=metrics, withdrawn=withdrawn, max_rows=10_000, max_filters=10
     )
 
 
 def test_metrics_are_summed_up_by_filter(tmp_path: Path) -> None:
-    """Numbers, numbers as text, several grades of one question; a withdrawn question counts as a sample alone."""
+    """Metrics are summed by filter: numbers, numbers as text, several grades; a withdrawn question is only counted."""
     samples = [
         sample(0, acc=1.0, graded=[True, False, True]),
         sample(1, acc=0, graded=[False]),
@@ -72,14 +72,14 @@ def test_metrics_are_summed_up_by_filter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["a word", None, [], [1.0, "x"], {"a": 1}, "nan", "1e999", 10**200])
 def test_what_is_no_number_is_counted(tmp_path: Path, value: Any) -> None:
-    """A sample without a finite number is told apart from a zero."""
+    """A sample whose metric is not a finite number is counted apart, not as zero."""
     table(tmp_path, sample(0, acc=1.0), sample(1, acc=value))
     totals = sums(tmp_path)
     assert totals.error or totals.metrics["acc,none"] == MetricSum(1.0, 1, 1)
 
 
 def test_a_score_that_its_metrics_do_not_give_is_counted(tmp_path: Path) -> None:
-    """Pages show the column `score` as right or wrong."""
+    """Rows whose column `score`, which pages show as right or wrong, does not follow from their metrics are counted."""
     import pyarrow.parquet as pq
 
     path = table(tmp_path, sample(0, acc=1.0), sample(1, acc=0.0))
@@ -90,7 +90,7 @@ def test_a_score_that_its_metrics_do_not_give_is_counted(tmp_path: Path) -> None
 
 
 def test_a_table_is_summed_up_from_parts_of_its_file(tmp_path: Path) -> None:
-    """The layout and the columns of scores suffice: all else of the file is empty, and most of it."""
+    """The layout and the metric columns of a parquet file, less than a tenth of its bytes, suffice for the sums."""
     path = table(tmp_path, *(sample(number, acc=number % 2) for number in range(2_000)))
     data = path.read_bytes()
     whole = sums(tmp_path)
@@ -111,14 +111,14 @@ def test_a_table_is_summed_up_from_parts_of_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no table" * 100, b"PAR1" + b"\xff" * 200 + b"PAR1"])
 def test_what_is_no_table_is_told(tmp_path: Path, content: bytes) -> None:
-    """Noise, in either question."""
+    """A file that is not a parquet table is rejected with a reason."""
     (tmp_path / "table").write_bytes(content)
     assert sums(tmp_path).error == "is no table of samples"
     assert shared_probe().table_parts(tmp_path, "table", **LIMITS).error == "is no table of samples"
 
 
 def test_a_table_has_limits(tmp_path: Path) -> None:
-    """Of its rows, and of the bytes of one column."""
+    """Tables with too many rows, or too many bytes of metrics, are rejected."""
     table(tmp_path, *(sample(number, acc=1) for number in range(20)))
     probe = shared_probe()
     assert probe.table_parts(tmp_path, "table", max_rows=10, max_column=10_000).error == "has more than 10 rows"
@@ -138,7 +138,7 @@ def test_a_table_has_limits(tmp_path: Path) -> None:
     ],
 )
 def test_neighbours_are_read_together(parts: list[tuple[int, int]], most: int, joined: list[tuple[int, int]]) -> None:
-    """Short gaps always, longer ones until there are few enough parts."""
+    """Parts with short gaps are read together, and those with longer gaps if there would be too many parts."""
     assert neighbours_joined(parts, most) == joined
 
 
@@ -161,7 +161,7 @@ def test_neighbours_are_read_together(parts: list[tuple[int, int]], most: int, j
 def test_metrics_are_compared_with_those_that_were_computed_again(
     tmp_path: Path, claimed: Any, computed: Any, above: int, below: int
 ) -> None:
-    """Equal but for rounding, larger, smaller, or of another kind; questions that are skipped do not count."""
+    """Metrics are compared with recomputed ones, up to rounding: above, below, or of another kind; some are skipped."""
     table(tmp_path, sample(0, acc=1.0), sample(1, acc=claimed), sample(2, acc=1.0), sample(3, acc=1.0))
     lines = [{"doc_id": at, "filter": "none", "metrics": {"acc": value}} for at, value in enumerate([1, computed, 0])]
     (tmp_path / "again.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -173,7 +173,7 @@ def test_metrics_are_compared_with_those_that_were_computed_again(
 
 
 def test_a_table_that_is_none_is_not_compared(tmp_path: Path) -> None:
-    """As in the other questions."""
+    """A file that is not a parquet table is not compared, and the answer has a reason."""
     (tmp_path / "table").write_bytes(b"no table")
     (tmp_path / "again.jsonl").write_text("")
     comparison = shared_probe().compare_metrics(

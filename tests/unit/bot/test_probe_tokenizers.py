@@ -1,4 +1,4 @@
-"""Strangers' tokenizers and chat templates, loaded in a bounded child: each ends in facts, or in a reason."""
+"""Untrusted tokenizers and chat templates, loaded in a child process with limits: each gives facts or a reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tokenizer(**wrong: Any) -> dict[str, Any]:
 
 
 def load(probe: Probe, files: dict[str, Any], model_type: str = "llama") -> TokenizerFacts:
-    """What comes of these files (JSON, or bytes)."""
+    """The facts about a tokenizer with these files (JSON, or bytes)."""
     with probe.folder() as folder:
         for name, content in files.items():
             data = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -37,15 +37,15 @@ def load(probe: Probe, files: dict[str, Any], model_type: str = "llama") -> Toke
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "mistral", "phi", "", "zork"])
 def test_a_tokenizer_tells_its_words(probe: Probe, model_type: str) -> None:
-    """Vocabulary, largest id and special tokens, whatever the type of the model."""
+    """The probe reports vocabulary, largest id and special tokens, for any model type."""
     facts = load(probe, tokenizer(), model_type)
     assert (facts.state, facts.vocabulary, facts.largest_id, facts.error) == ("loaded", WORDS, WORDS - 1, "")
     assert facts.special_tokens == {"eos": WORDS - 1}
     assert facts.template == "absent"
 
 
-def test_a_type_whose_class_needs_what_is_not_here_ends_no_probe(probe: Probe) -> None:
-    """A tokenizer whose class cannot be imported does not end the probe for the questions after it."""
+def test_a_class_that_cannot_be_imported_does_not_end_the_probe(probe: Probe) -> None:
+    """A tokenizer whose own class cannot be imported is loaded anyway, and the probe goes on."""
     assert load(probe, tokenizer(), "nougat").state == "loaded"  # its own class needs an imaging library
     asked = probe._process
     assert load(probe, tokenizer()).state == "loaded"
@@ -69,14 +69,14 @@ FOREVER = "{% for a in range(9999) %}" * 3 + "{% endfor %}" * 3
     ],
 )
 def test_a_chat_template_is_tried_within_bounds(probe: Probe, template: object, state: str) -> None:
-    """One that fails, or never ends, is told, and the tokenizer is known all the same."""
+    """A chat template that fails or never ends is reported, and the tokenizer's other facts are still known."""
     facts = load(probe, tokenizer(chat_template=template))
     assert (facts.state, facts.vocabulary, facts.template) == ("loaded", WORDS, state)
     assert bool(facts.error) == (state == "raises")
 
 
 def test_a_template_in_a_file_of_its_own_counts(probe: Probe) -> None:
-    """chat_template.jinja, as newer models have it."""
+    """A chat template in a file of its own, as newer models have it, is read."""
     assert load(probe, {**tokenizer(), "chat_template.jinja": TALK.encode()}).template == "works"
 
 
@@ -103,7 +103,7 @@ DEEP = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
     ],
 )
 def test_what_is_no_tokenizer_is_unreadable(probe: Probe, files: dict[str, Any]) -> None:
-    """Wrong types, nonsense and a thousand levels end in a bounded reason without our paths."""
+    """A malformed tokenizer is unreadable, with a short reason that shows no path of this machine."""
     facts = load(probe, files)
     assert facts.state == "unreadable"
     assert facts.error
@@ -112,12 +112,12 @@ def test_what_is_no_tokenizer_is_unreadable(probe: Probe, files: dict[str, Any])
 
 
 def test_a_tokenizer_with_code_is_not_loaded(probe: Probe) -> None:
-    """Its auto_map is told, and nothing else looked at."""
+    """A tokenizer whose `auto_map` names code is reported as remote code, and not loaded."""
     assert load(probe, tokenizer(auto_map={"AutoTokenizer": ["x.Y", None]})).state == "remote-code"
 
 
 def test_what_names_other_files_opens_none(probe: Probe, tmp_path: Path) -> None:
-    """A named pipe, or one that a config names, is not opened: opening it would block."""
+    """Files that a config or tokenizer config names, such as a named pipe, are not opened."""
     pipe = tmp_path / "tokenizer.1.0.json"
     os.mkfifo(pipe)
     names = ("vocab_file", "tokenizer_file", "merges_file", "spm_file", "chat_template_file", "name_or_path")
@@ -128,7 +128,7 @@ def test_what_names_other_files_opens_none(probe: Probe, tmp_path: Path) -> None
 
 
 def test_files_outside_of_the_folder_are_not_opened(probe: Probe) -> None:
-    """Not even by a link, should one ever come to lie there."""
+    """A link to a file outside the folder is not followed."""
     with probe.folder() as folder:
         (folder / "config.json").symlink_to("/etc/passwd")
         assert probe.config(folder).state in ("unreadable", "too-costly")

@@ -1,4 +1,4 @@
-"""Headers of safetensors files, and the index of their shards: strangers' bytes, which end in facts or in words."""
+"""Headers of safetensors files and the index of shards: untrusted bytes, which give facts or a reason."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ DATA = 16
 
 
 def head(header: Any, length: int | None = None) -> bytes:
-    """A header as the format has it."""
+    """The start of a safetensors file with this header; `length` overrides the stated length."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text
 
 
 def changed(**fields: Any) -> dict[str, Any]:
-    """The good header with another first tensor."""
+    """The valid header with other fields in its first tensor."""
     return {**GOOD, "model.layers.0.w": {**GOOD["model.layers.0.w"], **fields}}
 
 
 def test_a_header_tells_dtypes_and_sizes() -> None:
-    """Of each tensor: its dtype, how many values, how many bytes."""
+    """A header gives, for each tensor, its dtype, number of values and number of bytes."""
     tensors = read_header(head(GOOD), len(head(GOOD)) + DATA)
     assert tensors == {"model.layers.0.w": ("BF16", 6, 12), "model.layers.1.w": ("F32", 1, 4)}
     assert read_header(head(GOOD), None) == tensors
@@ -71,7 +71,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("start", "size", "words"), WRONG)
 def test_a_header_that_could_not_be_loaded_is_told(start: bytes, size: int | None, words: str) -> None:
-    """Each fault of a header is reported in bounded words."""
+    """Each fault of a header is reported in a short text."""
     with pytest.raises(Unreadable, match=words) as raised:
         read_header(start, size)
     assert len(str(raised.value)) < 400
@@ -84,8 +84,8 @@ JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dict
 @given(
     st.binary(max_size=60) | JSON.map(head) | st.dictionaries(st.text(max_size=5), JSON).map(head), st.integers(0, 99)
 )
-def test_no_bytes_do_anything_else(start: bytes, size: int) -> None:
-    """Random headers are read, or told about."""
+def test_random_bytes_are_read_or_unreadable(start: bytes, size: int) -> None:
+    """Random bytes are read or raise `Unreadable`, and nothing else."""
     try:
         read_header(start, size)
     except Unreadable as error:
@@ -93,7 +93,7 @@ def test_no_bytes_do_anything_else(start: bytes, size: int) -> None:
 
 
 def test_layers_are_counted_by_stack() -> None:
-    """The number in a tensor's name counts, experts and the like below it do not."""
+    """Layers are counted by the first number in the names of tensors, for each stack; those of experts are not."""
     text = [f"model.layers.{n}.mlp.experts.{m}.w" for n in range(3) for m in range(8)]
     eyes = [f"vision.blocks.{n}.w" for n in range(2)]
     assert layers([*text, *eyes, "lm_head.weight"]) == [3, 2]
@@ -102,14 +102,14 @@ def test_layers_are_counted_by_stack() -> None:
 
 
 def index(tmp_path: Path, content: Any) -> dict[str, Any]:
-    """What the index says."""
+    """The answer about an index with this content."""
     (tmp_path / INDEX_FILE).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     (answer,) = index_answers(tmp_path, {})
     return dict(answer)
 
 
 def test_an_index_names_its_shards(tmp_path: Path) -> None:
-    """Each once, with the layers that the names of the tensors tell."""
+    """An index gives its shards, each once, and the number of layers."""
     weight_map = {f"h.{n}.w": f"model-0000{n % 2}-of-00002.safetensors" for n in range(4)}
     answer = index(tmp_path, {"metadata": {"total_size": 1}, "weight_map": weight_map})
     assert answer == {"names": sorted(set(weight_map.values())), "layers": [4]}
@@ -130,13 +130,13 @@ def test_an_index_names_its_shards(tmp_path: Path) -> None:
         ({"weight_map": {str(n): f"m{n}.safetensors" for n in range(1_001)}}, "the limit is"),
     ],
 )
-def test_an_index_that_is_none_is_told(tmp_path: Path, content: Any, words: str) -> None:
-    """A malformed index is reported; one that names files elsewhere is too, and these are not opened."""
+def test_a_malformed_index_is_reported(tmp_path: Path, content: Any, words: str) -> None:
+    """A malformed index, or one that names files elsewhere, is reported."""
     assert words in index(tmp_path, content)["error"]
 
 
 def test_a_shard_without_what_its_index_promises_is_broken(tmp_path: Path) -> None:
-    """Each file is judged by itself; the others' figures come all the same."""
+    """A shard that lacks a tensor of the index is broken; the figures of the other shards are still reported."""
     index(tmp_path, {"weight_map": {"model.layers.0.w": "a.safetensors", "lost": "b.safetensors"}})
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(head(GOOD))

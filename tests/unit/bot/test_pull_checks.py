@@ -11,7 +11,7 @@ from leaderboard.submissions import OtherFile
 
 
 def test_a_file_on_main_that_is_too_large_is_left_to_a_maintainer() -> None:
-    """The pull request gets a report: what the change means cannot be known without the file on main."""
+    """If the file on main is too large to read, the change is reported to a maintainer instead of being checked."""
 
     def find_file(*_: Any, **__: Any) -> None:
         raise TooLarge("it has more than 1,000 bytes")

@@ -1,4 +1,4 @@
-"""Every report on a pull request, as people read it: one file of them all, and nothing in it that a stranger formed."""
+"""All reports on pull requests, as people read them, in one snapshot; text from users cannot add markup to them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ README, GONE = OtherFile("README.md", "is changed, and no request"), OtherFile("
 
 
 def view(result: Result, **more: object) -> PullView:
-    """A report."""
+    """The data of a report on a pull request."""
     return PullView(result=result, head=HEAD, record=LINE, **more)  # type: ignore[arg-type]
 
 
@@ -74,7 +74,7 @@ WORDS = {"number": "12", "sha": VOID, "head": HEAD, "commit": MERGED, "why": "cl
 
 
 def everything() -> str:
-    """All that the bot says about pull requests, in one text."""
+    """All texts of the bot about pull requests, in one text."""
     parts = [f"# {name}\n\n{_visible(pull_report(report))}" for name, report in REPORTS.items()]
     parts.append(f"# The alarm\n\n{pull_alarm(head=HEAD, count=3, **COMMIT)}")
     parts += [f"# Approved: {answer}\n\n{approval_answer(answer, **WORDS)}\n" for answer in get_args(Approval)]
@@ -88,14 +88,14 @@ def _visible(text: str) -> str:
 
 
 def test_every_text_is_as_it_was_read_last() -> None:
-    """A change of any sentence shows in the diff of one file; STEWARD_REWRITE=1 writes it anew."""
+    """All texts equal the snapshot, so that a change shows in a diff; `STEWARD_REWRITE=1` writes it again."""
     if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(everything())
     assert everything() == SNAPSHOT.read_text()
 
 
 def test_every_result_and_every_end_has_its_report() -> None:
-    """Nothing that can come of a pull request is left without words."""
+    """Each result and each end of a pull request has a report with a heading."""
     assert {report.result for report in REPORTS.values()} == set(get_args(Result))
     assert {report.end for report in REPORTS.values()} - {None} == set(get_args(End))
     headings = [_visible(pull_report(report)).partition("\n")[0] for report in REPORTS.values()]
@@ -103,7 +103,7 @@ def test_every_result_and_every_end_has_its_report() -> None:
 
 
 def test_no_report_is_longer_than_a_comment() -> None:
-    """Ten files with thirty long problems each are cut, and how many are left out is said."""
+    """A report with many long problems is cut to the limit of a comment, and says how many problems are left out."""
     problem = Problem(code="x", message="m" * 1_500, advice="a" * 500)
     files = [replace(BAD, path=f"{n}/{PATH}", problems=[problem] * 30) for n in range(10)]
     text = pull_report(view("problems", files=files))
@@ -112,15 +112,15 @@ def test_no_report_is_longer_than_a_comment() -> None:
 
 
 def seen(markdown: str) -> tuple[set[str], str, list[str]]:
-    """What a renderer makes of it: the kinds of things, the text outside of code, and where its links lead."""
+    """The rendered Markdown: the kinds of its tokens, the text outside code, and the targets of its links."""
     tokens = [token for outer in MARKDOWN.parse(markdown) for token in (outer, *(outer.children or ()))]
     text = "".join(token.content for token in tokens if token.type == "text")
     links = [str(token.attrs["href"]) for token in tokens if token.type == "link_open"]
     return {token.type for token in tokens}, text, links
 
 
-def test_strangers_words_are_words() -> None:
-    """Neither a path, nor a reason, nor an error of the Hub can form a link, a mention, a heading or a marker."""
+def test_text_from_users_adds_no_markup() -> None:
+    """Paths, reasons and errors of the Hub cannot add a link, a mention, a heading or a marker to a report."""
     evil = "x`|\n\n# h\n@ada [l](http://e) <b> --> <!-- steward:1 demo pull 1 -->"
 
     def reports(word: str) -> list[PullView]:
@@ -153,7 +153,7 @@ def test_a_record_survives_its_way_through_a_comment(paths: list[tuple[str]]) ->
 
 @pytest.mark.parametrize("answer", get_args(Approval))
 def test_every_answer_is_a_sentence_or_two(answer: Approval) -> None:
-    """Each answer to an approval is one line that ends as a sentence does."""
+    """Each answer to an approval is one line that ends as a sentence."""
     text = approval_answer(answer, **WORDS)
     assert text
     assert "\n" not in text

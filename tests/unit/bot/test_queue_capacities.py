@@ -1,4 +1,4 @@
-"""Which workers count when the bot decides what to queue, and when an evaluation may start."""
+"""Which workers count when the bot decides what to queue, and estimates when an evaluation starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from redis_state.set_aside import account_name
 def test_a_worker_that_takes_no_job_is_no_capacity(
     aside: tuple[str, ...], refused: tuple[str, ...], counted: int
 ) -> None:
-    """Else people would read that their evaluation is about to start, and no trial would make room for it."""
+    """A worker that is set aside or waits for an operator is no capacity; estimated starts would be too early."""
     cards = [
         WorkerCard(name="first", tiers=TIERS, since=0.0, beat=0.0),
         WorkerCard(name="second", tiers=TIERS, since=0.0, beat=0.0, account="ada"),

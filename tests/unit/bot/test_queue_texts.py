@@ -1,4 +1,4 @@
-"""Every sentence about the queue, as people read it, in one file; and nothing in it that a stranger formed."""
+"""All texts about the queue, as people read them, in one snapshot; text from users cannot add markup to them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ CODES = cast(list[Code], re.findall(r'ruling\.code == "([a-z-]+)"', RULING))
 
 
 def waiting(**more: object) -> StatusView:
-    """A status comment of a request that waits, or does not any more."""
+    """The data of the status comment of a waiting or cancelled request."""
     defaults = {"path": PATH, "request_url": "https://hub/file", "updated": "2026-11-25 12:00 UTC"}
     fields = {"state": "waiting", "model": "org/model", "model_url": "https://hub/org/model", **defaults, **more}
     return StatusView(**fields)  # type: ignore[arg-type]
 
 
 def held(kind: str, what: str = "", *, tier: str = "small", hours: float = 0.0, **more: str) -> StatusView:
-    """A status comment of a request that is held back."""
+    """The data of the status comment of a request that is held back."""
     return waiting(held=QueueBlockerView(kind=kind, what=what, **more), tier=tier, budget_hours=hours)
 
 
@@ -62,7 +62,7 @@ PLACES = [
 
 
 def everything() -> str:
-    """All of it, one after the other."""
+    """All texts, one after the other."""
     texts = [status_comment(place) for place in PLACES]
     texts += [render("held", view=view) for view in HELD]
     texts += [QueueCommandResult(code, False, PATH, WHY.get(code, "")).words + "\n" for code in CODES]
@@ -70,7 +70,7 @@ def everything() -> str:
 
 
 def test_the_texts_are_those_of_the_snapshot() -> None:
-    """A change of any sentence shows in the diff of one file; STEWARD_REWRITE=1 writes it anew."""
+    """All texts equal the snapshot, so that a change shows in a diff; `STEWARD_REWRITE=1` writes it again."""
     if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(everything())
     assert everything() == SNAPSHOT.read_text()
@@ -83,15 +83,15 @@ def test_every_ruling_has_its_sentence() -> None:
 
 
 def test_a_range_says_the_day_once_where_it_is_the_same() -> None:
-    """Times are rounded outwards to five minutes, in UTC."""
+    """A range of start times in UTC names a shared day once, and is rounded outwards to five minutes."""
     assert start_words(NOON + 1, NOON + 7_199) == "between 2026-11-25 12:00 and 14:00 UTC"
     assert start_words(NOON + 299, NOON + 86_400) == "between 2026-11-25 12:00 and 2026-11-26 12:00 UTC"
     assert start_words(0.0, NOON + 60) == "before 2026-11-25 12:05 UTC"
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_a_strangers_words_form_nothing(reason: str, name: str) -> None:
-    """Reasons and names of any kind make no link, mention, heading or list of their own."""
+def test_text_from_users_adds_no_markup(reason: str, name: str) -> None:
+    """Reasons and names from users add no link, mention, heading or list."""
     texts = [
         render("held", view=held(kind, what, reason=f"x {reason}", by=name))
         for kind, what in (*product(["hold"], [""]), *product(["pause"], ["board", f"suite:{name}"]))

@@ -1,4 +1,4 @@
-"""What becomes of the metrics of a publication when they cannot be computed again now."""
+"""What the bot does when it cannot recompute the metrics of a publication."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def _stored(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[Recompute
 @pytest.mark.parametrize(
     "error", [ProbeStarved("busy"), ProbeDied("ended"), Transient("away"), SamplesNotShown("late")]
 )
-def test_what_a_later_try_may_compute_is_no_verdict(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """A busy machine, or a Hub that does not answer, leaves the publication undecided: the next sync tries again."""
+def test_a_temporary_error_is_not_stored_as_a_verdict(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """After a temporary error (a busy machine, a Hub that is away) no verdict is stored: the next sync tries again."""
     assert _stored(monkeypatch, error) == []
 
 
 def test_an_error_of_the_bot_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would come back, so the results are published without the comparison, which their record says."""
+    """An error of the bot itself is stored as a verdict, because it would occur again at each try."""
     (verdict,) = _stored(monkeypatch, ZeroDivisionError())
     assert verdict.not_done.startswith("an error of the bot")
 
 
 def test_a_table_that_one_404_hides_is_asked_for_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The Hub has just listed it. A verdict would record for good that the bot may not read it."""
+    """If a listed table has a 404, no verdict is stored and it is read again later; denied access is a verdict."""
     place = TablePlace(Repo("dataset", "board/details"), "0" * 40, "table.parquet", 1)
     error = _error_of_saving(place, EntryNotFound("no file", status=404), tmp_path)
     assert isinstance(error, NotFound)

@@ -1,4 +1,4 @@
-"""How a refusal is shown in its thread: every reason a line, with the way to what it speaks of."""
+"""How a status comment shows the reasons of a refusal, with links."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VIEW = StatusView("refused", "o/m.json", "https://hub.example/o/m.json", "2026-1
 
 
 def links(markdown: str) -> list[str]:
-    """Where the links of a text lead."""
+    """The targets of the links in a text."""
     tokens = [child for token in MarkdownIt().parse(markdown) for child in token.children or ()]
     return [str(token.attrs["href"]) for token in tokens if token.type == "link_open"]
 
@@ -21,8 +21,8 @@ def comment(*reasons: Problem) -> str:
     return status_comment(StatusView(VIEW.state, VIEW.path, VIEW.request_url, VIEW.updated, reasons=reasons))
 
 
-def test_an_earlier_submission_can_be_looked_at() -> None:
-    """A reason that has an address shows it as a link, one that has none shows nothing."""
+def test_a_reason_links_its_address() -> None:
+    """A reason with an address is followed by a link; one without has none."""
     reason = Problem(code="copy", message="It is a copy.", advice="Please do not.")
     assert links(comment(reason)) == [VIEW.request_url]
     text = comment(reason.at("https://hub.example/d/7"))
@@ -31,7 +31,7 @@ def test_an_earlier_submission_can_be_looked_at() -> None:
 
 
 def test_an_address_and_a_reason_cannot_leave_their_line() -> None:
-    """Strangers' words in either stay words."""
+    """Hostile text in a reason or an address adds no link, HTML, mention or heading."""
     hostile = "x) ![i](http://evil.example) <b> @maya\n# y"
     text = comment(Problem(code="copy", message=hostile, advice=hostile).at(f"https://hub.example/{hostile}"))
     assert len(links(text)) == 2

@@ -1,4 +1,4 @@
-"""A token that the Hub does not accept says nothing about a repo, and a maintainer hears of it."""
+"""A token that the Hub refuses is not mistaken for missing access to a repo, and maintainers are notified."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXPIRED, NO_ACCESS = BadToken("expired", status=401), Gated("no access", status=
 
 
 class RefusingHub:
-    """Fails every call with `error`."""
+    """A fake Hub that raises `error` in every call."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -40,7 +40,7 @@ class RefusingHub:
 
 
 class HashInMemory:
-    """One hash of Redis."""
+    """A fake Redis that holds one hash in memory."""
 
     def __init__(self) -> None:
         self.fields = dict[str, bytes]()
@@ -100,7 +100,7 @@ def _names(context: Any) -> object:
 
 @pytest.mark.parametrize("ask", [_answers, _commit, _gated_tables, _table, _names])
 def test_a_refused_token_is_not_taken_for_a_repo_without_access(ask: Callable[[Any], object]) -> None:
-    """The sync fails and is retried; only a repo that denies access gives a lasting answer."""
+    """A refused token raises `BadToken`, so that the sync is retried; only denied access gives a lasting answer."""
     with pytest.raises(BadToken):
         ask(_context(EXPIRED))
     if ask is _answers:
@@ -111,14 +111,14 @@ def test_a_refused_token_is_not_taken_for_a_repo_without_access(ask: Callable[[A
 
 
 def test_a_sign_in_that_the_hub_does_not_accept_is_refused() -> None:
-    """The Hub answers 401 to a code that has expired: that visitor is refused, and the Hub is not away."""
+    """A sign-in code that the Hub answers with 401 counts as refused, not as an outage of the Hub."""
     assert _failure(EXPIRED) == "refused"
 
 
 def test_a_refused_token_for_models_pages_is_on_the_maintainers_list_until_it_is_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The syncs of all models' pages come again in an hour, the first of which tries the token."""
+    """A refused token for models' pages is noted, syncs of these pages wait an hour, and success clears the notice."""
     context = _context(EXPIRED, models_hub=RefusingHub(EXPIRED))
     monkeypatch.setattr(pull_request.consent, "consents", lambda *_: [])
     assert pull_request.sync_model_page(context, "org/model") == NOW + RETRY_SECONDS
@@ -131,7 +131,7 @@ def test_a_refused_token_for_models_pages_is_on_the_maintainers_list_until_it_is
 
 
 def test_a_process_that_starts_with_a_new_token_clears_the_notice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Hub that is away leaves it as it is, and without a notice the Hub is not asked."""
+    """At its start, the sync process tests the token only if a notice exists, and clears it if the Hub accepts it."""
     good = SimpleNamespace(whoami=lambda: "scores")
     context = _context(EXPIRED, probe=SimpleNamespace(warm=lambda: None))
     settings = SimpleNamespace(log_level="INFO", log_json=False, models_token=lambda _: "")
@@ -151,7 +151,7 @@ def test_a_process_that_starts_with_a_new_token_clears_the_notice(monkeypatch: p
 
 
 def test_a_command_fails_by_the_token_for_models_pages_and_waits_for_the_bots_own() -> None:
-    """Retries of the command's thread cannot mend the first; the second stops the whole board until it is mended."""
+    """A refused token for models' pages ends a command, since retries cannot help; a refused bot token is retried."""
     context = _context(EXPIRED)
     with pytest.raises(ModelsTokenRefused), refusal_noted(context, cast(Any, RefusingHub(EXPIRED))):
         raise EXPIRED
@@ -161,6 +161,6 @@ def test_a_command_fails_by_the_token_for_models_pages_and_waits_for_the_bots_ow
 
 
 def test_the_doctor_says_which_token_to_replace() -> None:
-    """The check of the token for models' pages names its setting."""
+    """`steward doctor` names the setting of the refused token for models' pages."""
     (check,) = models_token(_context(EXPIRED, models_hub=RefusingHub(EXPIRED)))
     assert (check.state, "STEWARD_MODEL_PR_TOKEN" in check.mend) == ("error", True)

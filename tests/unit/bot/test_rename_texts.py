@@ -1,4 +1,4 @@
-"""What people read of renames and proposals: one file of it all, and nothing in it that a stranger formed."""
+"""All texts about renames and proposals, in one snapshot; text from users cannot add markup to them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def report(**more: Any) -> str:
 
 
 def proposal(what: str, state: str, **more: Any) -> str:
-    """A comment that proposes something."""
+    """The comment about a proposal in this state."""
     words = {"old": OLD, "new": NEW} if what == "rename" else {"model": OLD, "reason": "the weights were wrong"}
     words |= more.pop("words", {})
     proposed = Proposal(
@@ -74,7 +74,7 @@ def linked(state: LinkedState, number: int = 3) -> LinkedView:
 
 
 def texts() -> dict[str, str]:
-    """Every text, by what it is."""
+    """Every text, by its title in the snapshot."""
     return {
         "right": report(lines=GOOD, passed=True),
         "a step, after a push": report(lines=STEP, passed=True, partial=True, void=VOID),
@@ -108,7 +108,7 @@ def texts() -> dict[str, str]:
 
 
 def test_every_text_is_the_one_that_was_read() -> None:
-    """The texts are recorded in rename_texts.md (STEWARD_REWRITE=1 writes it), so that changes show in a diff."""
+    """All texts equal rename_texts.md, so that changes show in a diff; `STEWARD_REWRITE=1` writes it again."""
     page = "\n".join(f"# {name}\n\n{text}" for name, text in texts().items())
     if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(page, "utf-8")
@@ -116,8 +116,8 @@ def test_every_text_is_the_one_that_was_read() -> None:
 
 
 @given(words=st.text(max_size=80))
-def test_no_stranger_speaks_in_them(words: str) -> None:
-    """No file name and no reason closes an element, mentions an account or hides text."""
+def test_text_from_users_adds_no_markup(words: str) -> None:
+    """Reasons and messages from users add no mention, link or hidden text."""
     evil = f"{words} --> @maya [x](http://y) <!-- {{}} -->"
     problem = Problem(code="x", message=evil, advice=evil)
     for text in (

@@ -1,4 +1,4 @@
-"""The rows of the table: what one who looks first waits for is made before, and as it would be made then."""
+"""The rows of the requests table: sort orders and indexes are prepared ahead, and equal those made on demand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_FLAGS = StandingFlags(())
 
 
 def line(number: int) -> RequestRow:
-    """One evaluation."""
+    """The row of one evaluation."""
     name = f"org/model-{number}"
     values = {"average": float(number % 7), "parameters": None, "revision": f"{number:040x}", "precision": "float16"}
     scores = {"IFEval": float(number % 3)}
@@ -28,7 +28,7 @@ def line(number: int) -> RequestRow:
 
 
 def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that follow prepared ones have their sort orders and near names at once; others compute them when asked."""
+    """Rows that replace prepared ones have their sort orders and name index at once; others build them on demand."""
     lines = tuple(map(line, range(20)))
     first = RequestRows(lines, NO_FLAGS)
     first.prepare(["IFEval"])
@@ -43,7 +43,7 @@ def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.Mon
     plain, following = RequestRows(lines, NO_FLAGS), RequestRows(lines, NO_FLAGS, first)
     assert created == [1]
     assert following.near(parse("model-199")) == plain.near(parse("model-199")) != []
-    assert created == [1, 1], "the plain ones made theirs when they were asked"
+    assert created == [1, 1], "the plain rows built their index on demand"
     monkeypatch.setattr(RequestRows, "_key", None)
     assert following.in_order(range(20), "IFEval", rising=True)[0] == 0
     with pytest.raises(TypeError):
@@ -55,7 +55,7 @@ FLAGLESS = RequestRows(LINES, NO_FLAGS)
 
 
 def test_a_flag_of_one_commit_covers_the_rows_of_that_commit_alone() -> None:
-    """A flag of a commit or a precision covers its model's requests at it, and no other model's with its weights."""
+    """A flag on a commit or precision covers only its model's rows there, and no other model with the same weights."""
     rows = [replace(LINES[number], model="org/model", weights="w") for number in (1, 2)]
     for scope, flagged in (
         (FlagScope(revision=f"{2:040x}"), {1}),
@@ -71,13 +71,13 @@ def test_a_flag_of_one_commit_covers_the_rows_of_that_commit_alone() -> None:
     st.sets(st.integers(0, 59)), st.sampled_from(["average", "time", "model", "IFEval", "parameters"]), st.booleans()
 )
 def test_few_rows_and_many_are_sorted_alike(found: set[int], sort: str, rising: bool) -> None:
-    """Picked out of the order of all, or sorted by themselves: the same rows in the same turns."""
+    """Few rows are sorted in the same order as all rows."""
     whole = FLAGLESS.in_order(range(60), sort, rising=rising)
     assert FLAGLESS.in_order(found, sort, rising=rising) == [at for at in whole if at in found]
 
 
 def test_names_are_found_among_all_and_among_some() -> None:
-    """In the order of their numbers, both times."""
+    """Names are found among all rows and among some, in the order of the rows."""
     query = parse("model-1")
     everything = FLAGLESS.find(query, FLAGLESS.of_state(""))
     assert everything == [1, *range(10, 20)]
@@ -86,14 +86,14 @@ def test_names_are_found_among_all_and_among_some() -> None:
 
 @given(st.lists(st.text("model-/0123456789", min_size=1, max_size=3), max_size=6))
 def test_names_that_many_have_are_found_as_rare_ones_are(names: list[str]) -> None:
-    """Looked for in the text of all of them, or in one after the other: what the language itself would find."""
+    """Any names find the same rows through the index as through a plain loop."""
     query = Query(names=tuple(names))
     wanted = [at for at, request in enumerate(LINES) if query.finds(SearchRow(request.model, request.values))]
     assert FLAGLESS.find(query, FLAGLESS.of_state("")) == wanted
 
 
 def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
-    """The number and the size of remembered answers are bounded, so that long queries fill no memory."""
+    """Cached answers are limited in number and take about four bytes a row."""
     rows = RequestRows((), NO_FLAGS)
     many = 10_000
     answers = [rows.once(number, lambda: range(many)) for number in range(2 * MAX_CACHED)]

@@ -1,4 +1,4 @@
-"""Answers to `/search`: strangers' words have no effect in them, and each misread term is named."""
+"""Answers to `/search`: text from users adds no markup, and each misread term is named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.units.hostile_values import HOSTILE, kinds
 
 
 def told(query: str, model: str, near: tuple[str, ...] = (), *, is_found: bool) -> str:
-    """The answer to `query` where `model` is found, or only names like it are."""
+    """The answer to `query` if `model` is found, or only similar names are."""
     hit = SimpleNamespace(average=12.5)
     request = SimpleNamespace(model=model, request_url="http://h/f", precision=model, state="finished")
     lines = [(hit, request)] if is_found else []
@@ -25,14 +25,14 @@ def told(query: str, model: str, near: tuple[str, ...] = (), *, is_found: bool) 
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_no_query_and_no_name_can_break_out(words: str) -> None:
-    """The answer has the same structure for every query and every result."""
+    """Hostile queries and names add no markup to the answer."""
     assert kinds(told(words, words, is_found=True)) <= kinds(told("q", "m", is_found=True)) | {"text_special"}
     assert kinds(told(words, "", (words, words), is_found=False)) <= kinds(told("q", "", ("a",), is_found=False))
 
 
 @given(st.text(max_size=60))
 def test_whatever_was_misread_is_told_in_code(words: str) -> None:
-    """Each misread term has its own line, in a code span."""
+    """A misread term is shown in a code span, whatever its text."""
     query = parse(f"Colour: {words}")
     text = say("search", query=words, found=SearchResult(query), lines=[], scanned=5_000)
     allowed = {"paragraph_open", "paragraph_close", "inline", "text", "code_inline", "softbreak"}

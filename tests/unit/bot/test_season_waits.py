@@ -1,4 +1,4 @@
-"""What the frozen table of a season waits for: submissions from before its end that are not scored, or not known."""
+"""The table of an ended season is frozen once all submissions from before its end are known and scored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATH = "ada/first_eval_request_False_predictions_Original.json"
 
 
 def board(*, head: str | None = HEAD, unjudged: tuple[str, ...] = (), busy: tuple[str, ...] = ()) -> SimpleNamespace:
-    """A board whose index has the requests repo up to `head`; these requests are not judged, or run."""
+    """A board whose index covers the requests repo up to `head`, with requests that are not judged yet, or running."""
     staged, marked = list[object](), list[str]()
     return SimpleNamespace(
         redis=SimpleNamespace(hexists=lambda *_: False),
@@ -47,7 +47,7 @@ def board(*, head: str | None = HEAD, unjudged: tuple[str, ...] = (), busy: tupl
 
 
 def looked(context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *, after: float = 3_600.0) -> float | None:
-    """Look at the season so many seconds after its end; seconds until the next look."""
+    """Sync the season `after` seconds after its end; return the seconds until the next sync."""
     now = END.timestamp() + after
     context.now = lambda: now
     monkeypatch.setattr(seasons, "_entries", lambda *_: [])
@@ -57,7 +57,7 @@ def looked(context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *, after: 
 
 @pytest.mark.parametrize("head", [None, "b" * 40])
 def test_nothing_is_frozen_before_the_index_has_all_commits(head: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis is new, as at each start of a board without a server, or a webhook was lost: submissions may lie there."""
+    """Nothing is frozen before the index covers all commits of the requests repo: some may contain submissions."""
     context = board(head=head)
     assert looked(context, monkeypatch) == INDEX_WAIT_SECONDS
     assert (context.staged, context.marked) == ([], [REQUESTS])
@@ -67,7 +67,7 @@ def test_nothing_is_frozen_before_the_index_has_all_commits(head: str | None, mo
 def test_a_submission_whose_scores_are_on_their_way_is_waited_for(
     entries: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not judged, or, after Redis was lost, known as running from its file; other requests hold nothing up."""
+    """The table waits for predictions that are not judged or are running, but not for other requests."""
     context = board(**entries)
     assert (looked(context, monkeypatch), context.staged) == (RETRY_SECONDS, [])
     (name,) = entries
@@ -76,14 +76,14 @@ def test_a_submission_whose_scores_are_on_their_way_is_waited_for(
 
 
 def test_no_submission_holds_the_table_back_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a day it is frozen with what is there."""
+    """After a day the table is frozen even if submissions are still not scored."""
     context = board(head=None, unjudged=(PATH,))
     assert looked(context, monkeypatch, after=WAIT_SECONDS) is None
     assert len(context.staged) == 1
 
 
 def test_one_answer_that_a_commit_is_gone_takes_no_rank_away() -> None:
-    """A server of the Hub that lags knows no new commit; another call shows the file. Two such answers are believed."""
+    """A submission's file counts as missing only if a second call confirms the 404; otherwise the sync tries again."""
     missing, shown = RevisionNotFound("There is no such commit.", status=404), list[object]()
 
     def find_file(*_: object, **__: object) -> None:
@@ -103,7 +103,7 @@ def test_one_answer_that_a_commit_is_gone_takes_no_rank_away() -> None:
 
 
 def test_a_season_that_is_frozen_takes_no_late_submission_after_redis_was_lost() -> None:
-    """The Hub has its table, which Redis does not know yet: what is judged now counts in the season of now."""
+    """After a loss of Redis, the bot reads from the Hub once which seasons are frozen, so that they stay closed."""
     asked = list[str]()
 
     def paths_info(_: object, paths: list[str]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What binds the Hub's answer to a browser, and where a sign-in may lead."""
+"""How a sign-in is bound to one browser, and to which pages it may redirect."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from redis_state.board.sessions import form_token
     ],
 )
 def test_a_sign_in_leads_to_a_page_of_ours(target: str, leads: str) -> None:
-    """After the sign-in the browser goes to a path of this server, or to the first page."""
+    """After the sign-in, the browser is redirected to a path of this server, or to the start page."""
     assert local(target) == leads
 
 
 @given(st.text(max_size=40))
 def test_no_text_leads_to_another_host(target: str) -> None:
-    """What comes out is a path, and no browser takes it for an address of another host."""
+    """Any target becomes a path that no browser takes for an address of another host."""
     address = local(target)
     assert address.startswith("/")
     assert not address.startswith(("//", "/\\"))
@@ -55,8 +55,8 @@ def test_no_text_leads_to_another_host(target: str) -> None:
     assert address.isprintable()
 
 
-def test_all_that_travels_is_made_of_the_browsers_secret() -> None:
-    """State, nonce and verifier are the same for one secret, others for another, and none of them tells another."""
+def test_all_values_of_a_sign_in_are_derived_from_the_browsers_secret() -> None:
+    """State, nonce and verifier are derived from one secret; they differ from each other and between secrets."""
     first, other = begin("/flags"), begin("/flags")
     assert read(to_cookie(first)) == first
     secrets = {first.secret, first.state, first.nonce, first.verifier, other.state, other.nonce, other.verifier}
@@ -73,17 +73,17 @@ def test_all_that_travels_is_made_of_the_browsers_secret() -> None:
     "cookie", ["", ".", "short.Lw", "x" * 43 + ".ü", "x" * 43 + ".%", "x" * 43 + "." + "A" * 9_000]
 )
 def test_what_is_no_cookie_of_ours_is_none(cookie: str) -> None:
-    """Nothing in a cookie raises."""
+    """A malformed cookie is ignored without an error."""
     assert read(cookie) is None
 
 
 def test_a_cookie_that_was_changed_leads_to_a_page_of_ours() -> None:
-    """The target is looked at again when it comes back."""
+    """The target in a cookie is checked again when it is read, so that a changed cookie redirects to the start page."""
     assert read(to_cookie(Flow("x" * 43, "//evil.example"))) == Flow("x" * 43, "/")
 
 
 def test_a_form_token_does_not_tell_the_session() -> None:
-    """Another one for another session."""
+    """A form token differs for each session and does not contain the session's secret."""
     assert form_token("a" * 43) != form_token("b" * 43)
     assert "a" * 43 not in form_token("a" * 43)
 
@@ -99,12 +99,12 @@ def test_a_form_token_does_not_tell_the_session() -> None:
     ],
 )
 def test_forms_are_read_in_bounds(body: bytes, fields: dict[str, str]) -> None:
-    """The first of each field; nothing of what is no form."""
+    """A form gives the first value of each field; a malformed or too long one gives none."""
     assert form_in(body) == fields
 
 
 def test_links_to_sign_in_leave_a_frame() -> None:
-    """Browsers send no cookie of this server in the Hub's frame, so signing in works only in a tab of its own."""
+    """Links to sign in open a new tab if the page is in the Hub's frame, where browsers send no cookies."""
     templates = [file for file in (resources.files("bot.web") / "templates").iterdir() if file.name.endswith(".html")]
     links = [
         (file.name, link)

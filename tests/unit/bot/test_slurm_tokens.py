@@ -1,4 +1,4 @@
-"""The file with the token of an attempt, on a file system that all users of a cluster share."""
+"""The file with an attempt's token, on a file system that all users of a cluster share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDER = LaunchOrder(
 
 @pytest.fixture
 def platform(tmp_path: Path) -> SlurmPlatform:
-    """A platform whose spool is in a folder that every account may write to."""
+    """A platform whose spool folder is writable for every account."""
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool").chmod(0o777)
     backend = SlurmBackend(kind="slurm", template="job.sh", spool=str(tmp_path / "spool"))
@@ -28,7 +28,7 @@ def platform(tmp_path: Path) -> SlurmPlatform:
 
 
 def test_only_this_user_reads_the_token(platform: SlurmPlatform, tmp_path: Path) -> None:
-    """Also in folders that were there with other permissions."""
+    """Only the bot's user can read the token, even if the folder existed with other permissions."""
     (tmp_path / "spool" / "tokens").mkdir()
     (tmp_path / "spool" / "tokens").chmod(0o777)
     file = platform._write_token(ORDER)
@@ -40,7 +40,7 @@ def test_only_this_user_reads_the_token(platform: SlurmPlatform, tmp_path: Path)
 
 
 def test_no_link_leads_the_token_elsewhere(platform: SlurmPlatform, tmp_path: Path) -> None:
-    """Neither in the place of the file, nor of the folder."""
+    """The token is not written through a symbolic link in place of the file or of its folder."""
     tokens, stolen = tmp_path / "spool" / "tokens", tmp_path / "stolen"
     tokens.mkdir()
     stolen.write_text("")
@@ -58,14 +58,14 @@ def test_no_link_leads_the_token_elsewhere(platform: SlurmPlatform, tmp_path: Pa
 
 
 def test_a_spool_that_cannot_be_written_to_is_an_error_of_the_platform(platform: SlurmPlatform, tmp_path: Path) -> None:
-    """The tier's trouble says so, and the other tiers are synced."""
+    """A spool that cannot be written to raises a `PlatformError`, so that only this tier is affected."""
     (tmp_path / "spool" / "tokens").write_text("a file in the place of the folder")
     with pytest.raises(PlatformError, match="cannot be written to the spool"):
         platform.launch(ORDER)
 
 
 def test_an_old_folder_in_the_spool_stops_nothing(platform: SlurmPlatform, tmp_path: Path) -> None:
-    """A site's script may make folders beside the logs; they stay."""
+    """An old folder beside the logs is neither removed nor an error."""
     old = tmp_path / "spool" / "logs" / "of-the-site"
     old.mkdir(parents=True)
     os.utime(old, (0, 0))

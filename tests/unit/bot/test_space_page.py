@@ -1,4 +1,4 @@
-"""The static page of a Space, which the Hub shows in a frame: what it may load, and whom it speaks with."""
+"""The static page of a Space, which the Hub shows in a frame: what it may load, and whom it sends messages to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def files() -> dict[str, str]:
 
 
 def test_only_files_of_the_space_run(files: dict[str, str]) -> None:
-    """A policy without inline code; scripts and styles are the Space's own; a title is text."""
+    """The page's policy allows only scripts and styles of the Space itself; a hostile title stays text."""
     page = files[INDEX]
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
     assert policy is not None
@@ -41,7 +41,7 @@ def test_only_files_of_the_space_run(files: dict[str, str]) -> None:
 
 
 def test_the_page_hears_no_messages_and_sends_them_to_the_hub_alone(files: dict[str, str]) -> None:
-    """Any site may frame it, and any frame may send it messages."""
+    """The page's scripts send messages to the Hub's origin only, receive none, and write no HTML."""
     scripts = "\n".join(text for name, text in files.items() if name.endswith(".js"))
     assert re.findall(r"postMessage\(.*?, ([\w.]+)\);", scripts) == ["this.hub"]
     assert not re.search(r"""["']message["']|onmessage""", scripts)

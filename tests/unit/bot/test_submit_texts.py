@@ -1,4 +1,4 @@
-"""The sentences about a submission, in a thread and for a program."""
+"""The texts about a submission, for a discussion thread and for the API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RESULTS = [
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: f"{result.how}-{result.status}")
 def test_a_program_reads_the_sentences_of_a_thread_as_plain_text(result: SubmitResult) -> None:
-    """Message and advice are the Markdown without its marks, for every code of the API."""
+    """For every code, the API's message and advice are the text of the thread without Markdown."""
     message, advice = result_sentences(CONTEXT, result)
     words = re.sub(r"\[([^]]+)]\([^)]+\)", r"\1", str(result_text(CONTEXT, result, by_program=True)))
     assert f"{message} {advice}" == " ".join(re.sub(r"\*\*|`|\\", "", words).split())
@@ -35,7 +35,7 @@ def test_a_program_reads_the_sentences_of_a_thread_as_plain_text(result: SubmitR
 
 
 def test_the_reasons_stand_between_message_and_advice() -> None:
-    """A thread has them in the text, a program as data."""
+    """A thread shows the reasons between message and advice; the API's sentences leave them out."""
     problem = Problem(code="x", message="It is gated.", advice="Open it.")
     result = SubmitResult("refused", "ada/tiny_1", PATH, reasons=(problem,))
     text = str(result_text(CONTEXT, result))

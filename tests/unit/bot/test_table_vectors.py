@@ -1,4 +1,4 @@
-"""The table in memory counts the influence vectors that it holds."""
+"""The table in memory limits the number of influence vectors that it holds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bot.web.table import RequestTable
 
 
 def row(path: str, influence: str = "") -> RequestRow:
-    """One evaluation."""
+    """The row of one evaluation."""
     return RequestRow(path, "org/model", "org/model", "finished", 1.0, {}, influence=influence)
 
 
 def test_a_vector_that_is_gone_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a removed row nor one that lost its vector counts; a row that is read again counts once."""
+    """A vector of a removed row, or one that a row lost, no longer counts towards the limit."""
     monkeypatch.setattr(module, "MAX_PAIRED", 2)
     table = RequestTable(cast(BoardContext, SimpleNamespace(suite=SimpleNamespace(benchmarks=()))))
     lines: dict[str, RequestRow] = {}

@@ -1,4 +1,4 @@
-"""What the bot says: strangers' words stay words, and each state has its text."""
+"""The bot's texts: text from users adds no markup to them, and each state of a request has its text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.units.hostile_values import HOSTILE, MARKDOWN, kinds
 
 
 def shown(markdown: str) -> str:
-    """The text that a reader sees."""
+    """The text outside of code that a reader sees."""
     return "".join(c.content for token in MARKDOWN.parse(markdown) for c in token.children or () if c.type == "text")
 
 
@@ -27,7 +27,7 @@ PROSE = {"paragraph_open", "paragraph_close", "inline", "text", "text_special"}
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_prose_is_nothing_but_text(words: str) -> None:
-    """In a paragraph of ours, and alone on a line, a stranger's words make no link, mention, code, list or HTML."""
+    """Hostile text, in a sentence or alone on a line, adds no link, mention, code, list or HTML."""
     assert kinds(plain(words)) <= PROSE
     assert kinds(f"Reason: {plain(words)} (see above)") <= PROSE
     assert "@maya" not in plain(words)
@@ -36,7 +36,7 @@ def test_hostile_prose_is_nothing_but_text(words: str) -> None:
 
 @given(st.text(max_size=60))
 def test_any_prose_is_nothing_but_text_and_says_what_it_said(words: str) -> None:
-    """Any text is rendered as itself, on one line, without another element."""
+    """Any text is rendered as itself, on one line, without other elements."""
     escaped = plain(words)
     assert kinds(f"x {escaped} x") <= PROSE
     assert kinds(escaped) <= PROSE
@@ -46,7 +46,7 @@ def test_any_prose_is_nothing_but_text_and_says_what_it_said(words: str) -> None
 
 @given(st.text(max_size=60))
 def test_a_code_span_holds_whatever_it_is_given(words: str) -> None:
-    """A code span ends where we end it, also in a cell of a table."""
+    """A code span with any text ends where the bot ends it, also in a cell of a table."""
     (token,) = MARKDOWN.parseInline(f"x {code(words)} y")
     assert [child.type for child in token.children or ()] == ["text", "code_inline", "text"]
     table = MARKDOWN.parse(f"| a | b |\n|---|---|\n| {code(words)} | z |\n")
@@ -55,7 +55,7 @@ def test_a_code_span_holds_whatever_it_is_given(words: str) -> None:
 
 @given(st.text(max_size=60))
 def test_an_address_cannot_end_its_link(words: str) -> None:
-    """A link's target with any characters stays one link, also with half a one, which UTF-8 cannot hold."""
+    """A link whose address contains any characters, even half of a surrogate pair, stays one link."""
     half = "\udc80"
     (token,) = MARKDOWN.parseInline(f"[x](http://h/{url(words)}{url(half)})")
     assert [child.type for child in token.children or ()] == ["link_open", "text", "link_close"]
@@ -79,7 +79,7 @@ def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
 
 
 def view(state: Any, **more: Any) -> StatusView:
-    """A status to tell, of a model with an awkward name."""
+    """The data of a status comment, about a model with special characters in its name."""
     fields = {
         "path": "o/m_eval_request_False_float32_Original.json",
         "request_url": "http://h/o/m.json",
@@ -168,7 +168,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_each_state_says_what_happened_why_and_what_comes_next(name: str) -> None:
-    """The status comment of each state has its heading, its facts and its links, and no gaps."""
+    """The status comment of each state has a heading, the expected facts and links, and no gaps."""
     facts, expected = TEXTS[name]
     text = status_comment(facts)
     for words in expected:
@@ -180,7 +180,7 @@ def test_each_state_says_what_happened_why_and_what_comes_next(name: str) -> Non
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_no_field_of_a_status_can_break_out(words: str) -> None:
-    """Hostile words in every field that strangers control change the text of the comment, not its structure."""
+    """Hostile text in any field that users control does not change the structure of a status comment."""
     problem = Problem(code="x", message=words, advice=words)
     fields = {"model": words, "submitter": words, "attempt": words, "precision": words, "weight_type": words}
     hostile = status_comment(view("refused", reasons=[problem], **fields))

@@ -20,7 +20,7 @@ ATTEMPT = "0123456789ab-01234567-1"
 def test_no_trial_is_lost_because_redis_or_the_bot_was_away(
     beats: tuple[str, ...], after_break: float, is_silent: bool
 ) -> None:
-    """A worker counts as silent once it had the time for a heartbeat: three such ends would end the trial for good."""
+    """The bot counts a worker as silent only after it had time for a heartbeat since Redis or the bot returned."""
     attempts = SimpleNamespace(alive=lambda **_: set(beats))
     context = SimpleNamespace(now=lambda: 1e9, heard_since=lambda: 1e9 - after_break, attempts=attempts)
     assert _is_silent(cast(Any, context), cast(Any, SimpleNamespace(attempt=ATTEMPT))) is is_silent

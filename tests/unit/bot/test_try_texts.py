@@ -1,4 +1,4 @@
-"""What `/try` says: a sentence for each state, and nothing in it that a stranger formed."""
+"""The replies to `/try`: each state has a text, and text from users adds no markup to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAILURE = Failure(cause="crashed", fault="unknown", message=HOSTILE, advice=HOST
 
 
 def outcome(**ending: object) -> Outcome:
-    """The outcome of a trial, with hostile words of a worker."""
+    """The outcome of a trial, with hostile text from a worker."""
     fields = {**PLAIN, "attempt": f"{'a' * 12}-{'b' * 8}-1", "revision": "b" * 40, "hardware": HOSTILE}
     return Outcome.model_validate({**fields, **ending})
 
@@ -45,8 +45,8 @@ VIEWS = [
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.how)
-def test_each_state_has_its_words_and_no_words_of_strangers_act(view: TrialView) -> None:
-    """No link but ours, no mention, no marker, no HTML but the fold of the answers; a row stays a row."""
+def test_each_state_has_a_reply_to_which_users_add_no_markup(view: TrialView) -> None:
+    """Each reply has no mention, marker or foreign link, no HTML but the folded answers, and intact tables."""
     text = say("try", view=view, address="https://hub/file", board=BOARD, in_words=in_words, **LIMITS)
     tokens = [token for block in MARKDOWN.parse(text) for token in (block, *(block.children or ()))]
     assert len(text) > 60

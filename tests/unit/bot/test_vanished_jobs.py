@@ -1,4 +1,4 @@
-"""When the timer puts an attempt back among the waiting ones whose job is in no queue."""
+"""When the schedule requeues an attempt whose job is in no queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ATTEMPT, NOW = "0123456789ab-01234567-1", 1e9
 def test_a_clock_that_was_set_back_hides_no_vanished_job(
     queued: float, waits_again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job was queued at a time that has not come yet; the request must not wait until then."""
+    """An attempt whose job is gone is requeued even if the clock was set back and it seems queued in the future."""
     changed = list[str]()
     context = SimpleNamespace(
         board=SimpleNamespace(backends={}),

@@ -1,4 +1,4 @@
-"""Sentences of the pages that depend on what holds a request back."""
+"""Sentences on the pages about what holds a request back, and when it starts."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from bot.web.frame import Frame, new_templates
     ids=lambda value: f"{value.kind} {value.what}" if isinstance(value, QueueBlockerView) else "",
 )
 def test_what_holds_a_request_back_is_told_in_its_own_words(held: QueueBlockerView, words: str) -> None:
-    """Names as they are written, whose GPU-hours are meant, and whether it goes on by itself."""
+    """The sentence names what holds the request back, whose GPU-hours are meant, and whether it continues by itself."""
     macros = Frame("Demo", "https://hub/discussions")._templates.get_template("parts.html").module
     assert " ".join(macros.held(held).split()) == words  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("latest", "is_range"), [("13:01:50", False), ("13:02:10", True)])
 def test_a_start_within_one_minute_is_no_range(latest: str, is_range: bool) -> None:
-    """Pages show minutes: "between 13:01 and 13:01" would say nothing."""
+    """Pages show one time if the earliest and latest start are in the same minute, and else a range."""
     day = "2026-11-24T"
     start = {"expected": f"{day}13:01:30Z", "earliest": f"{day}13:01:10Z", "latest": f"{day}{latest}Z"}
     template = new_templates().from_string('{% import "parts.html" as parts %}{{ parts.start(start) }}')

@@ -1,4 +1,4 @@
-"""The errors that failed fetches of git become."""
+"""Which errors the messages of failed git fetches become."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("message", "kind"), MESSAGES)
 def test_a_message_of_git_becomes_the_error_that_callers_handle(message: str, kind: type[HubError]) -> None:
-    """A refused token is not taken for a repo without access: such an error parks a sync, or is passed over."""
+    """Each message of git becomes an error of its own class; a refused token is not mistaken for missing access."""
     error = git_refusal("board/requests", message)
     assert type(error) is kind
     assert message in str(error)

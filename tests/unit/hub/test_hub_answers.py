@@ -1,4 +1,4 @@
-"""Refusals of the Hub and the errors that they become."""
+"""Error responses of the Hub, and the exceptions that they become."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ API = "/api/datasets/board/requests/tree/main"
 def refusal(
     status: int, *, code: str = "", text: str = "", path: str = API, with_token: bool = True, **headers: str
 ) -> errors.HubError:
-    """The error for an answer with this status, X-Error-Code and JSON error."""
+    """The exception for a response with this status, `X-Error-Code` and JSON error."""
     all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if code:
         all_headers["x-error-code"] = code
@@ -56,10 +56,10 @@ def refusal(
         (504, "", "", errors.Transient),
     ],
 )
-def test_a_refusal_becomes_the_error_that_its_code_status_and_words_mean(
+def test_each_error_response_has_one_exception_class(
     status: int, code: str, text: str, kind: type[errors.HubError]
 ) -> None:
-    """Each error response has exactly one exception class, and keeps the Hub's own message."""
+    """The code, status and text of an error response decide its exception class, and the Hub's message is kept."""
     error = refusal(status, code=code, text=text)
     assert type(error) is kind
     assert error.status == status
@@ -67,13 +67,13 @@ def test_a_refusal_becomes_the_error_that_its_code_status_and_words_mean(
 
 
 def test_a_401_without_a_token_hides_a_repo_that_may_not_exist() -> None:
-    """The Hub answers 401 to anonymous calls for missing repos; that is no matter of credentials."""
+    """A 401 without a token counts as a missing repo, as the Hub hides these, except for `whoami`."""
     assert type(refusal(401, text="Invalid username or password.", with_token=False)) is errors.RepoNotFound
     assert type(refusal(401, path="/api/whoami-v2", with_token=False)) is errors.BadToken
 
 
 def test_the_request_id_is_kept_for_the_log() -> None:
-    """The error has the request id, which the Hub's support needs."""
+    """The exception keeps the Hub's request id."""
     assert refusal(500, x_request_id="Root=1-2").request_id == "Root=1-2"
 
 
@@ -102,19 +102,19 @@ def test_the_request_id_is_kept_for_the_log() -> None:
 def test_a_429_says_how_long_to_stay_away_and_from_what(
     headers: dict[str, str], text: str, seconds: float, what: str
 ) -> None:
-    """Header, spoken time and default are used in that order, and the commit quota is known by its words alone."""
+    """The wait and the quota come from the headers, the text or a default; only the text names the commit quota."""
     assert retry_wait(headers, text) == (seconds, what)
 
 
 def test_a_rate_limit_is_an_error_with_its_waiting_time() -> None:
-    """Budgets need the seconds and the quota's name, not a sentence."""
+    """The exception for a 429 has the seconds to wait and the name of the quota."""
     error = refusal(429, ratelimit='"api";r=0;t=9')
     assert isinstance(error, errors.RateLimited)
     assert (error.seconds, error.what) == (10.0, "api")
 
 
 def test_good_answers_tell_what_is_left_of_a_quota() -> None:
-    """`RateLimit` headers come with every answer; both parts are read."""
+    """The `RateLimit` headers of a successful response are parsed."""
     limit = rate_limit({"RateLimit": '"api";r=750;t=120', "RateLimit-Policy": '"fixed window";"api";q=1000;w=300'})
     assert limit is not None
     assert (limit.resource, limit.remaining, limit.resets_in, limit.quota) == ("api", 750, 120.0, 1000)
@@ -130,23 +130,23 @@ def test_good_answers_tell_what_is_left_of_a_quota() -> None:
     path=st.text(max_size=30),
     with_token=st.booleans(),
 )
-def test_no_refusal_is_too_strange_for_an_error(
+def test_any_error_response_becomes_a_hub_error(
     status: int, headers: dict[str, str], body: bytes, path: str, with_token: bool
 ) -> None:
-    """Whatever a broken Hub or a proxy sends, the caller gets a HubError with a short sentence."""
+    """Any error response becomes a `HubError` with a short message."""
     error = error_for(status, headers, body, call="GET /", path=path, with_token=with_token)
     assert isinstance(error, errors.HubError)
     assert len(str(error)) < 700
 
 
 def test_a_page_of_a_proxy_is_not_shown_to_people() -> None:
-    """An HTML page gives no message."""
+    """An HTML page of a proxy does not appear in the message of the exception."""
     error = error_for(502, {}, b"<html>Bad gateway</html>", call="GET /x", path="/x", with_token=False)
     assert "<html>" not in str(error)
 
 
 def test_an_answer_that_is_nested_without_end_is_too_large() -> None:
-    """Responses contain untrusted parts, such as a card's metadata; unreadable ones raise a HubError."""
+    """Deeply nested JSON raises `TooLarge` in a successful response, and is ignored in an error response."""
     deep = b"[" * 100_000
     with pytest.raises(errors.TooLarge):
         HubResponse(200, {}, deep).json()

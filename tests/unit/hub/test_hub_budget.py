@@ -1,4 +1,4 @@
-"""Budgets: commits spread over hour and day, and calls reserved by urgency."""
+"""Budgets: commits are spread over hour and day, and calls are reserved by urgency."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def times_of(budget: Commits, asks: Sequence[float]) -> list[float]:
     st.integers(1, 600),
 )
 def test_no_hour_and_no_day_has_more_commits_than_it_may(asks: list[int], hour: int, day: int) -> None:
-    """However they are asked for, any window of an hour and of a day holds at most its share."""
+    """Any window of an hour or a day has at most its number of commits, whenever they are requested."""
     times = times_of(Commits(hour=hour, day=day), asks)
     for at in times:
         assert len([time for time in times if at - HOUR < time <= at]) <= hour
@@ -39,7 +39,7 @@ def test_no_hour_and_no_day_has_more_commits_than_it_may(asks: list[int], hour: 
 
 
 def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_longer() -> None:
-    """Five commits at once, ten within seconds, an hour's limit over most of an hour, then about one a minute."""
+    """Five commits are made at once, ten within seconds, later ones at growing intervals of up to two minutes."""
     times = times_of(Commits(), [0.0] * 120)
     assert times[4] == 0.0
     assert times[9] < 10
@@ -50,8 +50,8 @@ def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_l
 
 
 @given(st.integers(0, CREDIBLE))
-def test_what_others_commit_comes_out_of_our_hour(others: int) -> None:
-    """All commits together stay within the Hub's hourly limit, and the bot always makes a few."""
+def test_commits_of_others_count_towards_the_hourly_limit(others: int) -> None:
+    """The commits of others count towards the Hub's hourly limit, but the bot always makes a few."""
     budget = Commits()
     now, times = 0.0, list[float]()
     while (now := max(now, budget.next(times, now, others))) < HOUR:
@@ -61,23 +61,23 @@ def test_what_others_commit_comes_out_of_our_hour(others: int) -> None:
 
 
 @given(st.integers(1, 300), st.integers(0, 300), st.integers(0, CREDIBLE + 1))
-def test_whatever_was_set_and_came_there_is_a_time_for_the_next_one(hour: int, made: int, others: int) -> None:
-    """Within an hour, also where a crowd of others comes after hundreds of our own."""
+def test_the_next_commit_is_at_most_an_hour_away(hour: int, made: int, others: int) -> None:
+    """For any limit and any number of commits, the next commit is at most an hour away."""
     budget = Commits(hour=hour, day=10_000)
     times = [HOUR * n / 300 for n in range(made)]
     now = max(times, default=0.0)
     assert now <= budget.next(times, now, others) <= now + HOUR
 
 
-def test_who_may_make_more_than_this_hub_takes_is_not_held_to_it() -> None:
-    """A limit above the Hub's usual one holds; commits of other accounts still reduce it."""
+def test_a_limit_above_the_usual_one_is_used() -> None:
+    """A limit above the Hub's usual one is used, and commits of others still reduce it."""
     times = [n * 12.0 for n in range(200)]
     assert Commits(hour=300, day=10_000).next(times, HOUR - 1) <= HOUR - 1
     assert Commits(hour=300, day=10_000).next(times, HOUR - 1, 150) > HOUR - 1
 
 
-def test_more_than_the_hub_takes_of_others_is_not_held_against_us() -> None:
-    """An impossible number of other accounts' commits is ignored."""
+def test_an_impossible_number_of_commits_of_others_is_ignored() -> None:
+    """A number of other accounts' commits that is too high to be true is ignored."""
     times = times_of(Commits(), [0.0] * 40)
     assert Commits().next(times, times[-1], CREDIBLE + 1) == Commits().next(times, times[-1])
 
@@ -90,7 +90,7 @@ def test_after_a_quiet_hour_commits_go_out_at_once_again() -> None:
 
 
 def test_the_second_half_of_a_days_share_is_spread_over_a_day() -> None:
-    """A bot that is busy all day long stays below its share of the webhook's day without ever stopping for hours."""
+    """A bot with a commit for every minute of a day stays within its daily limit, without pauses of ten minutes."""
     times = times_of(Commits(), [60.0 * n for n in range(1440)])
     times = [time for time in times if time < DAY]
     assert 400 < len(times) <= 500
@@ -98,7 +98,7 @@ def test_the_second_half_of_a_days_share_is_spread_over_a_day() -> None:
 
 
 class Time:
-    """A clock that a test turns."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -108,7 +108,7 @@ class Time:
 
 
 def calls_left(remaining: int, *, resource: str = "api") -> tuple[Calls, dict[str, RateLimit], Time]:
-    """Return a budget with a fresh limit of 1,000 calls."""
+    """Return a budget whose limit of 1,000 calls has `remaining` left, with its limits and clock."""
     time = Time()
     limits = {resource: RateLimit(resource, remaining, 60.0, 1000)}
     return Calls(limits, time), limits, time
@@ -124,8 +124,8 @@ def calls_left(remaining: int, *, resource: str = "api") -> tuple[Calls, dict[st
         (0, Urgency.PERSON, True),
     ],
 )
-def test_those_whom_nobody_waits_for_stop_first(remaining: int, who: Urgency, allowed: bool) -> None:
-    """Background calls leave three tenths of the window, events one tenth, people nothing."""
+def test_the_least_urgent_calls_stop_first(remaining: int, who: Urgency, allowed: bool) -> None:
+    """Background calls stop at three tenths of the window, events at one tenth, and calls for people never."""
     calls, _, _ = calls_left(remaining)
     with urgency(who):
         if allowed:
@@ -134,11 +134,11 @@ def test_those_whom_nobody_waits_for_stop_first(remaining: int, who: Urgency, al
         with pytest.raises(RateLimited, match="kept for people") as refused:
             calls("GET", "refs")
     assert refused.value.seconds == 61.0
-    calls("GET", "refs")  # without a block it is a person who waits
+    calls("GET", "refs")  # outside such a block, the call counts as one for a person
 
 
 def test_calls_are_counted_until_an_answer_tells_better() -> None:
-    """Between two answers the budget counts for itself; a new answer, or a new window, starts the count again."""
+    """The budget counts its calls until a response reports the remaining ones, or the window ends."""
     calls, limits, time = calls_left(303)
     with urgency(Urgency.BACKGROUND):
         for _ in range(3):
@@ -154,8 +154,8 @@ def test_calls_are_counted_until_an_answer_tells_better() -> None:
         calls("GET", "refs")
 
 
-def test_a_window_that_ended_while_nobody_called_holds_nobody_back() -> None:
-    """The window is counted from the response, not from the next call."""
+def test_a_window_ends_by_the_time_of_its_response() -> None:
+    """A window ends by the time of its response, whether or not calls were made since."""
     calls, limits, time = calls_left(5)
     limits["api"] = RateLimit("api", 5, 50.0, 1000, at=time.now)
     time.now += 30
@@ -169,7 +169,7 @@ def test_a_window_that_ended_while_nobody_called_holds_nobody_back() -> None:
 
 
 def test_files_have_a_window_of_their_own() -> None:
-    """An empty window of resolved files stops no other call."""
+    """A used-up window for file downloads stops no other call."""
     calls, _, _ = calls_left(0, resource="resolvers")
     with urgency(Urgency.BACKGROUND):
         calls("GET", "refs")

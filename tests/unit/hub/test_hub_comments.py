@@ -1,4 +1,4 @@
-"""Markers, and the rule that identifies their author."""
+"""Hidden markers in comments, and how their author is identified."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def comment(text: str, *, by: str = "steward-bot", id_: str | None = BOT.id, nam
 
 
 def test_a_marker_looks_as_the_design_says() -> None:
-    """Other programs and people may search for this very line."""
+    """A marker has the documented form, which other programs may search for."""
     assert str(Marker("board", "kind", "key")) == "<!-- steward:1 board kind key -->"
 
 
 @given(marker=markers, body=st.text())
 def test_a_marked_comment_is_read_back_whatever_key_and_body_hold(marker: Marker, body: str) -> None:
-    """Formatting and parsing are inverse for every key, even one that tries to end the HTML comment."""
+    """A marker is read back from a comment for every key and body, even a key that tries to end the HTML comment."""
     text = marked(body, marker)
     assert marker_of(text) == marker
     assert marker_of(text.replace("\n", "\r\n")) == marker
@@ -38,7 +38,7 @@ def test_a_marked_comment_is_read_back_whatever_key_and_body_hold(marker: Marker
 
 @given(marker=markers)
 def test_a_marker_is_one_line_that_nothing_in_it_can_end(marker: Marker) -> None:
-    """An untrusted key is invisible in the rendered comment."""
+    """A marker is one ASCII line, and no key can end its HTML comment."""
     line = str(marker)
     assert line.splitlines() == [line]
     assert line.isascii()
@@ -48,7 +48,7 @@ def test_a_marker_is_one_line_that_nothing_in_it_can_end(marker: Marker) -> None
 
 @given(text=st.text())
 def test_no_text_breaks_the_parser(text: str) -> None:
-    """Any text can be searched for a marker."""
+    """Any text can be searched for a marker, and only one at the start counts."""
     marker = marker_of(text)
     assert marker is None or text.lstrip().startswith("<!-- steward:1 ")
 
@@ -70,7 +70,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     ],
 )
 def test_a_quoted_misplaced_or_misshapen_marker_is_none(text: str) -> None:
-    """Only the exact first line of a comment is a marker."""
+    """Only an exact marker in the first line of a comment counts."""
     assert marker_of(text) is None
 
 
@@ -78,25 +78,25 @@ def test_a_quoted_misplaced_or_misshapen_marker_is_none(text: str) -> None:
     ("board", "kind", "key"), [("a b", "k", "x"), ("b", "", "x"), ("b", "k>", "x"), ("b", "k", "")]
 )
 def test_a_marker_that_could_not_be_read_back_is_refused(board: str, kind: str, key: str) -> None:
-    """Mistakes show where they are made."""
+    """A marker with an empty part, or with characters that could not be read back, is refused."""
     with pytest.raises(BadRequest):
         Marker(board, kind, key)
 
 
 def test_the_id_decides_who_wrote_a_comment_where_there_is_one() -> None:
-    """A user with the bot's old name is not the bot; the bot under a new name is."""
+    """If the Hub gives the author's id, the id counts and not the name: the bot may be renamed."""
     assert is_by(BOT, BOT.id, "renamed-bot")
     assert not is_by(BOT, "a" * 24, "steward-bot")
 
 
 def test_the_name_decides_where_the_hub_gives_no_id() -> None:
-    """The published API promises names only."""
+    """If the Hub gives no id for the author, the name counts."""
     assert is_by(BOT, None, "steward-bot")
     assert not is_by(BOT, None, "stranger")
 
 
 def test_a_strangers_copy_of_a_marker_is_passed_over() -> None:
-    """The bot's own comment is found, even if another user posted the marker first."""
+    """The bot's own marked comment is found, even if another account posted the marker first."""
     forged = comment(marked("Accepted!", STATUS), by="mallory", id_="a" * 24, name="forged")
     other = comment(marked("Another", Marker("open-llm", "status", "another")), name="other")
     ours = comment(marked("Waiting", STATUS), name="ours")

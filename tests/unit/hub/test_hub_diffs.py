@@ -1,4 +1,4 @@
-"""Paths out of git diffs, checked against real ones that git's library writes."""
+"""Paths in git diffs, checked against real diffs of libgit2."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ TREES = st.dictionaries(NAMES, CONTENTS, max_size=4)
 
 @pytest.fixture(scope="module")
 def git(tmp_path_factory: pytest.TempPathFactory) -> pygit2.Repository:
-    """An empty repo."""
+    """An empty bare repo."""
     return pygit2.init_repository(str(tmp_path_factory.mktemp("git")), bare=True)
 
 
 def without_clashes(files: dict[str, bytes]) -> dict[str, bytes]:
-    """A path cannot be both a file and a folder."""
+    """The files without those whose path is also that of a folder."""
     return {name: data for name, data in files.items() if not any(other.startswith(name + "/") for other in files)}
 
 
@@ -54,7 +54,7 @@ def tree_of(git: pygit2.Repository, files: dict[str, bytes]) -> pygit2.Tree:
 def test_every_changed_path_is_found_and_no_other(
     git: pygit2.Repository, before: dict[str, bytes], after: dict[str, bytes], renames: bool
 ) -> None:
-    """Strange names, contents that look like headers, binaries and renames do not mislead the parser."""
+    """The parser finds exactly the changed paths, despite odd names, binaries, renames and contents like headers."""
     before, after = without_clashes(before), without_clashes(after)
     diff = tree_of(git, before).diff_to_tree(tree_of(git, after))
     if renames:
@@ -70,7 +70,7 @@ def test_every_changed_path_is_found_and_no_other(
 
 
 def test_the_paths_come_in_order_and_once() -> None:
-    """A removed file and a new file keep their order."""
+    """Each path is listed once, in the order of the diff."""
     diff = (
         "diff --git a/b.json b/b.json\ndeleted file mode 100644\nindex 1..0\n--- a/b.json\n+++ /dev/null\n"
         "@@ -1 +0,0 @@\n-{}\ndiff --git a/a.json b/a.json\nnew file mode 100644\nindex 0..1\n--- /dev/null\n"
@@ -94,13 +94,13 @@ def test_the_paths_come_in_order_and_once() -> None:
     ],
 )
 def test_headers_without_content_are_read_too(diff: str, paths: list[str]) -> None:
-    """Mode changes, empty files, binaries and pure renames have no hunk to learn the name from."""
+    """Paths are also read from changes without content: modes, empty files, binaries and pure renames."""
     assert paths_in(diff) == paths
 
 
 @given(st.text(alphabet=st.sampled_from('adif -git/b"\\012@+,\n'), max_size=80))
 def test_no_text_breaks_the_parser(text: str) -> None:
-    """A cut or foreign diff gives some paths or none, never a crash."""
+    """A truncated or malformed diff gives some paths or none, without an error."""
     paths_in("diff --git " + text)
     changes_in("diff --git " + text)
 
@@ -124,12 +124,12 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     ],
 )
 def test_each_kind_of_change_is_told_apart(header: str, change: FileChange) -> None:
-    """New, changed, removed, renamed, copied; links, other repos, executables and binaries by their mode."""
+    """Each kind of change is recognised, with the file's mode and whether it is text."""
     assert changes_in(f"diff --git a/{change.old_path or 'x'} b/x\n{header}") == [change]
 
 
 def test_a_diff_of_very_many_lines_is_read_line_by_line() -> None:
-    """A diff of a megabyte that consists of short lines needs no more memory than its longest header."""
+    """A diff of a megabyte of short lines is parsed with less than a megabyte of additional memory."""
     lines = 300_000
     diff = (
         f"diff --git a/long b/long\nnew file mode 100644\n--- /dev/null\n+++ b/long\n@@ -0,0 +1,{lines} @@\n"

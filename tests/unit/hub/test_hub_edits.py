@@ -1,4 +1,4 @@
-"""Edits of files: what they set and preserve, when they are void, and their commit messages."""
+"""Edits of files: what they change and preserve, when they are void, and the messages of their commits."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ FACTS = st.dictionaries(st.sampled_from(["attempt", "thread", "failure"]), JSON,
 
 
 def present(fields: Any, **dump: Any) -> PresentFile:
-    """A file that holds `fields`."""
+    """A file on the Hub with this content."""
     data = fields if isinstance(fields, bytes) else json.dumps(fields, **dump).encode()
     return PresentFile(blob_id(data), data)
 
 
 def edit(**changes: Any) -> FieldEdit:
-    """An edit that makes a waiting request run."""
+    """An edit that sets a pending request to running."""
     defaults: dict[str, Any] = {"fields": {"status": "RUNNING"}, "guard": {"status": ("PENDING",)}}
     return FieldEdit(**{"id": "run 1", "path": PATH, "line": "Run o/m", **defaults, **changes})
 
 
 def become(single: AnyEdit, file: PresentFile | None) -> tuple[str, Any]:
-    """Return the result of an edit, and the fields that it writes."""
+    """Return the result of an edit, and the JSON that it writes."""
     planned = plan([single], {PATH: file})
     for word in ("landed", "void", "written"):
         if getattr(planned, word):
@@ -59,7 +59,7 @@ def become(single: AnyEdit, file: PresentFile | None) -> tuple[str, Any]:
 
 
 def test_an_edit_sets_its_fields_and_leaves_the_rest() -> None:
-    """Unknown fields, other members of `steward` and the layout stay as they are."""
+    """An edit keeps unknown fields, other members of `steward`, and the indentation."""
     file = present({"mystery": [1], "status": "PENDING", "steward": {"thread": 3, "x": 1}}, indent=3)
     planned = plan([edit(facts={"attempt": 2, "x": None})], {PATH: file})
     text = (planned.contents[PATH] or b"").decode()
@@ -80,7 +80,7 @@ def test_an_edit_sets_its_fields_and_leaves_the_rest() -> None:
     ],
 )
 def test_an_edit_of_what_is_not_as_it_was_is_void(file: PresentFile | None) -> None:
-    """A missing file, one without an object, and one with another guarded value stay unchanged."""
+    """An edit is void if the file is missing, is not a JSON object, or has another value in a guarded field."""
     assert become(edit(), file)[0] == "void"
 
 
@@ -88,7 +88,7 @@ def test_an_edit_of_what_is_not_as_it_was_is_void(file: PresentFile | None) -> N
 def test_whoever_changed_another_field_keeps_the_change(
     theirs: dict[str, Any], their_facts: dict[str, Any], fields: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    """Whatever else is in the file survives an edit, and after it the edit counts as landed."""
+    """An edit keeps all other fields, and counts as committed once the file has its values."""
     file = present({**theirs, "steward": their_facts})
     field_edit = edit(fields=fields, facts=facts, guard={})
     word, now = become(field_edit, file)
@@ -104,7 +104,7 @@ def test_whoever_changed_another_field_keeps_the_change(
 
 @given(OBJECTS, OBJECTS)
 def test_a_guard_holds_as_long_as_the_guarded_fields_stay(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """The guard made of a file lets an edit through exactly where these fields are the same as JSON."""
+    """A guard made from a file holds exactly while the guarded fields have the same JSON."""
     guard = guard_of(json.dumps({**before, "steward": {"attempt": 1}}), "status", "steward.attempt")
     field_edit = edit(fields={"new": 1}, guard=guard)
     same = json.dumps(before.get("status")) == json.dumps(after.get("status"))
@@ -114,14 +114,14 @@ def test_a_guard_holds_as_long_as_the_guarded_fields_stay(before: dict[str, Any]
 
 
 def test_a_guard_on_a_value_that_is_no_number_holds_after_the_edit_was_stored() -> None:
-    """Python's JSON has NaN, as a table that pandas wrote: with null in its place, the edit would be void for ever."""
+    """A guard on a field with NaN, which pandas writes, still holds after the edit was stored as JSON."""
     text = '{"status": "PENDING", "job_id": NaN}'
     field_edit = edit(guard=guard_of(text, "status", "job_id"))
     assert become(EDIT.validate_json(EDIT.dump_json(field_edit)), present(text.encode()))[0] == "written"
 
 
 def test_an_edit_of_one_content_is_right_for_no_other() -> None:
-    """`whole` voids an edit where a single byte of the file changed."""
+    """An edit with `whole` is void if any byte of the file changed."""
     file = present({"status": "PENDING"})
     assert become(edit(whole=file.oid), file)[0] == "written"
     assert become(edit(whole=file.oid), present({"status": "PENDING", "x": 1}))[0] == "void"
@@ -144,8 +144,8 @@ def test_edits_of_a_file_build_on_each_other() -> None:
     assert (planned.landed, planned.void) == ([], [])
 
 
-def test_a_file_that_is_there_is_put_only_where_it_should_change() -> None:
-    """`unless_exists` takes any file for its own; without it another content is written over."""
+def test_an_existing_file_is_overwritten_only_without_unless_exists() -> None:
+    """With `unless_exists`, any existing file counts as committed; without it, other content is overwritten."""
     put = PutFile(id="p", path=PATH, line="Add", data=b'{"a": 1}')
     over = put.model_copy(update={"unless_exists": False})
     assert become(put, None) == ("written", {"a": 1})
@@ -155,21 +155,21 @@ def test_a_file_that_is_there_is_put_only_where_it_should_change() -> None:
 
 
 def test_half_a_character_in_a_file_survives() -> None:
-    """A lone surrogate, which JSON can hold as an escape only, is written as the same escape again."""
+    """A lone surrogate in a file is written as the same JSON escape again."""
     planned = plan([edit()], {PATH: present(b'{"status": "PENDING", "x": "\\ud83d", "y": "\xc3\xa9"}')})
     assert json.loads(planned.contents[PATH])["x"] == "\ud83d"
     assert b"\\ud83d" in planned.contents[PATH]
 
 
-def test_marks_and_line_ends_of_other_programs_survive() -> None:
-    """A byte order mark and Windows line ends stay, and added fields use them too."""
+def test_a_byte_order_mark_and_line_ends_are_kept() -> None:
+    """A byte order mark and Windows line ends are kept, and added fields use the same line ends."""
     planned = plan([edit(facts={"attempt": 1})], {PATH: present(b'\xef\xbb\xbf{\r\n  "status":  "PENDING"\r\n}\r\n')})
     expected = b'{\r\n  "status":  "RUNNING",\r\n  "steward":  {\r\n    "attempt":  1\r\n  }\r\n}\r\n'
     assert planned.contents[PATH] == b"\xef\xbb\xbf" + expected
 
 
 def test_a_commit_says_in_lines_of_json_what_it_did() -> None:
-    """One edit gives the commit its title; several are counted, with one line each."""
+    """A commit has the title of its first edit and the number of others, and a JSON line for each edit."""
     other = PutFile(id="log 1", path="x\ny", line="Add the\nlog of o/m", data=b"")
     title, description = message([edit(), other])
     assert title == "Run o/m and 1 more"
@@ -181,7 +181,7 @@ def test_a_commit_says_in_lines_of_json_what_it_did() -> None:
 
 
 def test_a_commit_of_very_many_edits_says_how_many_it_leaves_out() -> None:
-    """The message is bounded, and its title is one line of at most 200 characters."""
+    """The message of a commit with many edits is limited, and says how many are left out; its title is short."""
     edits = [edit(id=f"run {n}", path="p" * 900, line="Run " + "m" * 390 + str(n)) for n in range(300)]
     title, description = message(edits)
     assert len(title) <= 200
@@ -216,7 +216,7 @@ def test_edits_travel_as_json(data: bytes) -> None:
 def test_a_file_is_restored_only_where_nobody_touched_it_since(
     file: bytes | None, written: bytes | None, data: bytes | None, becomes: str
 ) -> None:
-    """A change by another account is reverted; a later change by a third one stays."""
+    """A file is restored only if it is still as another account left it; a later change of a third one is kept."""
     restoring = RestoreFile(
         id="back", path=PATH, line="Take back", data=data, left=None if written is None else blob_id(written)
     )

@@ -1,4 +1,4 @@
-"""The Hub's JSON, in the shapes that it really comes in, as records."""
+"""Records parsed from the Hub's JSON, in the forms that occur in practice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PULL = {
 
 
 def test_a_pull_request_is_read_with_its_comments_and_its_head() -> None:
-    """Unknown events are passed over; the newest pushed commit is the head where the Hub does not name it."""
+    """Unknown events of a pull request are skipped; its newest commit is the head if the Hub names none."""
     thread = parse.thread(PULL, 3)
     assert (thread.author_id, thread.author_name, thread.is_pull_request) == ("a" * 24, "ada", True)
     assert (thread.head_commit, thread.target, thread.merge_commit) == ("c" * 40, "refs/heads/main", None)
@@ -50,7 +50,7 @@ def test_a_pull_request_is_read_with_its_comments_and_its_head() -> None:
 
 
 def test_an_author_without_id_or_without_account_is_still_somebody() -> None:
-    """The API may leave out ids, and deleted accounts altogether."""
+    """An author without an id has only a name, and one without an account counts as deleted."""
     first, last = parse.thread(PULL, 3).comments
     assert (first.author_id, first.author_name) == (None, "ada")
     assert (last.author_id, last.author_name, last.hidden) == (None, "deleted", True)
@@ -58,7 +58,7 @@ def test_an_author_without_id_or_without_account_is_still_somebody() -> None:
 
 @pytest.mark.parametrize(("files", "expected"), [(True, ("*",)), (["a"], ("a",)), ([], ()), (False, ()), (None, ())])
 def test_conflicts_are_told_even_where_their_files_are_not(files: object, expected: tuple[str, ...]) -> None:
-    """The Hub sends `true` for conflicts without file names."""
+    """Conflicts whose files the Hub does not name are read as `*`."""
     assert parse.thread(PULL | {"filesWithConflicts": files}, 3).conflicting_files == expected
 
 
@@ -73,13 +73,13 @@ def test_conflicts_are_told_even_where_their_files_are_not(files: object, expect
     ],
 )
 def test_a_licence_is_named_as_its_card_does(card: object, expected: str | None) -> None:
-    """Cards write licences in three ways."""
+    """The licence of a model is read from each of the three forms that cards use."""
     facts = parse.model_info({"id": "a/b", "sha": "c" * 40, "cardData": card})
     assert facts.license == expected
 
 
 def test_a_sparse_model_gets_plain_defaults() -> None:
-    """A model of which the Hub knows nothing but its name and commit can be looked at."""
+    """A model with only a name and a commit gets defaults."""
     facts = parse.model_info({"id": "a/b", "sha": "c" * 40})
     assert (facts.gated, facts.private, facts.disabled, facts.parameters, facts.files) == (
         False,
@@ -91,7 +91,7 @@ def test_a_sparse_model_gets_plain_defaults() -> None:
 
 
 def test_a_full_model_is_read_field_by_field() -> None:
-    """`gated` may be a word; sizes, parameter counts and the card's length are kept."""
+    """The fields of a complete model are read; `gated` may be text."""
     facts = parse.model_info(
         {
             "id": "a/b",
@@ -113,7 +113,7 @@ def test_a_full_model_is_read_field_by_field() -> None:
     [(False, None), (True, "disabled"), ("suspended-after-failure", "suspended-after-failure")],
 )
 def test_a_webhook_says_why_it_is_off(disabled: object, expected: str | None) -> None:
-    """The Hub's own reason is kept."""
+    """The Hub's reason for a disabled webhook is kept."""
     hook = parse.webhook(
         {
             "id": "h",
@@ -129,24 +129,24 @@ def test_a_webhook_says_why_it_is_off(disabled: object, expected: str | None) ->
 
 @pytest.mark.parametrize("answer", [None, [], "x", {}, {"num": 1, "title": "t", "status": "open", "events": [{}]}])
 def test_an_answer_without_what_it_needs_is_garbled(answer: object) -> None:
-    """A missing field raises Garbled, not KeyError."""
+    """A response with missing fields raises `Garbled`, not `KeyError`."""
     with pytest.raises(Garbled):
         parse.parsed(lambda item: parse.thread(item, 1), answer)
 
 
 def test_lists_go_on_where_the_link_header_points() -> None:
-    """Only `rel="next"` counts."""
+    """The next page of a listing is the link with `rel="next"`, even if the address contains a comma."""
     link = '<https://h/api?a=1&cursor=x>; rel="next", <https://h/first>; rel="first"'
     assert parse.next_page({"link": link}) == "https://h/api?a=1&cursor=x"
     comma = '<https://h/first>; rel="first", <https://h/api?cursor=a,b>; title="more"; rel="next"'
-    assert parse.next_page({"link": comma}) == "https://h/api?cursor=a,b", "or a list would end there, unnoticed"
+    assert parse.next_page({"link": comma}) == "https://h/api?cursor=a,b", "the listing would end there unnoticed"
     assert parse.next_page({"link": '<https://h/first>; rel="first"'}) == ""
     assert parse.next_page({}) == ""
 
 
 @pytest.mark.parametrize("name", ["gpt2", "meta-llama/Llama-3.1-8B", "a/b_c.d", "0-hero/x", "_a/b_"])
 def test_names_that_repos_have_are_taken(name: str) -> None:
-    """Old models have no owner in their name."""
+    """Valid repo names are accepted, also those of old models, which have no owner."""
     assert Repo("model", name).web == f"/{name}"
     assert Repo("dataset", name).api == f"/api/datasets/{name}"
 
@@ -154,7 +154,7 @@ def test_names_that_repos_have_are_taken(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "a/b/c", "../x", "a/..", "a/b?x=1", "a b", "a/b.git", "a--b/c", "/a", "a/", "ä/b", "a\n"]
 )
-def test_names_that_no_repo_has_shape_no_address(name: str) -> None:
-    """A request file can name anything; nothing of it reaches a URL."""
+def test_an_invalid_repo_name_is_refused(name: str) -> None:
+    """An invalid repo name is refused before it becomes part of a URL."""
     with pytest.raises(BadRequest):
         Repo("model", name)

@@ -1,4 +1,4 @@
-"""Listings of very many files: read as they come, in bounded memory, and not for ever."""
+"""Listings of very many files are read page by page, in limited memory and up to a limit."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ REPO = Repo("dataset", "town/requests")
 
 
 class EndlessHub:
-    """A session whose Hub lists a thousand files a page, and always names a next page."""
+    """A session whose Hub lists a thousand files a page, and always links a next page."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def send(self, _method: str, _path: str, **_options: Any) -> SimpleNamespace:
-        """The next page."""
+        """Returns the next page."""
         numbers = range(self.calls * 1000, self.calls * 1000 + 1000)
         self.calls += 1
         items = [{"type": "file", "path": f"org{i:06}/some-model.json", "oid": f"{i:040x}", "size": 1} for i in numbers]
@@ -37,18 +37,18 @@ class EndlessHub:
 
 @pytest.fixture
 def hub() -> EndlessHub:
-    """The Hub."""
+    """A Hub with an endless listing."""
     return EndlessHub()
 
 
 @pytest.fixture
 def listing(hub: EndlessHub) -> Reads:
-    """A client of it."""
+    """A client of that Hub."""
     return Reads(hub, Retries())  # type: ignore[arg-type]  # the part of a session that reads use
 
 
 def test_files_are_read_page_by_page(hub: EndlessHub, listing: Reads) -> None:
-    """The iteration calls the Hub for a page when it gets there, and holds no page before it."""
+    """The iteration requests a page only when it gets there, and keeps no earlier page in memory."""
     files = listing.each_file(REPO)
     assert hub.calls == 0
     assert next(files).path == "org000000/some-model.json"
@@ -63,7 +63,7 @@ def test_files_are_read_page_by_page(hub: EndlessHub, listing: Reads) -> None:
 
 
 def test_a_listing_without_end_is_too_large(hub: EndlessHub, listing: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list has a bound, and so has an iteration: a Hub that sends entries for ever is read no further."""
+    """An endless listing raises `TooLarge`, as a list and as an iteration."""
     monkeypatch.setattr(reads, "MAX_LISTED", 3_000)
     monkeypatch.setattr(reads, "MAX_ITERATED", 5_000)
     with pytest.raises(TooLarge, match=r"town/requests has more than 3,000 files\."):
@@ -74,7 +74,7 @@ def test_a_listing_without_end_is_too_large(hub: EndlessHub, listing: Reads, mon
 
 
 def test_a_page_that_names_itself_as_the_next_is_no_listing(listing: Reads, hub: EndlessHub) -> None:
-    """Pages in a circle are a response that cannot be."""
+    """A page that links itself as the next one is `Garbled`."""
     hub.send = lambda *_, **__: SimpleNamespace(  # type: ignore[method-assign]
         headers={"link": '<https://hub/api/tree?cursor=1>; rel="next"'}, json=list
     )
@@ -95,7 +95,7 @@ def test_a_page_that_names_itself_as_the_next_is_no_listing(listing: Reads, hub:
     ids=["files", "commits", "paths", "heads", "scores"],
 )
 def test_an_error_that_comes_as_a_success_is_no_empty_repo(answer: object, read: Callable[[Reads], object]) -> None:
-    """A proxy may answer 200 with JSON of its own: that is Garbled, which is tried again, and never "no such file"."""
+    """A proxy may answer 200 with JSON of its own: the client raises `Garbled` and does not take the repo for empty."""
     session = SimpleNamespace(send=lambda *_, **__: SimpleNamespace(headers={}, json=lambda: answer))
     with pytest.raises(reads.Garbled):
         read(Reads(session, Retries(attempts=1)))  # type: ignore[arg-type]  # the part of a session that reads use

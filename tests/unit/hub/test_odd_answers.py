@@ -1,4 +1,4 @@
-"""Answers of the Hub that are not what the protocol says, while something is created or stored."""
+"""Responses of the Hub that break the protocol while something is created or uploaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OID = sha256(PUT.data)
 
 
 class RefusingRetries:
-    """Retries that end at once with one error."""
+    """Retries that end at once with this error."""
 
     def __init__(self, error: HubError) -> None:
         self.error = error
@@ -32,7 +32,7 @@ class RefusingRetries:
 
 
 def test_a_branch_that_exists_is_no_error_and_a_busy_hub_is() -> None:
-    """A Hub that stays busy created no branch: the caller must not go on as if there were one."""
+    """An existing branch is no error, but a Hub that stays busy is, because it created no branch."""
     admin = Admin.__new__(Admin)
     admin.retries = RefusingRetries(Conflict("the branch exists"))  # type: ignore[assignment]
     admin.create_branch(REPO, "answers")
@@ -42,7 +42,7 @@ def test_a_branch_that_exists_is_no_error_and_a_busy_hub_is() -> None:
 
 
 def test_a_history_without_a_commit_of_a_file_is_garbled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub's answer is wrong then, not the key whose sync asked: it is never parked for that."""
+    """If the history lacks the commit of an existing file, the Hub's response is `Garbled`."""
     reads = Reads.__new__(Reads)
     answer = SimpleNamespace(json=lambda: [{"lastCommit": {"id": "0" * 40}}])
     monkeypatch.setattr(reads, "_repeated", lambda *_: answer, raising=False)
@@ -62,14 +62,14 @@ def test_a_history_without_a_commit_of_a_file_is_garbled(monkeypatch: pytest.Mon
     ],
 )
 def test_an_answer_about_another_large_file_is_garbled(item: Any) -> None:
-    """It is tried again later, as any answer that does not follow the protocol."""
+    """An upload response that is malformed, or about another file, is `Garbled`, and nothing is sent."""
     session: Any = SimpleNamespace(send=lambda *_, **__: pytest.fail("nothing is sent"))
     with pytest.raises(Garbled):
         _store(session, Retries(), item, {OID: PUT})
 
 
 def test_a_large_file_is_uploaded_and_verified_where_the_hub_says() -> None:
-    """An object that the Hub has already, whose answer names no actions, is not sent again."""
+    """A large file is uploaded and verified at the given addresses, and not sent if the Hub already has it."""
     sent = list[tuple[str, str, Any]]()
     session: Any = SimpleNamespace(send=lambda method, url, **options: sent.append((method, url, options["headers"])))
     actions = {"upload": {"href": "https://hub/a", "header": {"x": "1"}}, "verify": {"href": "https://hub/b"}}
@@ -81,8 +81,8 @@ def test_a_large_file_is_uploaded_and_verified_where_the_hub_says() -> None:
 
 
 @pytest.mark.parametrize("length", ["", "10", "\u00b2", "9" * 5_000])
-def test_a_length_that_is_no_number_of_bytes_is_not_believed(length: str) -> None:
-    """Headers are bytes of a server: what follows is bounded as it is read."""
+def test_a_content_length_that_is_not_a_number_is_ignored(length: str) -> None:
+    """A `Content-Length` that is not a number of bytes is ignored; a number above the limit is refused."""
     _Body(limit=10).expect(length, "/file")
     with pytest.raises(TooLarge):
         _Body(limit=10).expect("11", "/file")

@@ -1,4 +1,4 @@
-"""Admission: facts in, verdict out, every reason at once."""
+"""The admission rules: from the facts about a submission to a verdict that lists every reason for a refusal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERDICTS = {case.name: judge(case.submission()) for case in CASES}
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_submission_is_accepted_or_told_every_reason(case: Case) -> None:
-    """The reasons are exactly the expected ones, in order; an accepted submission has none, and a pinned commit."""
+    """The admission rules give exactly the expected reasons in order, and accept a submission if there are none."""
     verdict = VERDICTS[case.name]
     assert tuple(reason.code for reason in verdict.reasons) == case.codes
     assert verdict.accepted == (not case.codes)
@@ -34,7 +34,7 @@ def test_a_submission_is_accepted_or_told_every_reason(case: Case) -> None:
 
 
 def test_the_table_covers_every_reason_and_every_rule() -> None:
-    """No sentence is there that no submission of the table gets to hear, and every rule passes and fails somewhere."""
+    """The cases produce every reason except those for unreadable files, and each rule both passes and fails."""
     verdicts = list(VERDICTS.values())
     codes = {reason.code.removeprefix(BASE) for verdict in verdicts for reason in verdict.reasons}
     codes |= {reason.code for verdict in verdicts for reason in verdict.reasons}
@@ -48,7 +48,7 @@ def test_the_table_covers_every_reason_and_every_rule() -> None:
 
 
 def test_every_rule_has_a_name_that_a_board_may_write() -> None:
-    """The rule names in a board file are those of the rules, each once, and every rule has its texts."""
+    """A board file may use exactly the names of the rules, and each rule has a title, an explanation and a source."""
     assert sorted(rule.name for rule in RULES) == sorted((*typing.get_args(Fixed), *typing.get_args(Switchable)))
     assert all(rule.title and rule.explains and rule.source for rule in RULES)
 
@@ -96,7 +96,7 @@ def test_any_mixture_of_facts_is_judged(one: Case, other: Case, third: Case) -> 
 def test_an_adapter_without_a_tokenizer_uses_that_of_its_base_model(
     weight_type: str, own: TokenizerFacts | None, is_own: bool
 ) -> None:
-    """Other models use their own tokenizer, and so does an adapter that has one."""
+    """An adapter without a tokenizer is judged with that of its base model, and every other model with its own."""
     submission = Case("", model=replace(ADAPTER, tokenizer=own), weight_type=weight_type).submission()
     assert submission.tokenizer == (own if is_own else TOKENIZER)
 
@@ -111,7 +111,7 @@ def test_an_adapter_without_a_tokenizer_uses_that_of_its_base_model(
     ],
 )
 def test_a_broken_tokenizer_is_told_with_an_error(facts: dict[str, typing.Any], words: str) -> None:
-    """The reason repeats the library's error with one full stop, and has words of its own where there is none."""
+    """The reason quotes the library's error and ends with one full stop; without an error it has a standard text."""
     case = Case("", model=with_tokenizer(**facts), asked={"use_chat_template": True})
     (reason,) = judge(case.submission()).reasons
     assert words in reason.message
@@ -120,14 +120,14 @@ def test_a_broken_tokenizer_is_told_with_an_error(facts: dict[str, typing.Any], 
 
 @pytest.mark.parametrize("missing", [{"config": None}, {"tokenizer": None}, {"weights": None}, {"card": None}])
 def test_facts_that_are_not_known_yet_fail_no_rule(missing: dict[str, typing.Any]) -> None:
-    """A model of which one part could not be looked at is judged by the rest."""
+    """If one part of a model could not be read, the rules about it are skipped and none of them fails."""
     verdict = judge(Case("", model=replace(MODEL, **missing)).submission())
     assert verdict.reasons == ()
     assert {result.outcome for result in verdict.results} == {"passed", "not-looked-at"}
 
 
 def test_a_file_that_cannot_be_read_fails_the_first_rule_and_leaves_the_others_open() -> None:
-    """`/check` and pull requests list it like any other verdict."""
+    """The verdict on an unreadable file fails the rule `request-file` and marks all other rules as not checked."""
     verdict = unreadable([Problem(code="not-json", message="It is torn.")])
     assert not verdict.accepted
     assert [result.outcome for result in verdict.results] == ["failed", *["not-looked-at"] * (len(RULES) - 1)]
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_fails_the_first_rule_and_leaves_the_others_o
 
 
 def test_a_refusal_of_several_reasons_is_one_failure_that_holds_them_all() -> None:
-    """The request file gets one failure with every reason, and its fault is the submission's."""
+    """A refusal for several reasons is one failure that contains each message and has the fault `submission`."""
     case = next(case for case in CASES if case.name == "everything at once")
     reasons = judge(case.submission()).reasons
     failure = refusal(reasons)
@@ -168,7 +168,7 @@ def test_a_reason_of_any_length_fits() -> None:
 
 
 def test_a_link_is_told_with_its_reason() -> None:
-    """The earlier submission, or the flag's discussion, can be found from the file alone."""
+    """The refusal of a model that was submitted before contains the link to the earlier submission."""
     case = next(case for case in CASES if case.name == "submitted before, and failed")
     (reason,) = judge(case.submission()).reasons
     assert reason.link == "https://hub.example/requests/1"
@@ -176,8 +176,8 @@ def test_a_link_is_told_with_its_reason() -> None:
 
 
 @given(st.text())
-def test_a_strangers_word_in_a_sentence_is_bounded_and_on_one_line(word: str) -> None:
-    """Untrusted words have no line breaks, no invisible characters, and a bounded length."""
+def test_untrusted_text_in_a_message_is_bounded_and_on_one_line(word: str) -> None:
+    """Untrusted text is cut and freed of line breaks and invisible characters before it is put into a message."""
     shortened = bounded(word, 40)
     assert len(shortened) <= 40
     assert shortened.isprintable()
@@ -186,14 +186,14 @@ def test_a_strangers_word_in_a_sentence_is_bounded_and_on_one_line(word: str) ->
 
 
 def test_names_are_counted_where_they_are_many() -> None:
-    """Three are named, the rest are a number."""
+    """A list of names in a message shows the first three or fewer names and the number of the others."""
     assert names(["a"]) == "'a'"
     assert names(["a", "b"]) == "'a' and 'b'"
     assert names(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"
 
 
 def test_a_code_stands_for_one_reason() -> None:
-    """Two rows of the same code are a mistake that is found at once."""
+    """A table with two reasons of the same code raises an error."""
     with pytest.raises(ValueError, match="two reasons"):
         table([Reason("a", "x", "y"), Reason("a", "z", "y")])
 
@@ -220,7 +220,7 @@ def test_a_bad_board_file_says_what_is_wrong(text: str) -> None:
 
 
 def test_a_board_file_turns_rules_off_by_name_and_sets_numbers() -> None:
-    """`off` works although YAML reads it as false; rules that cannot be turned off are named."""
+    """The key `off` works although YAML reads it as false; an error names the field that turns off a fixed rule."""
     policy = parse_board(BOARD + "admission: {off: [copy], quota: 3, max_billions: {float16: 7}}\n").admission
     assert (policy.off, policy.quota, policy.max_billions) == (("copy",), 3, {"float16": 7})
     assert not policy.holds("copy")

@@ -1,4 +1,4 @@
-"""What people read when a submission is refused: every sentence, in one file, as a newcomer would read them.
+"""The texts that submitters read when a submission is refused, compared with a reviewed snapshot of all of them.
 
 STEWARD_REWRITE=1 python -m pytest tests/unit/leaderboard/test_admission_texts.py   writes the file anew.
 """
@@ -40,7 +40,7 @@ UNREADABLE = (
 
 
 def told() -> Iterator[tuple[str, Problem]]:
-    """Yield the description and the problems of unreadable files, then of the table."""
+    """Yield a description with each problem: first those of unreadable files, then those of the admission cases."""
     for path, data in UNREADABLE:
         problems = parse_request(path, data)
         assert isinstance(problems, list)
@@ -53,7 +53,7 @@ def told() -> Iterator[tuple[str, Problem]]:
 
 
 def snapshot() -> str:
-    """The file: a section a reason."""
+    """Return the text of the snapshot, with one section for each reason."""
     sections, included = [HEAD], set()
     for who, reason in told():
         distinct = (reason.code, reason.message) if reason.code in OF_READING else reason.code
@@ -65,7 +65,7 @@ def snapshot() -> str:
 
 
 def test_every_text_of_every_refusal_is_as_it_was_last_read() -> None:
-    """A sentence that changes is read again by a person: the file is then written anew, and reviewed like code."""
+    """The texts of all reasons equal the snapshot, which a person reviews and rewrites after each change."""
     text = snapshot()
     if os.environ.get("STEWARD_REWRITE"):
         SNAPSHOT.write_text(text, "utf-8")
@@ -75,7 +75,7 @@ def test_every_text_of_every_refusal_is_as_it_was_last_read() -> None:
 
 @pytest.mark.parametrize("reason", list(REASONS.values()), ids=lambda reason: reason.code)
 def test_a_reason_is_short_and_says_what_to_do(reason: object) -> None:
-    """Whole sentences, none too long, no word that blames, and always something to do."""
+    """Each reason has a message and advice of limited length, without words that blame the submitter."""
     for text in (getattr(reason, "message", ""), getattr(reason, "advice", "")):
         assert text.endswith((".", "…}"))
         assert 15 < len(text) <= 260
@@ -84,7 +84,7 @@ def test_a_reason_is_short_and_says_what_to_do(reason: object) -> None:
 
 
 def test_the_page_for_submitters_is_what_the_rules_say(project: Path) -> None:
-    """docs/submitting.md holds the rules as the table of the code has them; `python -m leaderboard.admission.docs`."""
+    """`docs/submitting.md` lists the rules of the code; `python -m leaderboard.admission.docs` updates it."""
     page = project / "docs" / "submitting.md"
     text = page.read_text("utf-8")
     assert submitting(text) == text, "run: python -m leaderboard.admission.docs docs/submitting.md"

@@ -1,4 +1,4 @@
-"""Which files and threads of a board are old, and the failure that old requests show."""
+"""Adoption of an existing board: which files and threads count as old, and the failure shown for old requests."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ OLD = [
 
 
 @pytest.mark.parametrize(("adopted", "now", "fields", "old"), OLD)
-def test_a_file_is_old_while_it_is_what_it_was(
+def test_a_file_is_old_while_it_is_unchanged_since_adoption(
     adopted: str | None, now: str, fields: dict[str, Any], old: bool
 ) -> None:
-    """Unchanged since adoption, and not in Steward's own hands by then."""
+    """A request file is old if it has not changed since the board's adoption and the bot had made no attempt for it."""
     assert is_old(adopted, now, request(**fields)) is old
 
 
 def test_an_unreadable_file_can_be_old_too() -> None:
-    """An unreadable file counts as old too."""
+    """An unreadable file that is unchanged since adoption counts as old as well."""
     assert is_old(ONE, ONE, None)
     assert not is_old(None, ONE, None)
 
@@ -62,7 +62,7 @@ def test_threads_up_to_the_highest_number_are_old() -> None:
 
 
 def test_a_record_comes_back_as_it_was_written() -> None:
-    """Also with fields that a later version added."""
+    """An adoption record is read back as it was written; fields added by a later version are ignored."""
     written = json.loads(RECORD.model_dump_json())
     assert parse_record(json.dumps({**written, "more": 1}).encode()) == RECORD
 
@@ -79,7 +79,7 @@ WRONG = [
 
 @pytest.mark.parametrize("data", WRONG)
 def test_what_is_no_record_is_refused(data: bytes) -> None:
-    """A record that cannot be read must not pass for none: then everything would be new."""
+    """An invalid adoption record raises an error, because treating it as missing would make every file count as new."""
     with pytest.raises(BadRecord, match="adoption"):
         parse_record(data)
 

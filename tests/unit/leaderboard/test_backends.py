@@ -34,13 +34,13 @@ HOUR = 3_600.0
 
 
 def jobs(**changes: Any) -> JobsBackend:
-    """A backend of Jobs that allows three at a time."""
+    """Return the settings of a backend of Hub Jobs that allows three runs at a time."""
     fields = {"kind": "jobs", "namespace": "org", "flavor": "a100-large", "image": "image", "parallel": 3, **changes}
     return JobsBackend.model_validate(fields)
 
 
 def run(attempt: str, stage: str = "running", **changes: Any) -> BackendRun:
-    """A run of `attempt` that began an hour ago."""
+    """Return a run of `attempt` that was created an hour ago."""
     fields = {"id": f"run-{attempt}", "created": NOW - HOUR, "seen": NOW, **changes}
     fields.setdefault("started", 0.0 if stage == "waiting" else NOW - HOUR)
     fields.setdefault("closed", fields.get("ended", 0.0))
@@ -73,14 +73,14 @@ def test_each_waiting_attempt_gets_one_run(queued: str, runs: list[BackendRun], 
 
 
 def test_a_run_that_no_attempt_needs_is_cancelled_after_its_grace() -> None:
-    """A run has time to end by itself; after it the run is cancelled, again and again until it is gone."""
+    """The bot gives a run that no attempt needs time to end by itself, and cancels it after that time."""
     fresh, old = run("a", unwanted=NOW - 1), run("b", unwanted=NOW - GRACE_SECONDS - 1)
     ended = run("c", "ended", unwanted=NOW - HOUR, ended=NOW)
     assert plan_runs(jobs(), facts("", fresh, old, ended), HOUR).cancel == (old,)
 
 
 def test_a_run_that_waits_for_a_machine_is_cancelled_sooner() -> None:
-    """It cannot end by itself; and when its attempt's token expires, it is of no use to the attempt either."""
+    """The bot cancels a waiting run after a shorter grace, or once it has waited until its attempt's token expires."""
     unwanted = run("a", "waiting", unwanted=NOW - WAITING_GRACE_SECONDS - 1)
     patient, late = run("b", "waiting", known=NOW - 3_600), run("c", "waiting", known=NOW - 3_601)
     intent = run("d", "waiting", known=NOW - 9_999, seen=0.0)
@@ -88,7 +88,7 @@ def test_a_run_that_waits_for_a_machine_is_cancelled_sooner() -> None:
 
 
 def test_a_platform_whose_clock_is_wrong_changes_no_waits() -> None:
-    """What the bot waits for, it measures by its own clock: how long a run waits, and since when another one ended."""
+    """The bot measures waits by its own clock, so a platform whose clock is a day off does not change them."""
     for drift in (-DAY, DAY):
         ended = run("a", "failed", created=NOW + drift, ended=NOW + drift, known=0.0, closed=0.0)
         (merged,) = merge_runs([], [ended], {"a"}, NOW)
@@ -101,8 +101,8 @@ def test_a_platform_whose_clock_is_wrong_changes_no_waits() -> None:
         assert plan_runs(jobs(), BackendFacts(["a"], [merged], NOW + 3_000), HOUR).cancel == ()
 
 
-def test_only_wanted_live_runs_keep_their_attempts_place() -> None:
-    """A waiting run of an attempt that was recalled is cancelled: the attempt gets its turn anew."""
+def test_only_wanted_live_runs_count_as_launched_attempts() -> None:
+    """An attempt counts as launched only while it has a waiting or running run that is still needed."""
     runs = [run("a"), run("b", "waiting"), run("c", "ended"), run("d", unwanted=NOW)]
     assert launched_attempts(runs) == {"a", "b"}
 
@@ -113,8 +113,8 @@ def test_an_evaluation_ends_before_its_run_is_cut() -> None:
     assert jobs(costs={"hourly": 2, "by_attempt": 1}).evaluation_seconds(8 * HOUR) == 0.75 * 1_800
 
 
-def test_trouble_is_told_without_models_and_without_the_platforms_words() -> None:
-    """The maintainers' list is public."""
+def test_the_title_of_a_backends_trouble_names_no_model_or_error() -> None:
+    """The title of a backend's trouble names no models and quotes no errors of the platform, because it is public."""
     trouble = BackendTrouble("large", NOW, error="sbatch: hf_secret", failing=("a",))
     assert trouble.title == "tier large: its platform refuses or does not answer"
     assert replace(trouble, error="").title == "tier large: the runs of 1 attempt end before they evaluate"
@@ -122,7 +122,7 @@ def test_trouble_is_told_without_models_and_without_the_platforms_words() -> Non
 
 
 def test_costs_add_up_over_a_day_and_a_month() -> None:
-    """Live runs count until now; the mean is that of the runs that ended, of which each waited one costs nothing."""
+    """The costs of a day and a month include live runs until now; the mean is that of runs that started and ended."""
     runs = [
         run("a"),
         run("b", "ended", ended=NOW - HOUR / 2),
@@ -135,7 +135,7 @@ def test_costs_add_up_over_a_day_and_a_month() -> None:
 
 
 def test_an_attempt_whose_runs_end_again_and_again_is_reported() -> None:
-    """Four runs that ended within a day without the attempt's end are a maintainer's business."""
+    """An attempt is reported as failing after four of its runs ended within a day, and still gets another run."""
     runs = [run("a", "failed", id=str(n), ended=NOW - n * HOUR) for n in range(1, 5)]
     assert plan_runs(jobs(), facts("a", *runs[:3]), HOUR).failing == ()
     plan = plan_runs(jobs(), facts("a", *runs), HOUR)
@@ -157,7 +157,7 @@ def test_an_attempt_whose_runs_end_again_and_again_is_reported() -> None:
 def test_costs_stay_within_their_limits(
     limits: dict[str, float], runs: list[BackendRun], launched: int, blocked: str
 ) -> None:
-    """A run is started only if it could run to its time limit; live runs count with theirs."""
+    """The bot starts a run only if the limits cover its costs up to its time limit, as well as those of live runs."""
     backend = jobs(costs={"hourly": 2.5, **limits})
     plan = plan_runs(backend, facts("a b c", *runs), HOUR)
     assert (len(plan.launch), plan.blocked) == (launched, blocked)
@@ -175,7 +175,7 @@ def test_costs_stay_within_their_limits(
 def test_workers_whose_tasks_differ_are_started_one_at_a_time(
     refused: float, runs: list[BackendRun], launched: int, blocked: str
 ) -> None:
-    """Each would evaluate for nothing: one in an hour looks whether they still differ, whatever waits."""
+    """After a run reported tasks that differ from the board's, the bot waits an hour and starts one run at a time."""
     plan = plan_runs(jobs(), BackendFacts("abcd", runs, NOW, refused), HOUR)
     assert (len(plan.launch), plan.blocked) == (launched, blocked)
 
@@ -192,8 +192,7 @@ DRAWN = st.tuples(st.sampled_from("abcdef"), st.floats(0, 40), st.sampled_from([
 
 @given(st.lists(DRAWN, max_size=12), st.floats(1, 200))
 def test_no_plan_can_cost_more_than_a_day_allows(drawn: list[tuple[str, float, str]], limit: float) -> None:
-    """Whatever ran before: with all live and new runs at their time limit, the day costs at most its limit, unless the
-    live runs alone exceed it."""
+    """If the bot starts runs, the day's costs stay within the limit even if all runs last to their time limit."""
     backend = jobs(costs={"hourly": 2.5, "by_day": limit}, parallel=50)
     runs = [
         run(name, stage, id=str(n), created=NOW - ago * HOUR, started=NOW - ago * HOUR)
@@ -208,7 +207,7 @@ def test_no_plan_can_cost_more_than_a_day_allows(drawn: list[tuple[str, float, s
 
 
 def test_the_record_of_a_start_becomes_the_run() -> None:
-    """An intention counts until the platform lists a run of its attempt, or as long as that may take."""
+    """The bot's record of a start counts as a run until the platform lists a run of the attempt or it expires."""
     intent = run("a", "waiting", id="start a 1", created=NOW - 10, seen=0.0)
     assert merge_runs([intent], [], {"a"}, NOW) == [intent]
     listed = run("a", id="77", created=NOW - 9)
@@ -217,7 +216,7 @@ def test_the_record_of_a_start_becomes_the_run() -> None:
 
 
 def test_a_run_that_its_platform_forgot_is_lost_after_a_while() -> None:
-    """A platform's list may be late; only after ten minutes the run counts as lost, paid until it was last seen."""
+    """A run that its platform no longer lists counts as lost after ten minutes, until it is listed again."""
     last = run("a", id="7", seen=NOW - 60)
     assert merge_runs([last], [], {"a"}, NOW) == [last]
     later = NOW + UNSEEN_SECONDS
@@ -228,7 +227,7 @@ def test_a_run_that_its_platform_forgot_is_lost_after_a_while() -> None:
 
 
 def test_a_run_is_unwanted_since_its_attempt_ended() -> None:
-    """The time is kept from one look to the next, and forgotten when the attempt is wanted again."""
+    """A run keeps the time since when no attempt needs it, and loses that time when its attempt needs it again."""
     live = run("a", id="7")
     (first,) = merge_runs([], [live], set(), NOW)
     (second,) = merge_runs([first], [live], set(), NOW + 50)
@@ -244,7 +243,7 @@ def test_limits_of_costs_are_none_unless_they_are_set() -> None:
 
 
 def test_a_clock_that_was_set_back_holds_no_run_and_no_attempt() -> None:
-    """A time that lies a day ahead counts as long ago; clocks of two processes may differ by seconds."""
+    """A stored time that is a day in the future counts as long past; a few seconds in the future are tolerated."""
     ahead = NOW + DAY
     start = replace(run("a", "waiting", seen=0.0), known=ahead)
     assert merge_runs([start], [], {"a"}, NOW) == []

@@ -1,4 +1,4 @@
-"""An edit of a board file changes one place and nothing else."""
+"""Board files: edits of the effects that keep the rest of the text, and errors for invalid files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("kind", [Effect.EDIT, Effect.NEW_THREAD])
 @pytest.mark.parametrize("mode", EffectMode)
 def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect, mode: EffectMode) -> None:
-    """The board changes only in that kind; every other line, comment and space stays."""
+    """Setting the mode of one kind of effect changes at most one line of the board file, and no comment."""
     text = HEAD + layout
     before, changed = parse_board(text), set_effect(text, kind, mode)
     effects = Effects(modes={**before.effects.modes, kind: mode})
@@ -54,8 +54,8 @@ def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect
     st.sampled_from(sorted(LAYOUTS)),
     st.lists(st.tuples(st.sampled_from(Effect), st.sampled_from(EffectMode)), max_size=9),
 )
-def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[tuple[Effect, EffectMode]]) -> None:
-    """After repeated changes, the file has the last mode of each kind."""
+def test_repeated_changes_leave_the_last_mode_of_a_kind(layout: str, changes: list[tuple[Effect, EffectMode]]) -> None:
+    """After any sequence of changes, the board file has the last mode of each kind of effect."""
     text = HEAD + LAYOUTS[layout]
     wanted = dict(parse_board(text).effects.modes)
     for kind, mode in changes:
@@ -65,7 +65,7 @@ def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[t
 
 
 def test_what_cannot_be_changed_in_place_is_refused() -> None:
-    """An anchor with another reference, and a file that is no board, are refused."""
+    """A change is made to effects with a YAML anchor, and refused for an alias to another value or an invalid file."""
     shared = HEAD + "effects: &same {edit: off}\n"
     assert parse_board(set_effect(shared, Effect.EDIT, EffectMode.ON)).effects.mode(Effect.EDIT) is EffectMode.ON
     twice = HEAD.replace("title:", "title: &word shadow\n#") + "effects: *word\n"
@@ -81,14 +81,14 @@ def test_what_cannot_be_changed_in_place_is_refused() -> None:
      "&a [*a]", ":".join(["1"] * 2_000), '"\\ud800"', "!!binary '@'", "{[a]: 1}"],
 )  # fmt: skip
 def test_a_strange_file_is_refused_with_the_reason(value: str) -> None:
-    """A number without end, a date that does not exist, brackets, tags, a loop: for boards and for suites."""
+    """A board or suite file with a malformed value, such as a huge number, a tag or a cycle, raises an error."""
     for parse, error in ((parse_board, BadBoard), (parse_suite, BadSuite)):
         with pytest.raises(error, match="file"):
             parse(f"{HEAD}\nquestions: {value}\n")  # type: ignore[operator]
 
 
 def test_no_name_in_a_file_moves_a_terminals_cursor() -> None:
-    """Escapes of YAML can hold control and direction characters; a message shows a mark for each."""
+    """An error message shows a question mark for each control or direction character in the name of a field."""
     for parse, error in ((parse_board, BadBoard), (parse_suite, BadSuite)):
         with pytest.raises(error, match=r"\?\[2Jx\?y: there is no such field") as refused:
             parse('"\\e[2Jx\\u202ey": 1')  # type: ignore[operator]
@@ -96,7 +96,7 @@ def test_no_name_in_a_file_moves_a_terminals_cursor() -> None:
 
 
 def test_a_file_that_grows_when_it_is_read_is_refused_at_once() -> None:
-    """Each list holds the one before ten times: 10¹² texts in half a kilobyte, none of which a message repeats."""
+    """A small file whose YAML aliases expand to 10¹² texts is refused with a short message."""
     lists = "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 13))
     for parse, error in ((parse_board, BadBoard), (parse_suite, BadSuite)):
         with pytest.raises(error) as refused:
@@ -106,7 +106,7 @@ def test_a_file_that_grows_when_it_is_read_is_refused_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["é/results", "o/результаты", "o/results/more", "o/re sults", "", "o/" + "x" * 97])
 def test_a_repo_is_named_as_on_the_hub(name: str) -> None:
-    """In letters of ASCII, which the Hub asks for too: a pattern for those of all alphabets takes megabytes."""
+    """A board file accepts only names of repos that the Hub allows: an owner and a name in ASCII, of limited length."""
     with pytest.raises(BadBoard, match=r"repos\.results"):
         parse_board(HEAD.replace("o/results", f'"{name}"'))
     assert parse_board(HEAD.replace("o/results", "O-1_a.b/re.sul-ts_2")).repos.results == "O-1_a.b/re.sul-ts_2"

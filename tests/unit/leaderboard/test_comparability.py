@@ -1,4 +1,4 @@
-"""Whether two results can be compared, and in what they differ, as tables."""
+"""Comparability: whether the scores of two results can be compared, and how their differences are described."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ A, B = "a" * 64, "b" * 64
 
 
 def task(**changes: Any) -> TaskDigests:
-    """The parts of one task; changes of `asked` and `scored` by their names."""
+    """Return the digests of one task; `asked` and `scored` change the fields of these parts."""
     asked = {"requests": A, "documents": A, "questions": 3, "dataset": "ada/q@1", **changes.pop("asked", {})}
     scored = {
         "metrics": "0" * 16, "filters": "0" * 16, "targets": "0" * 16, "modules": ("maths", "shared"),
@@ -46,7 +46,7 @@ def digests(*, maths: str = "1" * 16, sympy: str = "1.12", softmax: str = "", **
 
 @dataclass(frozen=True)
 class Result:
-    """A result."""
+    """A result with the fields that a comparison reads."""
 
     digests: ResultDigests | None = field(default_factory=digests)
     suite: str = "s"
@@ -96,7 +96,7 @@ MODULE = "the module maths differs, which scores sums, words"
 def test_two_results_differ_in_plain_words(
     other: ResultDigests, verdict: str, asked: tuple[str, ...], scored: tuple[str, ...] | None
 ) -> None:
-    """Each kind of difference has a sentence that names the task, module or package."""
+    """The comparison describes each kind of difference in a sentence that names the task, module or package."""
     comparison = compare_results(Result(), Result(other))
     assert (comparison.verdict, comparison.asked) == (verdict, asked)
     assert scored is None or comparison.scored == scored
@@ -117,7 +117,7 @@ def test_two_results_differ_in_plain_words(
     ],
 )
 def test_results_without_digests_compare_by_suite(one: Result, other: Result, verdict: str, reason: str) -> None:
-    """The suite's digest counts only where a result has no others."""
+    """If a result has no digests of its own, the digests of the suites decide whether the results are comparable."""
     comparison = compare_results(one, other)
     assert (comparison.verdict, comparison.asked) == (verdict, (reason,) if reason else ())
 
@@ -133,13 +133,13 @@ def test_results_without_digests_compare_by_suite(one: Result, other: Result, ve
     ],
 )
 def test_numerics_are_named_and_change_no_verdict(changes: dict[str, Any], differences: tuple[str, ...]) -> None:
-    """Only the last digits depend on them."""
+    """Differences of engine, precision, batch size and versions are listed, and the results stay comparable."""
     comparison = compare_results(Result(), Result(**changes))
     assert (comparison.verdict, comparison.numerics) == ("comparable", differences)
 
 
 def test_other_tokens_are_named_with_the_chat_template() -> None:
-    """Prompts differ, and the results can be compared."""
+    """Results with other prompt tokens, as with a chat template, stay comparable and the difference is listed."""
     other = digests(words=task().model_copy(update={"prompts": B}))
     comparison = compare_results(Result(), Result(other, use_chat_template=True))
     assert comparison.verdict == "comparable"
@@ -150,7 +150,7 @@ def test_other_tokens_are_named_with_the_chat_template() -> None:
 
 
 def test_many_names_are_counted() -> None:
-    """A sentence names five tasks."""
+    """A sentence about many tasks names the first five and the number of the others."""
     changed = {f"task{n}": task(asked={"requests": B}) for n in range(8)}
     before = digests(**{name: task() for name in changed})
     assert compare_results(Result(before), Result(digests(**changed))).asked == (
@@ -159,14 +159,14 @@ def test_many_names_are_counted() -> None:
 
 
 def test_digests_that_contradict_their_parts_are_noticed() -> None:
-    """A reader computes them again."""
+    """A check computes the digests again, and notices a changed digest or changed parts."""
     assert digests().is_consistent()
     assert not digests().model_copy(update={"asked": B}).is_consistent()
     assert not digests().model_copy(update={"modules": {}}).is_consistent()
 
 
-def test_rules_are_all_of_a_suite_that_is_not_asked() -> None:
-    """Another name, commit, engine or cluster changes no rule; another bound of guessing does."""
+def test_the_digest_of_rules_covers_only_the_rules_for_scores() -> None:
+    """A suite's name, version, datasets, engine and clusters do not change the digest of its rules; its choices do."""
     (first, *others) = SUITE.benchmarks
     for changes in (
         {"name": "x", "version": 9, "datasets": SUITE.datasets[:1], "engine": "harness"},
@@ -178,7 +178,7 @@ def test_rules_are_all_of_a_suite_that_is_not_asked() -> None:
 
 
 def test_the_order_of_tasks_changes_no_digest() -> None:
-    """Tasks are combined by name."""
+    """The digest of what was asked is the same for any order of the tasks."""
     parts = digests()
     turned = parts.model_copy(update={"tasks": dict(reversed(parts.tasks.items()))})
     assert asked_digest(turned) == parts.asked
@@ -196,12 +196,12 @@ def test_the_order_of_tasks_changes_no_digest() -> None:
     ],
 )
 def test_results_group_by_what_was_asked(results: list[tuple[str, str]], keys: list[str]) -> None:
-    """Those without a digest join the usual one of their suite."""
+    """Results are grouped by the digest of what was asked; those without one join their suite's largest group."""
     groups = ComparisonGroups(results)
     assert [groups.of(*result) for result in results] == keys
 
 
 def test_the_largest_group_is_that_of_most_results() -> None:
-    """Results without a digest count with the group that they join; unknown ones with none."""
+    """The largest group counts results without a digest that join it, and no results of an unknown suite."""
     assert ComparisonGroups([("s", ""), ("s", "x"), ("t", "y"), ("", ""), ("", "")]).largest == "x"
     assert ComparisonGroups([("", "")]).largest == ""

@@ -1,4 +1,4 @@
-"""The best and the median score of a category, as a table."""
+"""The standard of a category of models: its best evaluations and its median scores."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SAME = One("ADA/A", 45.0, {"x": 99.0})
 def test_a_standard_counts_each_model_once(
     among: Sequence[One], best: Sequence[One], models: int, average: float | None, benchmarks: dict[str, float]
 ) -> None:
-    """With its best evaluation, whatever the case of its name; each benchmark has a middle of its own."""
+    """Each model counts with its best evaluation, whatever the case of its name; each benchmark has its own median."""
     assert category_standard(among) == CategoryStandard(tuple(best), models, average, benchmarks)
 
 
@@ -51,7 +51,7 @@ def test_the_best_but_one_is_another_model() -> None:
 
 
 def test_the_best_evaluation_has_scores() -> None:
-    """None where no evaluation has any."""
+    """The best evaluation is the one with the highest average; without any average there is none."""
     assert best_of([One("ada/a", None), One("ada/a", 10.0), A]) == A
     assert best_of([One("ada/a", None)]) is None
 
@@ -64,7 +64,7 @@ ONES = st.builds(
 
 @given(st.lists(ONES, max_size=30), st.randoms())
 def test_order_does_not_matter_and_the_middle_lies_between(among: list[One], chance: object) -> None:
-    """The same standard for any order; the middle is that of the models, each at its best."""
+    """The order of evaluations does not change the standard; its average is the median of the models' best averages."""
     standard = category_standard(among)
     mixed = list(among)
     chance.shuffle(mixed)  # type: ignore[attr-defined]

@@ -23,8 +23,8 @@ NAMES = [*V2, "Asked"]
 """The columns of a board's table."""
 
 
-def test_the_columns_are_those_of_the_readers() -> None:
-    """Names, order and types are the Open LLM Leaderboard's, with one more at the end; a row holds each, in order."""
+def test_the_columns_are_those_of_the_open_llm_leaderboard() -> None:
+    """The columns are the Open LLM Leaderboard's, plus `Asked` at the end, and a row has all of them in this order."""
     assert [column.name for column in columns(SUITE)] == NAMES
     assert list(one_row(request())) == NAMES
     kinds = {column.name: column.kind for column in columns(SUITE)}
@@ -35,7 +35,7 @@ def test_the_columns_are_those_of_the_readers() -> None:
 
 
 def test_a_row_tells_what_is_known() -> None:
-    """Every column from its source: request, results, the Hub."""
+    """The bot fills each column of a row from its source: the request, the results or the Hub."""
     asked = request(
         model_type="💬 : 💬 chat models (RLHF, DPO, IFT, ...)",
         params=7.242,
@@ -77,7 +77,7 @@ def test_a_row_tells_what_is_known() -> None:
 
 
 def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
-    """Null, but where readers compare numbers or split words; a model that is gone is not available."""
+    """Unknown values are null, or a placeholder where readers need one; a deleted model is shown as not available."""
     row = one_row(request("bob/cub"), HubModelInfo(available=False))
     names = ("Hub License", "Hub ❤️", "#Params (B)", "Architecture", "Upload To Hub Date", "Submission Date")
     assert [row[name] for name in names] == [None, 0, -1.0, "?", None, None]
@@ -87,7 +87,7 @@ def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
 
 
 def test_no_row_has_a_null_in_a_column_of_numbers() -> None:
-    """Neither a row of ours nor one that others made and that knows less; what it does know stays."""
+    """Columns of numbers have no null in the bot's rows or in those of other programs, whose known values are kept."""
     shape = columns(SUITE)
     numbers = [column.name for column in shape if column.kind in ("number", "count")]
     asked, theirs = [request(), request("acme/bear")], {"fullname": "acme/bear", "Precision": "bfloat16", "BBH": 4.5}
@@ -104,13 +104,13 @@ def test_no_row_has_a_null_in_a_column_of_numbers() -> None:
 
 
 def test_the_table_remembers_what_the_hub_said() -> None:
-    """The facts in a row give the same row again; values of other types do no harm."""
+    """The facts that are read back from a model's row give the same row again; values of a wrong type become null."""
     facts = HubModelInfo(
         likes=3, licence="mit", merged=True, moe=False, created="2024-04-13", base_model="x/y", parameters=7.0
     )
     row = one_row(request(), facts)
     assert one_row(request(), model_info_from_row(row)) == row
-    tiny = one_row(request("bob/cub"), HubModelInfo(parameters=0.0))  # of fewer parameters than are told
+    tiny = one_row(request("bob/cub"), HubModelInfo(parameters=0.0))  # too few parameters to be shown
     assert one_row(request("bob/cub"), model_info_from_row(tiny)) == tiny
     read = [
         ContentsColumn("a", kind).read(value)
@@ -120,12 +120,12 @@ def test_the_table_remembers_what_the_hub_said() -> None:
 
 
 def test_a_row_holds_no_half_of_a_surrogate_pair() -> None:
-    """A request file can hold one, and the file of the table cannot: it could not be written any more."""
+    """A lone surrogate in a request file is replaced in the row, because the file of the table could not contain it."""
     assert one_row(request(architectures="Lion\ud800ForCausalLM"))["Architecture"] == "Lion?ForCausalLM"
 
 
 def test_names_are_escaped() -> None:
-    """An address with a quote in it cannot leave its link."""
+    """The link in a row is HTML-escaped, so that a quote in the Hub's address adds no tag."""
     odd = TableSettings(SUITE, 'https://x/"><script>', lambda model: model)
     (row,) = compile_rows((), sources([request()], [measured()]), {}, odd)
     assert "<script>" not in row["Model"]
@@ -146,7 +146,7 @@ def test_names_are_escaped() -> None:
     ],
 )
 def test_flagged_is_true_where_it_is_flagged(record: FlagRecord, flagged: bool) -> None:
-    """By any name in any case, by weights, and only in the scope of the flag."""
+    """A row is marked as flagged if an active flag names its model, in any case, or its weights, and covers the row."""
     assert one_row(request(steward={"weights": "c" * 64}), flags=[record])["Flagged"] is flagged
 
 
@@ -196,7 +196,7 @@ def test_generations_are_counted_and_circles_end() -> None:
 
 
 def test_a_number_of_parameters_that_no_model_has_counts_as_unknown() -> None:
-    """Workers write it: one beyond the largest floating-point number ended every later write of the table."""
+    """A number of parameters beyond the largest float, which a worker can write, is shown as unknown."""
     raw = {benchmark.source: dict.fromkeys(benchmark.metrics, 0.5) for benchmark in SUITE.benchmarks}
     raw |= {
         task.name: dict.fromkeys(benchmark.metrics, 0.5) for benchmark in SUITE.benchmarks for task in benchmark.tasks
@@ -210,7 +210,7 @@ def test_a_number_of_parameters_that_no_model_has_counts_as_unknown() -> None:
 
 
 def test_a_model_says_of_itself_what_it_is() -> None:
-    """Merges by their tags; mixtures of experts by tag or by a part of their name."""
+    """A model is a merge by its tags, and a mixture of experts by a tag or a part of its name."""
     assert describe(["mergekit"], "lion-7b") == (True, False)
     assert describe([], "Lion-8x7B-MoE") == (False, True)
     assert describe(["moerge"], "moebius") == (True, True)

@@ -25,8 +25,8 @@ from leaderboard.results import dump
 from tests.support.units.contents_sources import BOARD, OTHER, SHA, SUITE, flag, measured, one_row, request, sources
 
 
-def test_whom_the_authors_took_off_has_no_row() -> None:
-    """An opt-out hides the model's rows, those of others too."""
+def test_a_model_whose_authors_opted_out_has_no_row() -> None:
+    """A flag with the category `opt-out` removes the model's rows, also those of other programs."""
     with_opt_out = sources([request()], [measured()], [flag(category="opt-out")])
     assert compile_rows([one_row(request())], with_opt_out, {}, BOARD) == []
 
@@ -56,15 +56,15 @@ def test_which_evaluations_are_shown(changes: dict[str, Any], shown: bool) -> No
         assert bool(evaluations(sources([stored], [measured()]))) is shown
 
 
-def test_the_newest_results_of_the_precision_stand() -> None:
-    """All precisions share a folder: of those that fit, the newest by name."""
+def test_an_evaluation_uses_the_newest_results_of_its_precision() -> None:
+    """All precisions of a model share a folder; an evaluation uses the newest results of its own precision."""
     results = [measured(day=1), measured(day=3), measured(day=2), measured(day=9, precision="4bit")]
     (evaluation,) = evaluations(sources([request()], results)).values()
     assert evaluation.measured.path == measured(day=3).path
 
 
 def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
-    """Results that we cannot read keep their row; without results, or once removed, it goes; renames are followed."""
+    """The bot keeps a row of another program while its results exist and it is not cancelled, and follows renames."""
     theirs = {**one_row(request()), "Average ⬆️": 1.5, "Flagged": True, "theirs": 7}
     there = BoardSources({str(request().path): request()}, {}, {measured().path})
     assert compile_rows([theirs], there, {}, BOARD) == [theirs]
@@ -85,7 +85,7 @@ def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
 
 
 def test_the_cost_that_others_measured_stays_with_their_results() -> None:
-    """A row of results that we can read is written anew, and its CO₂ is not lost; of other results it tells nothing."""
+    """When the bot rewrites another program's row, it keeps the CO₂ cost, unless the row has other results by then."""
     noted = {**one_row(request()), "CO₂ cost (kg)": 1.5}
     assert compile_rows([noted], sources([request()], [measured()]), {}, BOARD) == [noted]
     ours = sources([request()], [measured(request=str(request().path))])
@@ -95,12 +95,12 @@ def test_the_cost_that_others_measured_stays_with_their_results() -> None:
 
 
 def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
-    """It stays beside results of either program, with its own flag and weights."""
+    """Another program's row for an earlier commit is kept once, and is not flagged for the newer commit's weights."""
     earlier = {**one_row(request()), "Model sha": OTHER, "Average ⬆️": 11.0, "theirs": 7}
     newer, results = one_row(request()), [measured(day=1, revision=OTHER), measured(day=2)]
     both = sources([request()], results)
     assert compile_rows([earlier, newer, earlier], both, {}, BOARD) == [newer, earlier]
-    assert compile_rows([earlier], both, {}, BOARD) == [newer, earlier], "what they noted of it stays with it"
+    assert compile_rows([earlier], both, {}, BOARD) == [newer, earlier], "the fields of the other program are kept"
     ours = MeasuredResults(results[1].path, results[1].scores, str(request().path), "bfloat16", SHA)
     named = request(steward={"results": ours.path, "revision": SHA, "weights": "c" * 64})
     flags = [flag("acme/other", weights="c" * 64)]
@@ -123,7 +123,7 @@ def test_results_are_told_with_the_chat_template_that_they_were_made_with() -> N
 
 
 def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None:
-    """The row has the commit's newest results, the submission date from the table, and its own flag."""
+    """The row of an earlier commit has its newest results, its submission date from the table, and its own flag."""
     asked = str(request().path)
     first, again, now = (
         measured(day=day, score=day / 10, request=asked, revision=revision)
@@ -145,7 +145,7 @@ def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None
 
 
 def test_a_commit_that_we_evaluated_by_another_suite_keeps_its_row() -> None:
-    """Also under the model's new name, as long as those results exist and none of that commit by the board's suite."""
+    """A row with results by another suite is kept, also renamed, if the commit has none by the board's suite."""
     asked, now = str(request().path), measured(day=3, request=str(request().path))
     named = request(steward={"results": now.path})
     row = {**one_row(request()), "Model sha": OTHER, "Average ⬆️": 20.0}
@@ -164,7 +164,7 @@ def test_a_commit_that_we_evaluated_by_another_suite_keeps_its_row() -> None:
 
 
 def test_the_commit_of_results_by_another_suite_is_read_from_their_block() -> None:
-    """Not from results by the board's suite, which have scores, nor from those of other programs."""
+    """The commit of results by another suite is read from their Steward block; other results files give none."""
     block = {
         "attempt": "0123456789ab-01234567-1",
         "request": str(request().path),
@@ -199,7 +199,7 @@ def test_the_commit_of_results_by_another_suite_is_read_from_their_block() -> No
 def test_the_newest_evaluation_takes_the_place_of_all_other_rows(
     earlier: ContentsRow, results: list[MeasuredResults]
 ) -> None:
-    """It replaces rows without results, rows of results in another precision, and rows at a possibly equal commit."""
+    """The newest evaluation replaces rows without results, with another precision, or of a possibly equal commit."""
     row = {**one_row(request()), "Average ⬆️": 11.0, **earlier}
     board_sources = sources([request()], [*results, measured(day=2)])
     assert compile_rows([row], board_sources, {}, BOARD) == [one_row(request())]
@@ -207,7 +207,7 @@ def test_the_newest_evaluation_takes_the_place_of_all_other_rows(
 
 
 def test_results_of_other_suites_and_broken_ones_make_no_row() -> None:
-    """Results that the suite cannot read are no measurement; archives and pictures are no results."""
+    """Results without the suite's scores give no measurement; archived files and tables are not taken for results."""
     assert measure("a/b/results_1.json", b'{"results": {}}', SUITE) is None
     assert measure("a/b/results_1.json", b'{"steward": 1, "results"', SUITE) is None
     assert is_results_path("a/b/results_1.json")

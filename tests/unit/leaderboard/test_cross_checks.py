@@ -33,7 +33,7 @@ FIRST, SECOND, THIRD = (CheckedQuestion("sums", number) for number in (1, 2, 3))
 
 
 def nonce(number: int) -> str:
-    """A nonce."""
+    """Return the nonce with this number."""
     return hashlib.sha256(str(number).encode()).hexdigest()[:32]
 
 
@@ -45,7 +45,7 @@ def vote(
     unseen: Collection[CheckedQuestion] = (),
     problem: str = "",
 ) -> CrossCheckVote:
-    """The report of a worker of `account` to which these answers are not the model's."""
+    """Return the report of a worker of `account`: `differing` are wrong answers, `unseen` were not compared."""
 
     def verdict(question: CheckedQuestion) -> AnswerVerdict:
         return "differs" if question in differing else "not-compared" if question in unseen else "agrees"
@@ -63,7 +63,7 @@ def vote(
 
 
 def test_the_same_nonce_draws_the_same_questions_and_another_one_others() -> None:
-    """Any reader of a result can draw them again from what it says."""
+    """The draw depends only on nonce, attempt and numbers of questions, so that a reader of a result can repeat it."""
     drawn = draw_questions(nonce(1), ATTEMPT, SIZES, 8)
     assert drawn == draw_questions(nonce(1), ATTEMPT, dict(reversed(SIZES.items())), 8)
     assert len(set(drawn)) == 8
@@ -72,7 +72,7 @@ def test_the_same_nonce_draws_the_same_questions_and_another_one_others() -> Non
 
 
 def test_each_question_is_drawn_as_often_as_any_other() -> None:
-    """Tasks have a part of the draw that is their part of the questions."""
+    """Over many draws, each task is drawn in proportion to its number of questions."""
     counts = Counter(
         question.task for number in range(500) for question in draw_questions(nonce(number), ATTEMPT, SIZES, 8)
     )
@@ -82,7 +82,7 @@ def test_each_question_is_drawn_as_often_as_any_other() -> None:
 
 
 def test_of_few_questions_all_are_drawn_once() -> None:
-    """An evaluation may have fewer questions than are to be drawn; tasks without questions are no matter."""
+    """If an evaluation has too few questions, each is drawn once; tasks without questions are skipped."""
     drawn = draw_questions(nonce(1), ATTEMPT, {"sums": 3, "none": 0}, 8)
     assert drawn == (CheckedQuestion("sums", 0), CheckedQuestion("sums", 1), CheckedQuestion("sums", 2))
     assert draw_questions(nonce(1), ATTEMPT, {}, 8) == ()
@@ -94,8 +94,7 @@ def test_of_few_questions_all_are_drawn_once() -> None:
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
 @pytest.mark.parametrize("count", [8, 32])
 def test_a_forger_is_found_as_the_odds_say(share: float, count: int) -> None:
-    """Of 200 evaluations with a share of forged answers, as many are refused as 1 - (1 - s)^k says, within the 99.9 %
-    interval of such a number."""
+    """With a share s of forged answers and k drawn questions, about 1 - (1 - s)^k of the evaluations are refused."""
     everything = [CheckedQuestion(task, number) for task, size in SIZES.items() for number in range(size)]
     generator = random.Random(f"{share} {count}")
     detected = 0
@@ -114,7 +113,7 @@ def test_a_forger_is_found_as_the_odds_say(share: float, count: int) -> None:
 
 
 def test_an_honest_worker_is_never_refused() -> None:
-    """Also if the second worker is wrong about some answers, and if it is so each time."""
+    """A worker with right answers is never refused, even if the second worker reports wrong differences each time."""
     for run in range(TRIES):
         questions = draw_questions(nonce(run), ATTEMPT, SIZES, 8)
         assert decide([vote("second", questions)]).outcome == "agrees"
@@ -165,13 +164,13 @@ REPORTS = [
 
 
 @pytest.mark.parametrize(("votes", "decision"), REPORTS)
-def test_reports_decide(votes: list[CrossCheckVote], decision: CrossCheckDecision) -> None:
-    """One that agrees settles a claim; one that does not needs another one."""
+def test_reports_decide_the_outcome_of_a_check(votes: list[CrossCheckVote], decision: CrossCheckDecision) -> None:
+    """A report that agrees with the answers settles a cross-check; one that disagrees needs a second report."""
     assert decide(votes) == decision
 
 
 def test_a_report_has_to_be_about_the_questions_that_were_drawn() -> None:
-    """Each once, no others; or about none, with the reason."""
+    """A report is valid if it is about each drawn question once and no other, or about none and gives a reason."""
     assert vote("b", ASKED).report.answers_to(ASKED)
     assert vote("b", (), problem="no memory").report.answers_to(ASKED)
     for others in ((), ASKED[:2], (*ASKED, FIRST), (FIRST, SECOND, CheckedQuestion("words", 3))):
@@ -200,13 +199,13 @@ WORKERS = [
     ],
 )
 def test_another_account_computes(excluded: list[str], tried: list[str], name: str | None) -> None:
-    """The operator's own worker first, then one that is idle; never one of the same account, or of an unknown one."""
+    """The bot chooses the operator's own worker first, then an idle one, and none of an excluded or unknown account."""
     chosen = choose_worker(WORKERS, POLICY, excluded=excluded, tried=tried, tier=TIERS[0])
     assert (chosen.name if chosen is not None else None) == name
 
 
 def test_jobs_of_a_check_have_ids_of_their_own() -> None:
-    """They can be computed again, and are no attempt of a request."""
+    """The id of a cross-check's job depends on the number of its try and differs from the id of the checked attempt."""
     ids = {cross_check_id("b", ATTEMPT, "a" * 40, number) for number in (1, 2)}
     assert len(ids) == 2
     assert ATTEMPT not in ids
@@ -216,12 +215,12 @@ def test_jobs_of_a_check_have_ids_of_their_own() -> None:
 
 
 def test_without_the_setting_all_workers_are_the_operators() -> None:
-    """Boards that run go on as before."""
+    """A board file without the setting `workers` gives no worker policy."""
     assert parse_board(BOARD).workers is None
 
 
 def test_a_board_names_the_accounts_of_its_own_workers() -> None:
-    """Names are compared as the Hub does, without regard to case."""
+    """The board file lists the operator's accounts, whose names are compared without regard to case."""
     policy = parse_board(BOARD + "\nworkers: {owned: [Ada]}\n").workers
     assert policy is not None
     assert (policy.owns("ada"), policy.owns("eve"), policy.owns(""), policy.check.questions) == (True, False, False, 8)
@@ -229,6 +228,6 @@ def test_a_board_names_the_accounts_of_its_own_workers() -> None:
 
 @pytest.mark.parametrize("text", ["{owned: ['a b']}", "{check: {questions: 0}}", "{check: {questions: 65}}", "[ada]"])
 def test_a_setting_that_means_nothing_is_an_error(text: str) -> None:
-    """It names the field."""
+    """An invalid value of the setting `workers` raises an error that names the setting."""
     with pytest.raises(BadBoard, match="workers"):
         parse_board(f"{BOARD}\nworkers: {text}\n")

@@ -39,7 +39,7 @@ def test_a_log_without_an_error_is_quoted_from_its_end() -> None:
 
 
 def test_memory_that_ran_out_is_decisive() -> None:
-    """Words of the kernel and of the GPU count, in the middle of a line too."""
+    """A line with the kernel's or the GPU library's message about lack of memory is quoted."""
     line = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
     assert decisive_lines(f"a\n{line}\nb") == [line]
     assert decisive_lines("a\nworker: the child was Killed by the kernel\nb") == [

@@ -40,7 +40,7 @@ def waiting(path: str, submitter: str, submitted: float = 0.0, **more: object) -
 
 
 def paths(requests: Sequence[WaitingRequest]) -> list[str]:
-    """Their paths, in order."""
+    """Return the paths of `requests`, in order."""
     return [request.path for request in requests]
 
 
@@ -94,7 +94,7 @@ def test_each_worker_has_one_attempt_ahead() -> None:
 
 
 def test_a_request_is_for_workers_of_its_tier_and_passes_by_those_that_cannot() -> None:
-    """A large worker is not kept idle by small requests before it, nor the other way round."""
+    """Requests go to workers of their own tier, so that older small requests do not keep a large worker idle."""
     small = [waiting(f"s{n}", f"s{n}", n, tier="small") for n in range(5)]
     large = [waiting(f"l{n}", f"l{n}", 100 + n, tier="large") for n in range(5)]
     chosen = next_attempts([*small, *large], [], QueueConditions(capacities=(SMALL, LARGE)))
@@ -120,13 +120,13 @@ def test_turns_count_within_a_lane() -> None:
 
 
 def test_high_priority_comes_first_and_low_last() -> None:
-    """The priority counts before rounds and ages."""
+    """Requests are in order of their priority first, before turns and ages."""
     requests = [waiting("low", "a", 0, rank=2), waiting("normal", "b", 1), waiting("high", "c", 2, rank=0)]
     assert paths(in_turn(requests, [RunningAttempt("x", "c")])) == ["high", "normal", "low"]
 
 
 def test_holds_and_pauses_take_the_turn_away_and_say_so() -> None:
-    """On hold, or in a board, tier or suite that is paused, a request has no turn; all others have theirs."""
+    """A request on hold, or in a paused board, tier or suite, is left out of the queue, and its blocker is named."""
     requests = [waiting("held", "a", held=True), waiting("l", "b", tier="large"), waiting("s", "c", suite="x")]
     assert paths(in_turn(requests, [])) == ["l", "s"]
     assert find_blocker(requests[0], QueueConditions()) == QueueBlocker("hold")
@@ -139,8 +139,8 @@ def test_holds_and_pauses_take_the_turn_away_and_say_so() -> None:
     )
 
 
-def test_a_budget_that_is_used_up_holds_back_whose_it_is_and_nobody_else() -> None:
-    """By tier, by submitter and by request, each in its own words."""
+def test_a_used_up_budget_blocks_only_its_own_requests() -> None:
+    """A used-up budget of a tier, a submitter or a request blocks only its own requests and is their blocker."""
     spent = Spent({"large": 5 * HOUR}, {"ada": 3 * HOUR}, {"p": 2 * HOUR})
     request = waiting("p", "ada", tier="large")
     for budgets, whose in (
@@ -160,7 +160,7 @@ def test_a_budget_that_is_used_up_holds_back_whose_it_is_and_nobody_else() -> No
 
 
 def test_what_is_chosen_counts_against_the_budget_of_what_comes_after() -> None:
-    """Ten workers at once do not slip ten attempts under a budget for two."""
+    """Chosen requests count against the submitter's budget at once: ten idle workers get only the two that fit it."""
     durations = Durations({("x", 30): [HOUR] * 5})
     conditions = QueueConditions(
         budgets=Budgets(by_submitter=2), durations=durations, capacities=(WorkerCapacity(),) * 10
@@ -207,10 +207,10 @@ TERMS = st.builds(
 
 
 @given(REQUESTS, RUNNING, TERMS)
-def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
+def test_submitters_take_turns_within_a_lane_and_a_priority(
     requests: list[WaitingRequest], busy: list[RunningAttempt], conditions: QueueConditions
 ) -> None:
-    """The order contains each free request once, sorted within lane and priority."""
+    """The order contains each unblocked request once, by priority; within a lane the submitters take turns."""
     order = in_turn(requests, busy, conditions)
     assert sorted(order) == sorted(request for request in requests if find_blocker(request, conditions) is None)
     lanes = conditions.lanes
@@ -236,7 +236,7 @@ def test_no_worker_is_idle_while_something_fits_it(
     placed = [conditions.queue_of(request.tier) for request in chosen]
     running = [conditions.queue_of(attempt.tier) for attempt in busy]
     if not fits(conditions.capacities, running):
-        return  # more runs than there are workers for, as after some were lost: nothing is promised
+        return  # more running attempts than places, as after workers were lost: no guarantee
     assert fits(conditions.capacities, [*running, *placed])
     for request in in_turn(requests, busy, conditions):
         if request not in chosen:
@@ -244,7 +244,7 @@ def test_no_worker_is_idle_while_something_fits_it(
 
 
 def fits(capacities: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool:
-    """Whether each of `attempts` finds a place of its own, two for each worker: by trying (Kuhn's algorithm)."""
+    """Return whether all `attempts` can have a place, two for each worker: a bipartite matching (Kuhn's algorithm)."""
     places = [capacity.tiers for capacity in capacities for _ in range(2)]
     owner: dict[int, int] = {}
 
@@ -261,7 +261,7 @@ def fits(capacities: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool
 
 
 def test_a_blocker_is_read_back_as_it_was_stored() -> None:
-    """Every kind, with its target; a word of another version is no blocker."""
+    """A blocker of each kind is stored and read back with its target; an unknown text is read as none."""
     blockers = [QueueBlocker("hold"), QueueBlocker("pause", "suite:two words"), QueueBlocker("budget", "submitter")]
     assert [blocker.stored for blocker in blockers] == ["hold", "pause suite:two words", "budget submitter"]
     assert [read_blocker(blocker.stored) for blocker in blockers] == blockers

@@ -1,4 +1,4 @@
-"""Paths and requests for the same evaluation."""
+"""Duplicates: paths and requests that ask for the same evaluation."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_only_paths_that_may_request_the_same_are_grouped() -> None:
     assert [listed for listed in [*twice, *others] if hash_of(listed) in hashes] == twice
 
 
-def test_results_count_most_then_the_earlier_request() -> None:
-    """A finished request stays, then a running one; of two that wait, the earlier one; cancelled ones are left."""
+def test_which_of_several_duplicate_requests_is_kept() -> None:
+    """The bot keeps a finished request, else a running one, else the earliest; cancelled requests are ignored."""
     early, late = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
     finished = request("ada/LION", submitted_time=late)
     running = request("ADA/LION", status="RUNNING", submitted_time=late)

@@ -1,4 +1,4 @@
-"""The effects of a board, as its file sets them."""
+"""Effects: the kinds of changes to the Hub that a board file turns on or off, or has listed only (shadow mode)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,8 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("line", "mode"), WORDS)
-def test_one_word_is_for_every_kind(line: str, mode: EffectMode) -> None:
-    """A board file without effects changes nothing on the Hub; YAML's `on` and `off` are understood.
-
-    `model-pr` alone has to be named.
-    """
+def test_a_single_mode_applies_to_every_kind_but_model_pr(line: str, mode: EffectMode) -> None:
+    """A single mode applies to all kinds of effects except `model-pr`, which stays off; the default is `shadow`."""
     board = parse_board(BOARD + line)
     assert {board.effects.mode(kind) for kind in Effect if kind is not Effect.MODEL_PR} == {mode}
     assert board.effects.mode(Effect.MODEL_PR) is EffectMode.OFF
@@ -45,7 +42,7 @@ def test_kinds_are_named_one_by_one_and_the_rest_follows() -> None:
 
 @pytest.mark.parametrize("kinds", [(first, second) for first in EffectMode for second in EffectMode])
 def test_the_weakest_mode_decides(kinds: tuple[EffectMode, EffectMode]) -> None:
-    """An effect of two kinds happens only if both are on, and is not even listed if one is off."""
+    """An effect of two kinds is off if either kind is off, else in shadow mode if either is, and else on."""
     first, second = kinds
     effects = Effects(modes={**dict.fromkeys(Effect, EffectMode.ON), Effect.EDIT: first, Effect.RELAUNCH: second})
     mode = effects.mode(Effect.EDIT, Effect.RELAUNCH)
@@ -63,12 +60,12 @@ WRONG = ["effects: maybe", "effects: 1", "effects:", "effects: [on]", "effects: 
 
 @pytest.mark.parametrize("line", WRONG)
 def test_a_slip_in_the_board_file_is_refused(line: str) -> None:
-    """A kind or word that is misspelt must not pass for shadow, nor for on."""
+    """A misspelt kind or an invalid mode of effects raises an error instead of being ignored."""
     with pytest.raises(BadBoard, match="effects"):
         parse_board(BOARD + line)
 
 
 def test_a_board_survives_being_written_and_read() -> None:
-    """Effects that travel as JSON mean the same afterwards."""
+    """A board with effects is the same after it was written as JSON and read again."""
     board = parse_board(BOARD + "effects: {edit: on, others: off}")
     assert Board.model_validate_json(board.model_dump_json()) == board

@@ -1,4 +1,4 @@
-"""What evaluators leave: accepted where it is as the contract says, else refused with the reason."""
+"""Output files of evaluators: accepted if they follow the contract, else refused with a reason."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def suite(**changes: Any) -> Suite:
 
 
 def line(id_: int, task: str = "nearer", **changes: Any) -> bytes:
-    """One line of samples; `...` removes a field."""
+    """Return one line of samples as JSON; the value `...` removes a field."""
     question = {"text": f"question {id_}"}
     metrics = {"accuracy": float(id_ % 4 != 0)} if task == "nearer" else {}
     fields = {
@@ -98,8 +98,8 @@ def check(data: bytes, samples: dict[str, TaskSamples] | None = None, of: Suite 
     check_results(parse_results(data), used, samples or collected(used), model=MODEL, revision=REVISION)
 
 
-def test_what_agrees_is_scored_like_the_harness_results() -> None:
-    """Means come from the samples, reported metrics from results.json, and the suite's rules apply to both."""
+def test_valid_files_are_scored_like_results_of_the_harness() -> None:
+    """Valid files are scored by the suite's rules: means from the samples, reported metrics from results.json."""
     read = parse_results(results())
     check(results())
     entries = harness_results(read, suite(), collected(suite()))
@@ -135,7 +135,7 @@ BAD_LINES: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("bad", "words"), BAD_LINES.values(), ids=BAD_LINES)
 def test_a_bad_line_is_refused_with_its_place(bad: bytes, words: str) -> None:
-    """Each is invalid, and the message names file, line and field."""
+    """An invalid line of samples raises a problem that names the file, the line and what is wrong."""
     with pytest.raises(EvaluatorProblem) as raised:
         samples_of(suite())["nearer"].add(bad)
     assert raised.value.kind == "invalid"
@@ -144,14 +144,14 @@ def test_a_bad_line_is_refused_with_its_place(bad: bytes, words: str) -> None:
 
 @pytest.mark.parametrize(("limit", "words"), [("MAX_SAMPLES", "than 5 lines"), ("MAX_SAMPLES_BYTES", "than 5 bytes")])
 def test_files_of_samples_are_bounded(monkeypatch: pytest.MonkeyPatch, limit: str, words: str) -> None:
-    """An evaluator that leaves gigabytes, or lines without end, is read no further."""
+    """A file of samples with too many lines or bytes is refused."""
     monkeypatch.setattr(f"leaderboard.evaluator_files.{limit}", 5)
     with pytest.raises(EvaluatorProblem, match=f"has more {words}"):
         collected(suite())
 
 
 def test_a_question_is_answered_once() -> None:
-    """An id that occurs twice is refused: it would count twice."""
+    """A file of samples in which a question's id occurs twice is refused, because the question would count twice."""
     with pytest.raises(EvaluatorProblem, match=r"line 2 of samples/nearer\.jsonl repeats the id 3"):
         collected(suite(), nearer=[line(3), line(3)])
 
@@ -183,7 +183,7 @@ BAD_RESULTS: dict[str, tuple[bytes, str, str]] = {
 
 @pytest.mark.parametrize(("data", "kind", "words"), BAD_RESULTS.values(), ids=BAD_RESULTS)
 def test_bad_results_are_refused(data: bytes, kind: str, words: str) -> None:
-    """Each has its kind, which decides the cause of the failure, and words for the evaluator's author."""
+    """Bad results raise a problem with a kind, which decides the failure's cause, and a message for the author."""
     with pytest.raises(EvaluatorProblem) as raised:
         check(data)
     assert raised.value.kind == kind
@@ -191,7 +191,7 @@ def test_bad_results_are_refused(data: bytes, kind: str, words: str) -> None:
 
 
 def test_more_questions_than_the_plans_limit_are_refused() -> None:
-    """A canary or a trial that asks all of them takes as long as an evaluation."""
+    """Results with more questions than the plan's limit, as for a canary or a trial, are refused."""
     read, samples = parse_results(results()), collected(suite())
     check_results(read, suite(), samples, model=MODEL, revision=REVISION, limit=8)
     with pytest.raises(EvaluatorProblem, match="has 8 questions; the plan's limit is 7") as raised:
@@ -200,7 +200,7 @@ def test_more_questions_than_the_plans_limit_are_refused() -> None:
 
 
 def test_errors_count_up_to_the_suites_limit() -> None:
-    """A question without an answer is told by `error`; a suite says how many it allows."""
+    """Samples that have an `error` in place of an answer are refused, unless the suite allows as many."""
     lines = [line(number, error="no answer" if number == 0 else "") for number in range(8)]
     with pytest.raises(EvaluatorProblem) as raised:
         check(with_task(errors=1), collected(suite(), nearer=lines))
@@ -210,7 +210,7 @@ def test_errors_count_up_to_the_suites_limit() -> None:
 
 
 def test_no_samples_are_no_results() -> None:
-    """An empty file of samples is told as such, not as a wrong count."""
+    """An empty file of samples is reported as such, not as a wrong number of questions."""
     with pytest.raises(EvaluatorProblem, match="has no lines") as raised:
         check(results(), collected(suite(), nearer=[]))
     assert raised.value.kind == "missing"
@@ -229,7 +229,7 @@ def test_withdrawn_questions_do_not_count() -> None:
 
 
 def test_a_benchmark_of_several_tasks_is_the_mean_of_its_questions() -> None:
-    """The source of a benchmark may be a name of its own; each task weighs as many questions as it has."""
+    """A benchmark of several tasks has the mean over all their questions, so that larger tasks count more."""
     tasks = [{"name": "nearer"}, {"name": "similar"}]
     group = {"name": "All", "source": "all", "tasks": tasks, "metrics": ["accuracy"], "shots": 0}
     plain = {**suite().evaluator.model_dump(), "reported": []}  # type: ignore[union-attr]
@@ -245,7 +245,7 @@ def test_a_benchmark_of_several_tasks_is_the_mean_of_its_questions() -> None:
 
 
 def test_digests_follow_from_samples_and_versions() -> None:
-    """`asked` is of prompts and questions in any order; `scored` of the evaluator, its options and versions."""
+    """The digest `asked` depends on prompts and questions in any order, `scored` on options and scoring packages."""
 
     def digests(of: Suite | None = None, data: bytes = b"", **lines: list[bytes]) -> tuple[str, str]:
         used = of or suite()
@@ -261,12 +261,12 @@ def test_digests_follow_from_samples_and_versions() -> None:
     fewer = digests(nearer=[line(number) for number in range(7)])
     assert len({plain[0], prompts[0], fewer[0]}) == 3 and prompts[1] == fewer[1] == plain[1]
     assert digests(other)[0] == plain[0] and digests(other)[1] != plain[1]
-    assert digests(data=results(versions={"numpy": "2.1", "sacrebleu": "2.5"})) == plain, "it changes last digits alone"
+    assert digests(data=results(versions={"numpy": "2.1", "sacrebleu": "2.5"})) == plain, "only last digits can change"
     assert digests(data=results(versions={"numpy": "2.0", "sacrebleu": "2.6"}))[1] != plain[1]
 
 
-def test_machine_paths_and_needs_make_no_other_suite() -> None:
-    """The digest of a suite covers name, version and options of its evaluator; `lm-eval` by name is the default."""
+def test_the_digest_of_a_suite_ignores_its_evaluators_command_and_needs() -> None:
+    """A suite's digest depends on its evaluator's version and options, but not on the command or the needs."""
     fields = suite().evaluator.model_dump()  # type: ignore[union-attr]
     assert suite(evaluator={**fields, "command": ["/opt/venv/bin/python"]}).digest == suite().digest
     assert suite(evaluator={**fields, "needs": {"tokenizer": False}}).digest == suite().digest
@@ -297,6 +297,6 @@ BAD_SUITES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("changes", "words"), BAD_SUITES.values(), ids=BAD_SUITES)
 def test_a_suite_that_contradicts_its_evaluator_is_refused(changes: dict[str, Any], words: str) -> None:
-    """The operator reads what to change."""
+    """A suite whose fields contradict its evaluator raises an error that says what is wrong."""
     with pytest.raises(BadSuite, match=words):
         suite(**changes)

@@ -43,7 +43,7 @@ def made(of: Suite = CODE, **changes: Any) -> ReproductionCommand:
 
 
 def test_the_line_installs_downloads_and_evaluates() -> None:
-    """Exact versions, commits and options; Steward itself comes first, from its folder."""
+    """The command installs exact versions, downloads pinned commits and runs the evaluator with the same options."""
     command = made(use_chat_template=True)
     assert command.install == "python -m pip install torch==2.9.1"
     steps = [shlex.split(step) for step in command.run.split(" && ")]
@@ -69,7 +69,7 @@ def test_the_line_installs_downloads_and_evaluates() -> None:
 
 
 def test_folders_of_the_boards_machines_are_not_shown() -> None:
-    """Their programs are named, with the word that they come from the board; the digest does not depend on it."""
+    """Programs of the board are shown without their folders, a note names them, and the digest is unchanged."""
     own = suite("/opt/secret/venv/bin/python3", "/opt/secret/pairs.py", "--fast")
     command = made(own)
     assert "secret" not in command.line
@@ -81,7 +81,7 @@ def test_folders_of_the_boards_machines_are_not_shown() -> None:
 
 
 def test_packages_of_the_board_are_named() -> None:
-    """An index of packages lacks those with tasks of its own, or has a stranger's of that name."""
+    """The command does not install packages that may be the board's own; a note names them."""
     versions = {"inspect_ai": "0.3.285", "our_evals": "1.0"}
     for packages, named in ((versions, True), ({"inspect_ai": "0.3.285"}, False)):
         command = made(digests=ResultDigests.model_construct(versions=packages), versions=packages)
@@ -90,14 +90,14 @@ def test_packages_of_the_board_are_named() -> None:
 
 
 def test_a_copy_of_the_questions_stands_for_the_suites_own() -> None:
-    """The board may have asked from a repo of its own: it is downloaded, under the name that the suite knows."""
+    """If the board asked from its own copy of the questions, the command downloads that copy."""
     run = made(datasets={"board/copy": QUESTIONS}).run
     assert f"hf download board/copy --repo-type dataset --revision {QUESTIONS}" in run
     assert "--local-dir steward-questions/ada/problems" in run
 
 
 def test_texts_of_a_suite_are_quoted(tmp_path: Path) -> None:
-    """Nothing in a suite is a command of the shell, and the file says what the suite says."""
+    """Shell characters in a suite are quoted: nothing else runs, and the written file has the suite's digest."""
     evaluator = {**SUITE["evaluator"], "options": {"stop": [HOSTILE, "é😀\u2028"]}}
     hostile = parse_suite(yaml.safe_dump({**SUITE, "evaluator": evaluator, "title": HOSTILE}))
     step = next(step for step in made(hostile).run.split(" && ") if step.startswith("printf"))
@@ -119,13 +119,13 @@ def test_texts_of_a_suite_are_quoted(tmp_path: Path) -> None:
     ],
 )
 def test_there_is_no_line_where_something_is_not_known(changes: dict[str, Any], reason: str) -> None:
-    """The answer says what, and what to do instead."""
+    """If a fact about the results is missing or invalid, an error without a command line says which one."""
     with pytest.raises(NotReproducible, match=reason):
         made(**changes)
 
 
 def test_a_suite_that_fills_a_comment_has_no_line() -> None:
-    """A comment of the Hub is bounded."""
+    """A suite that is too long for a comment on the Hub has no command line, and the error says so."""
     evaluator = {**SUITE["evaluator"], "options": {"stop": ["x" * 10_000] * 2}}
     errata = [{"task": "times", "question": number, "reason": "x" * 400} for number in range(40)]
     large = parse_suite(

@@ -50,24 +50,24 @@ NEEDS: dict[str, tuple[dict[str, bool], set[str]]] = {
 
 @pytest.mark.parametrize(("needs", "off"), NEEDS.values(), ids=NEEDS)
 def test_rules_about_what_is_not_needed_are_off(needs: dict[str, bool], off: set[str]) -> None:
-    """All other rules hold as before."""
+    """Admission leaves out exactly the rules about what the evaluator does not need, such as a tokenizer."""
     before = {rule.name for rule in rules_in_force(BOARD.admission)}
     after = {rule.name for rule in rules_in_force(board_with_needs(BOARD, suite(needs=needs)).admission)}
     assert before - after == off and after <= before
 
 
 def test_each_need_has_its_rules() -> None:
-    """A field without rules would change nothing."""
+    """Each field of `EvaluatorNeeds` has rules of admission that depend on it."""
     assert set(RULES_OF) == set(EvaluatorNeeds.model_fields)
 
 
 def test_lm_eval_needs_all() -> None:
-    """A board of lm-eval keeps its own policy."""
+    """The needs of lm-eval leave the board's policy of admission unchanged."""
     assert board_with_needs(BOARD, find_suite("starter")) is BOARD
 
 
 def test_the_block_of_lm_eval_has_no_new_field() -> None:
-    """Results files of running boards stay byte for byte as they were."""
+    """The block of results by lm-eval has no field `evaluator`, so that files of running boards do not change."""
     assert "evaluator" not in StewardBlock.model_validate(BLOCK).model_dump(mode="json")
     use = EvaluatorUse(name="pairs", version="1.0", errors=2)
     block = StewardBlock.model_validate({**BLOCK, "evaluator": use.model_dump()})

@@ -1,4 +1,4 @@
-"""Records of Every Eval Ever from results of other suites and other programs, checked with the published schema."""
+"""Export to the format Every Eval Ever: records of results by other suites and programs, checked with its schema."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def evaluation(data: bytes) -> Evaluation:
 
 
 def test_results_of_the_harness_alone_are_a_valid_record() -> None:
-    """A result per task, one per benchmark of several tasks; datasets where the file names them."""
+    """The record of the harness's results is valid, with a result for each task and each benchmark of several tasks."""
     dataset = SUITE.datasets[0].repo
     first = SUITE.benchmarks[0].tasks[0].name
     data = json.dumps(harness(lm_eval_version="0.4.2", configs={first: {"dataset_path": dataset}})).encode()
@@ -61,7 +61,7 @@ def test_results_of_the_harness_alone_are_a_valid_record() -> None:
 
 
 def test_standard_errors_stand_beside_the_normalised_scores() -> None:
-    """Where the results file has them, on the result of the whole benchmark."""
+    """The record has the normalised standard error of each benchmark for which the results file has one."""
     measured = results()
     block = measured.block.model_copy(update={"errors": {"Navigation": 1.5}})
     data = json.dumps(harness()).encode()
@@ -75,8 +75,8 @@ def test_standard_errors_stand_beside_the_normalised_scores() -> None:
     assert "normalised_standard_error" not in details["starter_web_of_lies"]
 
 
-def test_what_readers_should_know_of_scores_stands_in_the_record() -> None:
-    """Other programs rank by these files, and read no page of the board."""
+def test_a_note_about_the_results_is_in_the_record() -> None:
+    """The record contains the note about the results, because its readers do not see the board's pages."""
     data = json.dumps(harness()).encode()
     plain = evaluation(data)
     doubted = replace(plain, measured=replace(plain.measured, note="These answers were not compared."))
@@ -89,7 +89,7 @@ def test_what_readers_should_know_of_scores_stands_in_the_record() -> None:
 
 
 def test_other_results_give_no_record() -> None:
-    """Results of another suite, or a file without a time in its name."""
+    """Results of another suite give no record, and a file name without a time gives no time."""
     data = json.dumps(harness()).encode()
     assert read_evaluation(evaluation(data), b'{"results": {}}', SUITE) is None
     assert results_time("org/lion/results_old.json") is None
@@ -98,15 +98,15 @@ def test_other_results_give_no_record() -> None:
 @pytest.mark.parametrize(
     "model", ["data/lion", "org/con", "org/NUL.txt", "org/com1", "../../x/lion", "a/b/lion", "org/..", "org/", "/x/y"]
 )
-def test_names_that_paths_there_may_not_have_are_left_out(model: str) -> None:
-    """The format's own rule for portable names; none leads out of the folder."""
+def test_models_without_a_portable_name_are_left_out(model: str) -> None:
+    """A model whose name is not portable, or leads out of the export's folder, gets no path for a record."""
     assert record_path("demo", model, "x") is None
     assert record_path("demo", "org/lion", "x") != record_path("demo", "org/lion", "y")
     assert str(record_path("demo", "lion", "x")).startswith("data/demo/unknown/lion/")
 
 
 def test_an_answer_as_text_and_one_that_was_cut() -> None:
-    """A generated answer is the filtered text; columns that are no JSON any more lose their lists, not the row."""
+    """A generated answer is exported as its filtered text, a cut one as empty; a sample without a score is left out."""
     row = {
         **{"doc_id": 4, "prompt": "Q", "target": "42", "filter": "strict", "metrics": "{}", "score": 0.5},
         "continuations": "[null]",
@@ -137,7 +137,7 @@ def test_an_answer_as_text_and_one_that_was_cut() -> None:
     ],
 )
 def test_no_table_of_a_worker_ends_the_export(answers: Any, answer: str) -> None:
-    """A log-likelihood that is no number is never the highest; a column without text has no answers."""
+    """An invalid log-likelihood is never the highest one, and a column without text gives an empty answer."""
     row = {
         **{"doc_id": 4, "prompt": "Q", "target": " B", "filter": "none", "metrics": "{}", "score": 1.0},
         "continuations": '[" A", " B"]',

@@ -1,4 +1,4 @@
-"""The table of causes: every row, by recorded failures or by the known messages of libraries."""
+"""Diagnosis: every row of the table of causes, by recorded failures or by known messages of libraries."""
 
 from __future__ import annotations
 
@@ -82,29 +82,29 @@ LIKELY: dict[str, FailureEvidence] = {
 """Messages of the libraries' own sources, for causes without a recorded failure."""
 
 BY_THE_BOT = {"results-refused", "samples-differ", "answers-differ", "suite-changed"}
-"""Causes that the bot finds when it reads published files, not by a sign."""
+"""Causes that the bot finds when it reads published files, not by the evidence of a failure."""
 
 
 def evidence(death: dict[str, Any]) -> FailureEvidence:
-    """Return the recorded failures."""
+    """Return the evidence of a recorded failure."""
     recorded = death["evidence"]
     return FailureEvidence(**{**recorded, "chain": tuple(recorded.get("chain", ()))})
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: death["how"])
-def test_a_real_death_is_told_by_its_evidence(death: dict[str, Any]) -> None:
-    """Recorded evidence leads to its cause again."""
+def test_a_recorded_failure_gets_its_cause(death: dict[str, Any]) -> None:
+    """The diagnosis of recorded evidence gives the recorded cause."""
     assert diagnose(evidence(death)).code == death["cause"]
 
 
 @pytest.mark.parametrize(("code", "failure_evidence"), LIKELY.items(), ids=LIKELY)
-def test_a_death_that_was_not_seen_is_told_by_what_libraries_say(code: str, failure_evidence: FailureEvidence) -> None:
-    """A row without recorded evidence matches the message that its library is known to raise."""
+def test_a_known_message_of_a_library_gets_its_cause(code: str, failure_evidence: FailureEvidence) -> None:
+    """The diagnosis of a message that a library is known to raise gives its cause, without a recorded failure."""
     assert diagnose(failure_evidence).code == code
 
 
 def test_every_cause_has_evidence_and_is_marked_where_it_is_real() -> None:
-    """There are at least forty causes; SEEN holds exactly those with recorded evidence."""
+    """Every cause has evidence or is found by the bot, and `SEEN` has exactly the causes of recorded failures."""
     recorded = {death["cause"] for death in DEATHS}
     assert recorded == SEEN
     assert recorded | LIKELY.keys() | BY_THE_BOT | {UNKNOWN} == CAUSES.keys()
@@ -112,13 +112,13 @@ def test_every_cause_has_evidence_and_is_marked_where_it_is_real() -> None:
 
 
 def test_nothing_recorded_tells_of_this_machine() -> None:
-    """Records are published with the tests."""
+    """The recorded failures contain no folders of the machine on which they were recorded."""
     words = json.dumps(DEATHS)
     assert not [folder for folder in ("/home/", "/root/", "/srv/", "/tmp/", "/usr/", "/var/") if folder in words]
 
 
 def test_what_no_sign_fits_is_unknown() -> None:
-    """No row guesses."""
+    """The diagnosis of evidence that matches no row of the table is the unknown cause."""
     assert diagnose(FailureEvidence("load", "RuntimeError", "the moon is full")).code == UNKNOWN
     assert diagnose(FailureEvidence("download")).code == UNKNOWN
 
@@ -132,7 +132,7 @@ PHRASES = (
     "Couldn't reach 'a/b' on the Hub", "NonMatchingSplitsSizesError", "checksum mismatch", "Consistency check failed",
     "429 Too Many Requests", "500 Server Error", "401 Unauthorized", "does not hold the questions that the suite pins",
 )  # fmt: skip
-"""What libraries say of our machine, our suite or the Hub."""
+"""Messages of libraries about the worker's machine, the suite or the Hub."""
 SHAPED = (
     "ValueError", "KeyError", "TypeError", "AttributeError", "OSError", "RuntimeError", "ChatTemplateBroken",
     "jinja2.exceptions.TemplateError", "huggingface_hub.errors.StrictDataclassFieldValidationError", "SafetensorError",
@@ -143,7 +143,7 @@ SHAPED = (
 @pytest.mark.parametrize("phase", ["start", "load", "prepare", "evaluate", "score"])
 @pytest.mark.parametrize("phrase", PHRASES)
 def test_a_model_does_not_write_its_own_diagnosis(phase: str, phrase: str) -> None:
-    """A phrase in a config, a template or a log is no evidence that our machine or the Hub failed."""
+    """An error phrase that a model's files or log contain never blames the service or the Hub, and causes no retry."""
     for name in SHAPED:
         quoted = FailureEvidence(phase, name, f"Unknown activation '{phrase}'", ("KeyError",), log_tail=phrase)
         cause = diagnose(quoted)
@@ -151,7 +151,7 @@ def test_a_model_does_not_write_its_own_diagnosis(phase: str, phrase: str) -> No
 
 
 def test_a_model_that_names_files_elsewhere_is_no_trouble_of_the_hub() -> None:
-    """The child is offline: a library that asks for another repo shows no failure of the network."""
+    """A model that refers to a repo which a library cannot load offline is not diagnosed as a fault of the Hub."""
     for name in ("OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectionError"):
         cause = diagnose(FailureEvidence("load", "OSError", "We couldn't connect to the Hub to load x", (name,)))
         assert cause.fault not in ("us", "hub") and cause.retry.times == 0
@@ -169,14 +169,14 @@ def test_a_model_that_names_files_elsewhere_is_no_trouble_of_the_hub() -> None:
         log_tail=st.text(max_size=200),
     )
 )
-def test_whatever_a_stranger_says_leads_to_one_row(seen: FailureEvidence) -> None:
-    """Any evidence gives a failure that fits into a request file."""
+def test_any_evidence_leads_to_a_cause_of_the_table(seen: FailureEvidence) -> None:
+    """Any evidence, with any untrusted text, gives a failure with a cause of the table."""
     assert diagnose(seen).failure(seen.text).cause in CAUSES
 
 
 @pytest.mark.parametrize("row", CAUSES.values(), ids=lambda row: row.code)
 def test_every_row_says_something_to_a_person(row: Cause) -> None:
-    """A sentence that ends, advice that ends, no template left open, and a failure that can be stored."""
+    """Each cause gives a failure with a message and advice that are whole sentences, without open placeholders."""
     failure = row.failure("why *it* {broke}")
     assert failure.message[0] in string.ascii_uppercase or failure.message.startswith(("config.json", "generation_"))
     assert failure.message.endswith((".", "}"))
@@ -186,12 +186,12 @@ def test_every_row_says_something_to_a_person(row: Cause) -> None:
 
 
 def test_what_is_the_submitters_fault_is_never_tried_again_by_itself() -> None:
-    """The same commit would fail the same way."""
+    """A failure that is the submission's fault is not retried, because the same commit would fail in the same way."""
     assert all(row.retry.times == 0 for row in CAUSES.values() if row.fault == "submission")
 
 
-def test_want_of_memory_climbs_to_a_larger_machine() -> None:
-    """Once, and only for that."""
+def test_only_out_of_memory_failures_are_retried_in_a_larger_tier() -> None:
+    """Exactly the causes of lack of memory are retried on a worker of a larger tier."""
     assert {row.code for row in CAUSES.values() if row.retry.tier == "larger"} == {
         "gpu-out-of-memory", "out-of-memory", "killed-by-kernel",
     }  # fmt: skip
@@ -219,7 +219,7 @@ def test_retries_end() -> None:
     ],
 )
 def test_only_a_model_that_cannot_be_evaluated_fails_always(code: str, always: bool) -> None:
-    """Of other failures, people or a retry may let an attempt go on with the answers of the last one."""
+    """A failure is permanent only if the model cannot be evaluated; after others, a new attempt may reuse answers."""
     assert fails_always(code) == always
 
 
@@ -231,7 +231,7 @@ def test_a_detail_is_cut_and_put_on_one_line() -> None:
 
 
 def test_an_unknown_code_is_unknown() -> None:
-    """A newer worker may know causes that an older bot does not."""
+    """A cause that the bot does not know, as from a newer worker, is read as the unknown cause."""
     assert cause("struck-by-lightning").code == UNKNOWN
 
 

@@ -1,4 +1,4 @@
-"""Tables of flags that were kept by hand, with every kind of key that silently did nothing."""
+"""Import of tables of flags that were kept by hand, with each kind of invalid key in them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DIRTY = {
 
 
 def test_the_text_of_a_program_is_read_and_not_run() -> None:
-    """The dictionary in it, with its comments, and nothing that comes after."""
+    """The rows come from the dictionary in the text of a program; the code after it is ignored."""
     rows, problems = read_table(PYTHON)
     assert [(row.model, row.thread) for row in rows] == [("ada/tiger", URL), ("ada/lion", URL)]
     assert [problem.code for problem in problems] == ["no-name"]
@@ -46,7 +46,7 @@ def test_the_text_of_a_program_is_read_and_not_run() -> None:
 
 @pytest.mark.parametrize(("key", "expected"), DIRTY.items())
 def test_each_dirty_key_is_told(key: str, expected: tuple[str, str | None]) -> None:
-    """Each key is imported or reported as lost; none is ignored silently."""
+    """Each invalid key is reported, and is imported in its corrected form or reported as lost."""
     rows, (problem,) = read_table(json.dumps({key: URL}))
     assert problem.code == expected[0]
     assert [row.model for row in rows] == ([expected[1]] if expected[1] else [])
@@ -54,7 +54,7 @@ def test_each_dirty_key_is_told(key: str, expected: tuple[str, str | None]) -> N
 
 
 def test_doubles_and_rows_without_an_address_are_told() -> None:
-    """The last of several equal keys counts, in any case of letters."""
+    """Of keys that differ only in case the last counts and is reported, as is a row without a thread's address."""
     other = URL.replace("510", "511")
     rows, problems = read_table(f'{{"ada/tiger": "{URL}", "Ada/Tiger": "{other}", "ada/lion": "see above"}}')
     assert [(row.model, row.thread) for row in rows] == [("Ada/Tiger", other)]
@@ -63,7 +63,7 @@ def test_doubles_and_rows_without_an_address_are_told() -> None:
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just words", '{"a": ', "{" * 3_000, "x" * 5_000_001])
 def test_what_is_no_table_says_so(text: str) -> None:
-    """An unreadable table raises BadFlagTable with a sentence."""
+    """A text without a readable table raises `BadFlagTable`."""
     with pytest.raises(BadFlagTable):
         read_table(text)
 
@@ -77,7 +77,7 @@ def test_every_key_is_a_row_or_a_problem(table: dict[str, str]) -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_is_a_table_or_none(text: str) -> None:
-    """Nothing but BadTable comes of it."""
+    """Any text is read as a table or raises `BadFlagTable`, and no other exception."""
     try:
         read_table(text)
     except BadFlagTable as error:
@@ -86,5 +86,5 @@ def test_any_text_is_a_table_or_none(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_tidying_once_is_enough(name: str) -> None:
-    """A normalised name stays unchanged."""
+    """A name that is normalised already stays unchanged."""
     assert tidy(tidy(name)) == tidy(name)

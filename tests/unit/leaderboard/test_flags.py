@@ -34,7 +34,7 @@ NAMES = st.from_regex(r"\A[a-zA-Z0-9]{1,8}/[a-zA-Z0-9]{1,8}\Z")
 
 @st.composite
 def records(draw: st.DrawFn) -> FlagRecord:
-    """Any record."""
+    """Generate any record of a flag."""
     return FlagRecord(
         model=draw(NAMES),
         status=draw(st.sampled_from(["flagged", "lifted"])),
@@ -53,8 +53,8 @@ def test_a_record_is_read_as_it_was_written(record: FlagRecord) -> None:
 
 
 @given(st.lists(records(), max_size=6))
-def test_tables_hold_every_name_of_what_stands_and_nothing_else(several: list[FlagRecord]) -> None:
-    """A whole flag, a partial flag and an opt-out are in one table each."""
+def test_tables_contain_exactly_the_names_of_active_flags(several: list[FlagRecord]) -> None:
+    """The names of whole flags, of partial flags and of opt-outs are in one table each, lifted flags in none."""
     tables = {path: json.loads(data) for path, data in compile_tables(several).items()}
     standing = [record for record in several if record.status == "flagged"]
     whole = {
@@ -76,13 +76,13 @@ def test_tables_hold_every_name_of_what_stands_and_nothing_else(several: list[Fl
 
 
 def test_tables_do_not_depend_on_the_order_of_records() -> None:
-    """The same flags make the same bytes."""
+    """The tables of the same flags are the same bytes in any order of the records."""
     other = RECORD.model_copy(update={"model": "Bob/lion"})
     assert compile_tables([RECORD, other]) == compile_tables([other, RECORD])
 
 
 def test_one_comment_decides_once() -> None:
-    """A repeated cause changes nothing, even after the flag was lifted; another cause flags again."""
+    """A cause that was applied before changes nothing, even after the flag was lifted; another cause flags again."""
     once = flagged(None, RECORD.model_copy(update={"decisions": ()}), FIRST)
     assert once.decisions == (FIRST,)
     assert flagged(once, RECORD, FIRST) is once
@@ -95,7 +95,7 @@ def test_one_comment_decides_once() -> None:
 
 
 def test_no_flag_is_escaped_by_a_new_name() -> None:
-    """The old name stays known, in the record and in the table; the same name in other capitals is no other name."""
+    """After a rename, the flag's record and table contain both names; the same name in another case is not added."""
     moved = renamed([RECORD], "ada/lion")
     assert (moved.path, moved.names) == ("flags/ada/lion.json", ("ada/lion", "ada/tiger"))
     assert set(json.loads(compile_tables([moved])[FLAGGED])) == {"ada/lion", "ada/tiger"}
@@ -124,7 +124,7 @@ SCOPES = [
 
 @pytest.mark.parametrize("first", SCOPES)
 def test_a_new_name_frees_no_part_that_a_flag_covers(first: FlagScope) -> None:
-    """The joined flag covers what either covered; a part that grows to the whole model flags no other models."""
+    """The merged flag covers what either flag covered; a partial flag that becomes a whole one drops its weights."""
     old = RECORD.model_copy(update={"scope": first, "weights": "w"})
     for second in SCOPES:
         new = RECORD.model_copy(update={"model": "ada/lion", "scope": second, "weights": "w"})
@@ -153,7 +153,7 @@ def test_a_new_name_frees_no_part_that_a_flag_covers(first: FlagScope) -> None:
     ],
 )
 def test_a_scope_covers_what_it_names(scope: FlagScope, revision: str, precision: str, *, covers: bool) -> None:
-    """An unknown revision or precision counts as covered."""
+    """A flag's scope covers the revisions and precisions that it names; an unknown revision counts as covered."""
     assert scope.covers(revision, precision) is covers
 
 
@@ -170,22 +170,22 @@ def test_a_scope_covers_what_it_names(scope: FlagScope, revision: str, precision
     ],
 )
 def test_a_file_that_is_no_record_says_why(data: bytes, words: str) -> None:
-    """In words, and never by an exception."""
+    """A file that is not a valid record gives a message with the reason, and no exception."""
     problem = parse_record(record_path("ada/tiger"), data)
     assert isinstance(problem, str)
     assert words in problem
 
 
 def test_fields_that_nobody_knows_are_kept() -> None:
-    """Unknown fields of a record survive the next decision."""
+    """Unknown fields of a record are kept when the next decision is added."""
     fields = json.loads(RECORD.dump()) | {"seen_in": ["a paper"]}
     record = parse_record(RECORD.path, json.dumps(fields).encode())
     assert isinstance(record, FlagRecord)
     assert json.loads(lifted(record, LIFT).dump())["seen_in"] == ["a paper"]
 
 
-def test_only_what_its_category_can_be_cured_by_counts() -> None:
-    """A copy that names its original is cured; contamination is no matter of a card."""
+def test_only_evidence_that_can_be_fixed_in_its_category_is_checked_again() -> None:
+    """A flag for a copy is checked again for the unnamed original; a flag for contamination has nothing to check."""
     evidence = (
         FlagEvidence(code="same-weights-unnamed", message="x"),
         FlagEvidence(code="author-flagged", message="y"),
@@ -198,13 +198,13 @@ def test_only_what_its_category_can_be_cured_by_counts() -> None:
 
 @pytest.mark.parametrize("name", ["gpt2", "ada/tiger", "a.b/c_d-e"])
 def test_names_of_models(name: str) -> None:
-    """The path of a record holds for models with and without an organisation."""
+    """Names with and without an organisation are valid; names with blanks, `..` or more parts are not."""
     assert is_model(name)
     assert not any(map(is_model, (f"{name}/x/y", f" {name}", f"../{name}", f"{name}/", "")))
 
 
 def test_a_record_of_many_decisions_can_still_be_read() -> None:
-    """Its file leaves out the oldest decisions: a larger one is not read, and the model would not be flagged."""
+    """The file of a record leaves out the oldest decisions, so that it does not exceed the size that is read."""
     decisions = [FIRST.model_copy(update={"reason": "é" * 2_000, "cause": f"c{number}"}) for number in range(60)]
     record = parse_record(RECORD.path, RECORD.flagged_with(decisions, ()).dump())
     assert isinstance(record, FlagRecord) and record.stands

@@ -17,7 +17,7 @@ PLAIN = TokenizerFacts("loaded", 32_000, 31_999, {}, "absent")
 
 
 def guessed(facts: ModelFacts) -> dict[str, str]:
-    """Field → guess."""
+    """Return the guess for each field."""
     return {guess.field: guess.value for guess in guess_options(facts, AdmissionPolicy(), PRECISION_NAMES)}
 
 
@@ -47,7 +47,7 @@ def test_options_follow_from_the_facts(facts: ModelFacts, expected: dict[str, st
 
 
 def test_what_nothing_says_is_not_guessed() -> None:
-    """A quantisation that no precision stands for, several base models, and a card that is missing give no guess."""
+    """An unknown quantisation, several base models, a local path and a missing card give no guess."""
     unknown = replace(MODEL, config=replace(CONFIG, quantization=Quantization("exotic")))
     assert "precision" not in guessed(unknown)
     several = replace(MODEL, card=replace(CARD, base_models=("a/b", "c/d")))

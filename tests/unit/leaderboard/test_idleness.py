@@ -1,4 +1,4 @@
-"""When a bot that runs for a while has nothing left to do."""
+"""When a bot that runs with `--until-idle` has nothing left to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IDLE, RESTLESS = BoardActivity(), BoardActivity(restless=True)
     ],
 )
 def test_what_remains_is_told(activity: BoardActivity, words: str) -> None:
-    """Each kind of work keeps the bot awake, and is named with its number."""
+    """Each kind of remaining work is described with its number; restless keys do not count."""
     assert activity.remains == words
 
 
@@ -37,8 +37,8 @@ def test_what_remains_is_told(activity: BoardActivity, words: str) -> None:
     ],
     ids=["quiet", "interrupted", "never at rest", "at rest once", "at rest before the interruption only"],
 )
-def test_it_is_over_after_a_quiet_period(course: list[BoardActivity], ends_at: int | None) -> None:
-    """The period begins again with every piece of work; a key that is marked at each tick must have been at rest."""
+def test_the_bot_is_idle_after_a_quiet_period(course: list[BoardActivity], ends_at: int | None) -> None:
+    """Any work starts the period anew; keys that the timer marks at each tick must have been at rest once in it."""
     quiet = QuietPeriod(5.0)
     ends = [second for second, activity in enumerate(course) if quiet.note(activity, float(second))]
     assert (ends[0] if ends else None) == ends_at

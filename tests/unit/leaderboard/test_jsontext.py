@@ -41,7 +41,7 @@ def files(draw: st.DrawFn) -> tuple[list[str], list[str]]:
 
 @given(files(), FIELDS)
 def test_only_the_values_that_are_named_change(file: tuple[list[str], list[str]], changes: dict[str, Any]) -> None:
-    """In any layout, with names twice, with half characters: every piece that is no named value stays to the byte."""
+    """In any layout, also with repeated names or lone surrogates, an edit changes only the values of named fields."""
     pieces, names = file
     raw = "".join(pieces)
     edited = edit(raw, changes)
@@ -64,7 +64,7 @@ def test_only_the_values_that_are_named_change(file: tuple[list[str], list[str]]
 
 
 @given(FIELDS)
-def test_what_is_said_already_is_left_as_it_is_written(fields: dict[str, Any]) -> None:
+def test_setting_a_field_to_its_own_value_changes_nothing(fields: dict[str, Any]) -> None:
     """Setting every field to its own value gives the same text in any layout."""
     for raw in (json.dumps(fields, indent=3), json.dumps(fields, separators=(",", ":"))):
         assert edit(raw, fields) == raw
@@ -82,18 +82,18 @@ LAYOUTS = [
 
 @pytest.mark.parametrize(("raw", "expected"), LAYOUTS)
 def test_a_new_field_is_written_like_the_others(raw: str, expected: str) -> None:
-    """Indented, compact, with blanks or Windows line ends: the field that is added looks as if it had been there."""
+    """A new field gets the layout of the others: indented, compact, with blanks or with Windows line ends."""
     assert edit(raw, {"new": {"x": [1, 2]}}) == expected
 
 
 def test_true_is_not_one() -> None:
-    """A value stays only if it is the same JSON, not if Python compares it as equal."""
+    """An edit replaces `true` and 1.0 by 1, although Python compares them as equal."""
     assert edit('{"a": true, "b": 1.0}', {"a": 1, "b": 1}) == '{"a": 1, "b": 1}'
 
 
 @pytest.mark.parametrize("raw", ["", "[1]", '{"a": 1', '{"a": 1 "b": 2}', "{1: 2}", '{"a" 1}'])
 def test_what_is_no_object_is_not_edited(raw: str) -> None:
-    """Text that is no JSON object raises the same error as reading it does."""
+    """An edit of a text that is not a JSON object raises ValueError."""
     with pytest.raises(ValueError, match=r".+"):
         edit(raw, {"a": 2})
 
@@ -112,5 +112,5 @@ def test_what_is_no_object_is_not_edited(raw: str) -> None:
     ids=["object", "byte order mark", "list", "nothing", "not text", "too deep", "too large a number"],
 )
 def test_whatever_bytes_hold_is_an_object_or_nothing(data: bytes, expected: dict[str, Any] | None) -> None:
-    """Untrusted bytes never raise an error."""
+    """Untrusted bytes are read as an object or as None, and never raise an error."""
     assert object_in(data) == expected

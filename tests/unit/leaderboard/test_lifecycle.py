@@ -1,4 +1,4 @@
-"""The next step for a request: the rule as a table, and the files that it leads to."""
+"""The next step for a request, from its file and the state of its attempt, and the resulting request files."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ OURS = Failure(cause="disk-full", fault="us", message="full")
         ("SOMETHING", 0, -1, "unseen", None, False, "LeaveForeign"),
     ],
 )
-def test_the_step_follows_from_the_file_and_from_who_lives(
+def test_the_next_step_follows_from_the_file_and_the_attempts_state(
     status: str, attempt: int, job: Any, life: AttemptLife, ended: Outcome | None, again: bool, step: str
 ) -> None:
-    """Each combination of file and Redis leads to one step."""
+    """The next step follows from the request file, the state of its attempt and the attempt's outcome."""
     requested = request(status, attempt=attempt, job_id=job)
     current = current_attempt_id(BOARD, requested, find_current_attempt(requested), SHA)
     assert type(next_step(requested, current, AttemptFacts(life, ended, SUITE), may_try_again=again)).__name__ == step
@@ -107,7 +107,7 @@ def test_the_step_follows_from_the_file_and_from_who_lives(
 def test_results_of_an_earlier_suite_count_as_none(
     status: str, attempt: int, job: Any, again: bool, what: type[Reopen | Fail]
 ) -> None:
-    """The board's suite got a new version meanwhile: nothing is published, and that is no fault of the submission."""
+    """If the board's suite changed during an attempt, its results are dropped and the fault is `us`."""
     requested = request(status, attempt=attempt, job_id=job)
     step = next_step(requested, FIRST, AttemptFacts("ended", outcome(), NEWER), may_try_again=again)
     assert isinstance(step, what) and step.outcome is not None
@@ -117,7 +117,7 @@ def test_results_of_an_earlier_suite_count_as_none(
 
 
 def test_a_failure_is_the_same_by_any_suite() -> None:
-    """A failure is reported for any present suite of the board."""
+    """The outcome of a failed attempt stays the same after the board's suite changed."""
     assert AttemptFacts("ended", outcome(OURS), NEWER).outcome == outcome(OURS)
 
 
@@ -138,7 +138,7 @@ def fields(text: str) -> dict[str, Any]:
 
 
 def test_the_claim_names_the_attempt() -> None:
-    """RUNNING is written with the attempt as job id, its number, revision and thread."""
+    """A claim sets the status RUNNING, the attempt as job id, and its number, revision and thread."""
     now = CurrentAttempt(1, 1, None)
     step = transitions.claim_transition(
         request("PENDING"), attempt=FIRST, now=now, revision=SHA, thread=7, started="2026", cause="commit:1"
@@ -150,7 +150,7 @@ def test_the_claim_names_the_attempt() -> None:
 
 
 def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
-    """FAILED has failure and log; FINISHED has results and no failure."""
+    """A failed request has a failure and a log; once an attempt finishes, the request has results and no failure."""
     failed = written(
         transitions.fail_transition(failure=OURS, log="http://log", thread=7, number=1), request("RUNNING", attempt=1)
     )
@@ -209,7 +209,7 @@ TURNS = [
 
 @pytest.mark.parametrize(("fields_", "used", "expected"), [row[1:] for row in TURNS], ids=[row[0] for row in TURNS])
 def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, expected: tuple[Any, ...]) -> None:
-    """A claimed or ended number is never used again; people start a new limit and a new commit."""
+    """A claimed or ended number is not used again; a request that a person puts back starts with new tries."""
     outer = {"model": "o/m", "status": fields_["status"], "job_id": fields_.get("job_id", -1)}
     facts = {name: value for name, value in fields_.items() if name not in outer}
     steward = {"steward": {"revision": SHA, **facts}} if "attempt" in facts else {"steward": facts}
@@ -229,7 +229,7 @@ def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, ex
     used=st.integers(0, 9),
 )
 def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_: int, first: int, used: int) -> None:
-    """Any file that was claimed and reopened has a higher next number."""
+    """A request that was claimed and put back as pending gets the next higher number and its first try."""
     facts = {"attempt": attempt, "spent": spent_, "first": first, "revision": SHA}
     parsed = parse_request(PATH, json.dumps({"model": "o/m", "status": status, "steward": facts}).encode())
     assert isinstance(parsed, Request)
@@ -254,7 +254,7 @@ def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_:
     ],
 )
 def test_a_relaunched_request_is_in_a_list_of_the_front_end(front_end: str, status: str) -> None:
-    """The React Space has no list for RERUN; the next attempt is the same with either word."""
+    """A relaunched request is RERUN, or PENDING if the front end does not list RERUN; its next attempt is the same."""
     before = request("FAILED", attempt=3, spent=3)
     step = transitions.relaunch_transition(before, cause="comment:7")
     assert step is not None
@@ -264,7 +264,7 @@ def test_a_relaunched_request_is_in_a_list_of_the_front_end(front_end: str, stat
 
 
 def test_a_refusal_before_the_attempt_uses_no_number() -> None:
-    """A refused request that is relaunched and refused again has used no number, and the next relaunch says so too."""
+    """A request that is refused before its attempt uses no number, even after several relaunches."""
     before = request("FAILED")
     for comment in range(2):
         step = transitions.relaunch_transition(before, cause=f"comment:{comment}")
@@ -291,8 +291,8 @@ def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
 
 
 @pytest.mark.parametrize(("more", "status"), [("", "PENDING_NEW_EVAL"), ("front_end: react", "PENDING")])
-def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_again(more: str, status: str) -> None:
-    """It keeps that result, is judged anew at the commit that was tried, and forgets that it was once it waits."""
+def test_a_retry_beside_an_earlier_result_is_for_the_failed_commit(more: str, status: str) -> None:
+    """A retry after a failed newer evaluation keeps the earlier result and pins the commit that failed."""
     previous = PreviousResult(revision=SHA, results="o/m/results_x.json")
     restored = transitions.restore_transition(previous, tried="c" * 40, failure=OURS, log=None, thread=None, number=2)
     running = request("RUNNING", attempt=2)
@@ -321,12 +321,12 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
     ],
 )
 def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str], counted: list[str]) -> None:
-    """Attempts for an earlier commit or suite do not count for the present one."""
+    """Causes from before the last resubmission, new commit or new suite do not count."""
     assert since_asked_anew(causes) == counted
 
 
-def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:
-    """A file that overwrites a running request still gets the evaluated commit."""
+def test_the_end_of_an_attempt_is_recorded_in_an_overwritten_file_too() -> None:
+    """If a new file overwrote a running request, the end of the attempt still adds its number and commit to it."""
     bare = request("PENDING")
     finished = transitions.finish_transition(
         number=2, revision="c" * 40, results="o/m/results_x.json", log=None, thread=None

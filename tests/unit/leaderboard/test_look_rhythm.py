@@ -1,4 +1,4 @@
-"""How often a bot looks for changes that no webhook reported: a table of records and times between two looks."""
+"""How often the bot polls the Hub for changes that no webhook reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOW, HOUR = 10_000_000.0, 3_600.0
 
 
 def record(doubted: float | None, delivered: float | None, *, are_complete: bool = True) -> WebhookRecord:
-    """A record with times that many seconds ago."""
+    """Return a record whose last doubt and last delivery were so many seconds ago."""
     times = [None if ago is None else NOW - ago for ago in (doubted, delivered)]
     return WebhookRecord(are_complete, *times)
 
@@ -45,11 +45,11 @@ def record(doubted: float | None, delivered: float | None, *, are_complete: bool
     ],
 )
 def test_looks_become_rarer_with_trust(trust: WebhookRecord, seconds: float) -> None:
-    """A minute without a proof since the last doubt; then a sixth of the time since that, ten minutes at most."""
+    """The bot polls each minute until a delivery follows the last doubt, and then ever more rarely up to a limit."""
     assert look_seconds(trust, longest=600, now=NOW) == seconds
 
 
 def test_an_operator_may_want_a_look_every_minute() -> None:
-    """With the shortest time as the longest, trust and silence change nothing."""
+    """If the longest time is set to the shortest, the bot polls every minute, whatever the webhooks deliver."""
     trusted = [record(100 * HOUR, 10), record(100 * HOUR, SILENCE_SECONDS + 1)]
     assert [look_seconds(known, longest=SHORTEST_SECONDS, now=NOW) for known in trusted] == [60, 60]

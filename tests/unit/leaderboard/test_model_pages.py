@@ -1,4 +1,4 @@
-"""Scores on models' own pages: what the board file has to say, and the file that a model's repo gets."""
+"""Scores on models' own pages: the settings in the board file, and the file for the repo of a model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def board_text(**changes: Any) -> str:
 
 @pytest.mark.parametrize("same_task", [None, False])
 def test_a_column_that_is_not_said_to_be_that_task_is_refused(same_task: bool | None) -> None:
-    """The message names the column, and what to write."""
+    """A column is refused without `same_task: true`; the message names the column and what to write."""
     with pytest.raises(BadBoard, match=r"(?s)Navigation.*`same_task: true`.*navigation of bench/riddles"):
         parse_board(board_text(same_task=same_task))
 
@@ -50,14 +50,14 @@ def test_other_wrong_fields_are_refused(name: str, value: Any) -> None:
 
 
 def test_the_columns_have_to_be_benchmarks_of_the_suite() -> None:
-    """A misspelt column is found at the start."""
+    """A configured column that is no benchmark of the suite is reported as unknown."""
     suite = find_suite("starter")
     assert unknown_columns(["Navigation", "Sailing"], suite) == ["Sailing"]
 
 
 @pytest.mark.parametrize("effects", ["effects: on", "effects: shadow", "effects: {edit: on, others: on}", ""])
 def test_the_effect_is_off_unless_the_board_file_names_it(effects: str) -> None:
-    """`on` for all, or for the others, does not include it; `steward effects set` names it."""
+    """The effect on models' repos is on only if the board file names it; `on` for all or for `others` excludes it."""
     text = BOARD.replace("effects: on", effects)
     assert parse_board(text).effects.mode(Effect.MODEL_PR) is EffectMode.OFF
     named = parse_board(set_effect(text, Effect.MODEL_PR, EffectMode.ON))
@@ -80,7 +80,7 @@ def entries(results: MeasuredResults, **changes: Any) -> list[Any]:
 
 
 def test_the_file_is_what_the_client_reads_and_writes() -> None:
-    """Only columns of the setting, with raw scores in its unit; dates stay text."""
+    """The client reads the file that the bot writes: only the configured column, with a raw score in its unit."""
     (entry,) = entries(measured(chat_template=True))
     assert (entry.dataset_id, entry.task_id, entry.value) == ("bench/riddles", "navigation", 12.3457)
     assert (entry.date, entry.source_name, entry.source_url) == (
@@ -99,7 +99,7 @@ def test_the_file_is_what_the_client_reads_and_writes() -> None:
     "text", ["a\n- dataset: {id: b/c}\n  value: 1", "---\n", "*x", "!!python/name:os.system", "\u202e: ["]
 )
 def test_no_text_adds_an_entry_to_a_file_of_scores(text: str) -> None:
-    """The board's title, the address of the results and what the results say of themselves stay texts."""
+    """Untrusted text in the source or the notes of a score stays text, and adds no entry to the file."""
     score = PageScore("Column", "org/benchmark", "task", 0.5, "2026-01-01", text, text, text)
     (entry,) = yaml.safe_load(eval_file([score]))
     assert (entry["source"], entry["notes"], entry["value"]) == ({"url": text, "name": text}, text, 0.5)

@@ -39,13 +39,13 @@ def ended(models: str, cause: str, ago: float = 60.0) -> list[EndedAttempt]:
 def test_an_outbreak_is_one_cause_that_strikes_many_models_at_once(
     lately: list[EndedAttempt], cause: str | None
 ) -> None:
-    """Many different models, within an hour, and not just the usual few among many."""
+    """An outbreak is one cause that fails at least four models, and half of the models that ended, within an hour."""
     outbreak = suspicion(lately, now=NOW)
     assert (outbreak.cause if outbreak else None) == cause
 
 
-def test_what_the_canary_was_asked_about_counts_no_more() -> None:
-    """It lived, so those models had reasons of their own; four more are a new suspicion."""
+def test_failures_before_a_successful_canary_no_longer_count() -> None:
+    """Failures before the canary succeeded no longer count for that cause; four later ones are a new outbreak."""
     first, more = ended("abcd", "stalled"), ended("efgh", "stalled", ago=10)
     assert suspicion(first, now=NOW, cleared={"stalled": NOW - 20}) is None
     outbreak = suspicion(first + more, now=NOW, cleared={"stalled": NOW - 20})
@@ -72,7 +72,7 @@ attempts = st.builds(
 
 @given(st.lists(attempts, max_size=40))
 def test_whatever_is_suspected_has_struck_enough_models(lately: list[EndedAttempt]) -> None:
-    """In any history, a suspected cause has failed enough models."""
+    """In any history of attempts, a suspected cause has failed enough different models, and is no cancellation."""
     outbreak = suspicion(lately, now=NOW)
     if outbreak is not None:
         assert len(set(outbreak.models)) == len(outbreak.models) >= MIN_MODELS

@@ -16,7 +16,7 @@ repos: {requests: o/requests, results: o/results, logs: o/logs, community: o/spa
 
 @pytest.mark.parametrize("name", ["off", "'off'", "false"])
 def test_rules_are_switched_off_without_quotes(name: str) -> None:
-    """The word `off` is a boolean to YAML, and the name of a field to people."""
+    """A board file switches rules off with the key `off`, quoted or not, although YAML reads it as a boolean."""
     policy = parse_board(f"{BOARD}admission: {{{name}: [licence], quota: 3}}\n").admission
     assert not policy.holds("licence")
     assert policy.holds("model-card")
@@ -24,7 +24,7 @@ def test_rules_are_switched_off_without_quotes(name: str) -> None:
 
 
 def test_precisions_of_a_board_file_are_read_in_any_spelling() -> None:
-    """Otherwise every such submission is refused, or has no limit of its size."""
+    """The bot reads the names of precisions in a board file in any spelling and stores the standard names."""
     limits = "max_billions: {Float16: 3, gptq-4bit: 7, 8-bit: 5}, quantizations: {gptq: [gptq]}"
     board = parse_board(f"{BOARD}precisions: [fp16, gptq]\nadmission: {{{limits}}}\n")
     assert board.precisions == ("float16", "GPTQ")
@@ -33,7 +33,7 @@ def test_precisions_of_a_board_file_are_read_in_any_spelling() -> None:
 
 
 def test_what_is_no_rule_is_told() -> None:
-    """A rule that does not exist, or cannot be switched off, is a mistake with a name."""
+    """Switching off a fixed rule, or a list in place of the section, raises an error that names the field."""
     with pytest.raises(BadBoard, match=r"admission\.off"):
         parse_board(f"{BOARD}admission: {{off: [safetensors]}}\n")
     with pytest.raises(BadBoard, match="admission"):

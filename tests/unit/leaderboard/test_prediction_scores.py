@@ -1,4 +1,4 @@
-"""Metrics of predictions, the board's answers, the scores of a part, and the frozen table of a season."""
+"""Scores of predictions: metrics, the board's answers, public and private scores, and the final table of a season."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ VALUES: list[tuple[str, list[tuple[Any, Any]], float]] = [
 
 @pytest.mark.parametrize(("metric", "pairs", "value"), VALUES)
 def test_each_metric_is_that_of_its_definition(metric: str, pairs: list[tuple[Any, Any]], value: float) -> None:
-    """Computed by hand."""
+    """Each metric gives the value that was computed by hand from its definition."""
     assert compute(metric, pairs, 0.15) == pytest.approx(value)
 
 
 def test_numbers_without_a_tolerance_have_to_be_equal() -> None:
-    """Also where the next number is as near as rounding."""
+    """Without a tolerance, numbers that differ only by rounding are not equal."""
     assert compute("close,none", [(0.3, 0.3), (0.30000000000000004, 0.3), (2.0**53 + 2, 2.0**53)], 0.0) == 1 / 3
 
 
 def test_every_metric_is_in_the_table() -> None:
-    """A new metric needs a line above."""
+    """The table of values in this module covers every metric."""
     assert {metric.partition(",")[0] for metric, _, _ in VALUES} == set(METRICS)
 
 
@@ -58,7 +58,7 @@ def key_of(suite: Suite, rows: list[dict[str, str]]) -> Any:
 
 
 def test_public_scores_are_rounded_and_private_ones_count_apart() -> None:
-    """The step is that of the suite; the two parts are scored by themselves."""
+    """Public scores are rounded to the suite's step; the public and the private part are scored separately."""
     suite = suite_at(REVISION, rounding=0.05)
     assert suite.predictions is not None
     key, answers = key_of(suite, answer_rows()[:9] + answer_rows()[10:]), predictions(public=7, private=3)
@@ -68,7 +68,7 @@ def test_public_scores_are_rounded_and_private_ones_count_apart() -> None:
 
 
 def test_errors_follow_from_the_rounded_score() -> None:
-    """So they tell no more about the answers than the score does."""
+    """Public standard errors follow from the rounded score, so that they reveal nothing more about the answers."""
     suite = suite_at(REVISION)
     key = key_of(suite, answer_rows())
     scores = score({"colours": {"accuracy,none": 0.8}}, suite)
@@ -86,7 +86,7 @@ BAD: list[tuple[dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("change", "words"), BAD)
 def test_bad_answers_are_counted_and_not_quoted(change: dict[str, str], words: str) -> None:
-    """The operator learns what is wrong; no message has a word of the file."""
+    """The error about the board's answers counts the bad rows and quotes none of their text."""
     rows = answer_rows()
     rows[0] = {**rows[0], **change}
     with pytest.raises(BadAnswers, match=words) as error:
@@ -95,13 +95,13 @@ def test_bad_answers_are_counted_and_not_quoted(change: dict[str, str], words: s
 
 
 def test_each_part_needs_a_question() -> None:
-    """Without a private question, nothing decides the season."""
+    """Answers without a private question are refused."""
     with pytest.raises(BadAnswers, match="no private question of colours"):
         key_of(suite_at(REVISION), answer_rows()[:10])
 
 
 def test_no_representation_shows_an_answer() -> None:
-    """A traceback or a log with the answers in a variable shows none of them."""
+    """The `repr` of the board's answers contains none of them, so that tracebacks and logs do not reveal them."""
     suite = suite_at(REVISION).model_copy()
     rows = [{**row, "answer": "blue"} for row in answer_rows()]
     key = key_of(suite, rows)
@@ -116,7 +116,7 @@ def row(model: str, private: float | None, **changes: Any) -> FrozenRow:
 
 
 def test_the_private_part_ranks() -> None:
-    """Equal scores share a rank, the earlier one first; flagged rows and rows without a score have none."""
+    """The private score decides the rank; equal scores share one, flagged rows and rows without a score have none."""
     rows = [
         row("a/low", 10.0, public=99.0),
         row("a/late", 70.0, submitted="2026-11-25T12:00:00Z"),
@@ -144,7 +144,7 @@ class CountedScore(float):
 
 
 def test_a_large_season_is_ranked_without_comparing_each_row_with_all_others() -> None:
-    """Ranks follow from the places in the sorted rows."""
+    """The ranks of 200 rows need at most 200 `>` comparisons of scores."""
     rows = [
         row(f"a/{number:03}", None).model_copy(update={"private": CountedScore(number // 2)}) for number in range(200)
     ]
@@ -154,7 +154,7 @@ def test_a_large_season_is_ranked_without_comparing_each_row_with_all_others() -
 
 
 def test_a_frozen_table_is_read_again_as_it_was_written() -> None:
-    """Other data is refused."""
+    """The final table of a season is read as it was written; other data raises `BadSeason`."""
     season = Season.model_validate({"name": "one", "begins": "2026-11-01", "ends": "2026-11-20"})
     data = freeze(season, [row("a/one", 10.0)], suite="colours", digest="0" * 64, now=1_800_000_000)
     table = read_season(data)

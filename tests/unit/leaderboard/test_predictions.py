@@ -83,7 +83,7 @@ FILES = [
 
 @pytest.mark.parametrize(("kind", "read", "sentences"), FILES)
 def test_each_problem_of_a_file_is_told(kind: str, read: PredictionTable, sentences: list[str]) -> None:
-    """The sentence names the first cases and the number of all."""
+    """The check reports each kind of problem in a sentence with the first cases and their number, and gives advice."""
     problems = check_predictions(read, IDS, rules(kind)).problems
     assert len(problems) == len(sentences)
     for problem, words in zip(problems, sentences, strict=True):
@@ -92,7 +92,7 @@ def test_each_problem_of_a_file_is_told(kind: str, read: PredictionTable, senten
 
 
 def test_all_problems_are_told_at_once_and_bounded() -> None:
-    """A file with every kind of problem, thousands of each: one short sentence for each kind."""
+    """For a file with thousands of problems, the check reports one short sentence for each kind of problem."""
     cells = [("x\n<b>" * 10 + str(number), "zork" * 100) for number in range(5_000)]
     read = table(*cells, *cells, (None, "red"), bad=tuple(range(5)))
     problems = check_predictions(read, [f"q{number}" for number in range(5_000)], rules()).problems
@@ -109,7 +109,7 @@ def test_all_problems_are_told_at_once_and_bounded() -> None:
 
 
 def test_numbers_of_any_spelling_are_one_id() -> None:
-    """A whole number and its text are the same question."""
+    """A whole number and the same number as text are one id, so that both in a file are a duplicate."""
     read = table(("q1", "red"), ("q2", "red"), (3, "red"), ("3", "red"))
     assert [problem.code for problem in check_predictions(read, IDS, rules()).problems] == ["predictions-doubled"]
 
@@ -135,13 +135,13 @@ RULES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "words"), RULES)
 def test_rules_that_contradict_themselves_are_refused(change: dict[str, Any], words: str) -> None:
-    """The message names the mistake."""
+    """Rules of predictions that contradict each other raise an error that names the contradiction."""
     with pytest.raises(ValueError, match=words):
         rules(**{"kind": change.pop("type", "choice"), **change})
 
 
 def test_a_suite_needs_metrics_that_its_predictions_have() -> None:
-    """A metric of another type of prediction, or of the harness, is refused."""
+    """A suite is refused if its metric does not belong to its type of predictions."""
     suite = suite_at(REVISION).model_dump(mode="json")
     suite["benchmarks"][0]["metrics"] = ["r2,none"]
     with pytest.raises(BadSuite, match=r"no metric of predictions of the type choice: r2,none"):
@@ -149,7 +149,7 @@ def test_a_suite_needs_metrics_that_its_predictions_have() -> None:
 
 
 def test_seasons_and_quota_do_not_change_the_digest() -> None:
-    """What scores depend on is in the digest; a new season and another quota keep it."""
+    """A suite's digest depends on its answers and its rounding, not on its seasons and its quota."""
     suite = suite_at(REVISION)
     season = {"name": "one", "begins": "2026-01-01", "ends": "2026-02-01"}
     assert suite_at(REVISION, per_week=9, seasons=[season]).digest == suite.digest
@@ -177,7 +177,7 @@ def test_suites_without_predictions_keep_their_digests(name: str) -> None:
     ],
 )
 def test_a_request_names_the_file_beside_it(named: object, is_right: bool) -> None:
-    """No request can name the file of another one, or one elsewhere."""
+    """A request may name only the file of predictions of its own path, with a known extension."""
     path = predictions_file("ada/one", named)
     assert (path == named) is is_right
     assert not isinstance(path, str) or is_predictions_path(path)
@@ -226,7 +226,7 @@ def test_a_submission_counts_in_the_season_of_its_time(
     ],
 )
 def test_a_file_that_was_scored_stays_in_its_season(submitted: float, now: float, earlier: str, season: str) -> None:
-    """With corrected answers, old files enter no later season, and none is refused because no season is open."""
+    """A file that was scored before keeps its season when it is scored again, and is accepted outside all seasons."""
     facts = PredictionSubmission("ada", "ada", now, submitted, ended=("one",), was_scored=True, season=earlier)
     assert season_of(facts, rules(seasons=SEASONS)) == season
     assert submission_problems(facts, rules(seasons=SEASONS)) == []
@@ -252,7 +252,7 @@ def test_the_next_season_is_named() -> None:
     ],
 )
 def test_who_may_submit(changes: dict[str, Any], codes: list[str]) -> None:
-    """Predictions lie in the folder of the account that submits them, within its quota."""
+    """An account submits predictions only in its own folder, within its quota, and without options for models."""
     facts = PredictionSubmission(**{"org": "ada", "submitter": "ada", "now": at(1), "submitted": at(1), **changes})
     assert [problem.code for problem in submission_problems(facts, rules())] == codes
 
@@ -267,18 +267,18 @@ def test_who_may_submit(changes: dict[str, Any], codes: list[str]) -> None:
     ],
 )
 def test_a_board_chooses_whether_to_mix(precisions: tuple[str, ...], takes: bool, is_taken: bool) -> None:
-    """Models are taken beside predictions only if the board's precisions name both."""
+    """A board for predictions accepts models too only if its precisions name both."""
     assert (models_problem(precisions, takes_predictions=takes) is None) is is_taken
 
 
-def test_the_suite_in_the_document_is_one(project: Path) -> None:
-    """What operators copy from docs/predictions.md is a suite that takes predictions."""
+def test_the_suite_in_the_documentation_is_valid(project: Path) -> None:
+    """The example in docs/predictions.md is a suite that accepts predictions."""
     (block, *_) = re.findall(r"```yaml\n(.*?)```", (project / "docs/predictions.md").read_text(), re.DOTALL)
     rules = parse_suite(block).predictions
     assert rules is not None
     assert rules.seasons[0].ends == datetime(2026, 12, 1, tzinfo=UTC)
 
 
-def test_a_suite_is_a_suite() -> None:
+def test_the_suite_of_these_tests_is_valid_yaml() -> None:
     """The suite of the tests is read from YAML as operators write it."""
     assert isinstance(parse_suite(yaml.safe_dump(suite_at(REVISION).model_dump(mode="json"))), Suite)

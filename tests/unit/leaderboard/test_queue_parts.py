@@ -87,7 +87,7 @@ def test_sizes_within_a_factor_of_two_share_a_class(size: int) -> None:
 
 
 def test_pauses_are_read_from_what_we_and_people_write() -> None:
-    """Objects and bare reasons count; null, other members and nonsense do not; a file that is no object is refused."""
+    """Pauses are objects or bare reasons; null and unknown targets are ignored, and an invalid file is refused."""
     hold = {"reason": "Moved.", "by": "maya", "at": "2026-11-25T02:00:00Z"}
     stored = {
         "tier:large": hold,
@@ -129,7 +129,7 @@ def test_a_board_says_its_tiers_and_budgets() -> None:
 
 
 def test_places_are_told_as_they_cross_1_3_10_30() -> None:
-    """A better position is shown at each level; a worse one only beyond the next level; holds at once."""
+    """A thread shows a better position at each level, a worse one only beyond the next level, and a hold at once."""
     assert [level(position) for position in (1, 2, 3, 4, 10, 11, 31, 101, 10_000)] == [
         1,
         3,
@@ -210,8 +210,8 @@ def test_starts_come_in_order_and_more_workers_make_none_later(
     assert all(more[at].expected <= expected[at] + 1e-6 for at in range(len(order)))
 
 
-def test_experience_corrects_what_was_worked_out() -> None:
-    """Estimates follow the experience of a round; few examples change nothing."""
+def test_measured_waits_correct_the_estimated_start() -> None:
+    """An estimated start is corrected by enough measured waits of requests in the same round, else left unchanged."""
     plain = StartEstimate(1_100.0, 7_600.0, 9_000.0)
     shares = [share_waited(6_000.0, waited) for waited in range(10_000, 30_000, 1_000)]
     experience = WaitExperience({3: shares, 1: [5.0] * 3})

@@ -1,4 +1,4 @@
-"""The queue at one moment: positions, expected starts, and threads that show something else."""
+"""The queue at one moment: positions, expected starts, and threads that show outdated positions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_request_that_is_held_back_has_the_reason_in_place_of_a_position() -> 
 
 
 def test_a_start_is_expected_when_the_work_before_it_has_ended() -> None:
-    """What runs in the lane counts with the time that it has taken; work in another lane does not delay."""
+    """The expected start counts the remaining time of work in the same lane, and ignores other lanes."""
     busy = [("1", "medium", NOW - 40), ("2", "medium", NOW - 10), ("3", "large", NOW)]
     running = tuple(
         RunningAttempt(name, "bob", tier, size=30, suite="x", started=started)  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ def test_a_start_of_unknown_length_is_not_estimated() -> None:
 
 
 def test_threads_that_show_another_place_or_reason_are_told_again() -> None:
-    """A right position and a right reason stay; the number of the others is limited."""
+    """Threads with a wrong position or reason are listed for an update, up to a limit; right ones are not."""
     requests = [
         waiting("right", place=1),
         waiting("wrong", submitted=1, place=1_000),

@@ -18,7 +18,7 @@ VECTOR = RANDOM.normal(size=INFLUENCE_LENGTH)
 
 
 def vector(numbers: np.ndarray, error: float) -> str:
-    """An influence vector of this length."""
+    """Return an influence vector in the direction of `numbers` with the length `error`."""
     return b64encode((numbers / np.linalg.norm(numbers) * error).astype("<f2").tobytes()).decode()
 
 
@@ -28,7 +28,7 @@ def row(average: float, error: float | None = 1.0, **more: str) -> RankedScore:
 
 
 def holm(rows: list[RankedScore], number: int) -> tuple[int, int]:
-    """The range of one row, computed difference by difference."""
+    """Return the range of one row by Holm's procedure, computed difference by difference."""
     own, remaining = rows[number], len(rows) - 1
     others = [other for each, other in enumerate(rows) if each != number]
     ratios = [(abs(own.average - o.average) / math.hypot(own.error or 0, o.error or 0), o) for o in others]
@@ -45,7 +45,7 @@ def holm(rows: list[RankedScore], number: int) -> tuple[int, int]:
 
 
 def test_a_range_leaves_out_models_that_are_significantly_better_or_worse() -> None:
-    """Seven standard errors of the difference are clear; 2.1 are for one comparison, and are not for one of five."""
+    """A difference of 7 standard errors is significant; one of 2.1 is in a single comparison, but not among five."""
     assert rank_ranges([row(50), row(40), row(38), row(20)]) == [(1, 1), (2, 3), (2, 3), (4, 4)]
     assert rank_ranges([row(40), row(37)]) == [(1, 1), (2, 2)]
     assert rank_ranges([row(40), *[row(37)] * 5])[0] == (1, 6)
@@ -77,7 +77,7 @@ def test_paired_differences_separate_what_single_errors_do_not() -> None:
 
 
 def test_a_row_without_samples_has_one_rank() -> None:
-    """Others compare with it as if its error were theirs."""
+    """A row without a standard error has a single rank; other rows are compared with it as if it had their error."""
     ranges = rank_ranges([row(50.0, None), row(49.0), row(40.0, None), row(40.0, None), row(30.0)])
     assert ranges == [(1, 1), (1, 2), (3, 3), (3, 3), (5, 5)]
     assert rank_ranges([row(50.0, None)]) == [(1, 1)]
@@ -95,7 +95,7 @@ def test_rows_of_another_suite_are_no_rivals() -> None:
 
 
 def test_five_thousand_models_take_seconds() -> None:
-    """All pairs of 5,000 models with vectors; the limit is generous for a slow machine, the figure is about two."""
+    """All pairs of 5,000 models with vectors are compared within a generous limit; usually it takes two seconds."""
     common = RANDOM.normal(size=INFLUENCE_LENGTH)
     rows = [
         row(float(average), 0.5, influence=vector(common + RANDOM.normal(size=INFLUENCE_LENGTH), 0.5))

@@ -1,4 +1,4 @@
-"""Which finished requests are worth another evaluation, and how they are put back, as tables."""
+"""Evaluations by a new suite: which finished requests are due for one, and how the bot puts them back."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ OURS = {"attempt": 2, "first": 2, "spent": 2, "revision": SHA, "results": RESULT
     ids=["of this suite", "of another", "unknown", "tried", "tried and done", "other suite", "other result"],
 )
 def test_which_are_due(made_with: str | None, causes: list[str], expected: str) -> None:
-    """Those of another suite, unless that very result was put back for this suite before."""
+    """A finished request with results of another suite is due, unless that result was put back for this suite."""
     assert reevaluation_status(request(**OURS, causes=causes), made_with, NEW) == expected
 
 
 def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result() -> None:
-    """With an attempt number and a budget of tries of its own; the same cause puts it back once."""
+    """A request that is put back keeps its result and gets low priority and a new attempt, once for each cause."""
     step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2")
     assert step is not None
     after = parse_request(PATH, written(step, request(**OURS)).encode())
@@ -67,7 +67,7 @@ def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result(
 
 
 def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
-    """The file names the pinned commit if there is one, else `main`."""
+    """A result from before Steward is of the revision in its request file, which is pinned only if it is a commit."""
     for revision, pinned in ((SHA, SHA), ("main", None)):
         before = request(asks=revision)
         step = transitions.reevaluate_transition(before, cause="suite:1:2", used=4)
@@ -81,7 +81,7 @@ def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
 
 @pytest.mark.parametrize("more", ["shows_new_evals: false", "front_end: react", "front_end: {statuses: [RERUN]}"])
 def test_a_front_end_that_does_not_list_that_status_gets_another_one(more: str) -> None:
-    """PENDING, with the result kept all the same, for the same commit and for a newer one."""
+    """If the front end does not list PENDING_NEW_EVAL, the request becomes PENDING and keeps its earlier result."""
     before = request(**OURS)
     same = transitions.reevaluate_transition(before, cause="suite:1:2")
     newer = transitions.resubmit_transition(before, revision="c" * 40, cause="comment:7")

@@ -46,7 +46,7 @@ def done(plan: object) -> Request:
 
 
 def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> None:
-    """A second removal replaces the saved results, and /restore reverses that one."""
+    """A request that was removed, submitted and removed again is restored with its latest results."""
     first = done(remove_request(finished(results=OLD), WHY))
     assert (first.status, first.file.steward.results) == (Status.CANCELLED, None)
     assert remove_request(first, WHY) is None, "it is removed already"
@@ -58,7 +58,7 @@ def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> No
 
 
 def test_what_was_submitted_again_and_withdrawn_is_restored_at_its_earlier_commit() -> None:
-    """Its results are of that commit, which the second submission replaced."""
+    """A removed request that was submitted again and withdrawn is restored with the commit of its results."""
     old, new = "a" * 40, "b" * 40
     raw = {"model": "ada/lion", "status": "FINISHED", "revision": old, OURS: {"results": OLD, "revision": old}}
     removed = done(remove_request(read(json.dumps(raw).encode()), WHY))
@@ -70,7 +70,7 @@ def test_what_was_submitted_again_and_withdrawn_is_restored_at_its_earlier_commi
 
 
 def test_a_removal_by_an_earlier_version_is_restored() -> None:
-    """It saved fewer facts: the others stay as they are."""
+    """A removal by an earlier version, which saved fewer facts, is restored; facts that it did not save stay."""
     saved = {"status": "FINISHED", "results": OLD, "kept": None, "cancelled": None}
     ours = {"revision": "a" * 40, "cancelled": WHY.model_dump(), REMOVED: saved}
     raw = {"model": "ada/lion", "status": "CANCELLED", "revision": "main", OURS: ours}
@@ -102,7 +102,7 @@ def test_only_a_request_that_has_ended_is_removed(status: str, is_removable: boo
 
 @pytest.mark.parametrize("path", ["ada/lion/results_1.json", "ada/lion/table.md", "ada/lion/x.removed"])
 def test_the_path_of_an_archived_file_tells_where_it_was(path: str) -> None:
-    """In the archive of this version and in that of earlier ones; only the latter has names that front ends read."""
+    """The original path is read from a path in the present or former archive; archived names never end in `.json`."""
     assert not archived(path).endswith(".json")
     assert original_path(archived(path)) == original_path(FORMER_ARCHIVE + path) == path
     assert original_path(path) is None

@@ -1,4 +1,4 @@
-"""Checks of renames: facts in, the result of each check out."""
+"""The checks of a rename: the result of each check, from facts about models, files and flags."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def codes(verdict: RenameVerdict) -> list[str]:
     ],
 )
 def test_both_names_must_belong_to_one_model(facts: RenameFacts, code: str) -> None:
-    """The Hub redirects the old name, or the weights are the same and the requester may write to both."""
+    """A rename needs a redirect of the old name, or the same weights and a requester who may write to both models."""
     verdict = judge(facts)
     assert codes(verdict) == [code, "free", "no-flag", "at-rest"]
     assert verdict.passed == (not code.startswith("-"))
@@ -87,7 +87,7 @@ def test_the_files_of_a_pull_request_are_checked(
 
 
 def test_the_report_counts_files() -> None:
-    """The changes that a pull request makes, and those that are left, are counted in words."""
+    """The report says how many files a pull request changes and how many are still to do."""
     line = judge(REDIRECTED, PARTIAL).lines[-1]
     assert line.problem.message == "Its changes are right: 1 file. Still to do: 1 file."
     assert judge(REDIRECTED, EXACT).lines[-1].problem.message.endswith("2 files.")

@@ -39,7 +39,7 @@ def test_the_model_of_a_file_is_read_from_its_path(kind: Kind, file: str, model:
     [([OLD], [NEW, "ada/puma"]), ([OLD, "ada/puma"], [NEW]), ([OLD, "ada/puma"], [NEW, "ada/wolf"])],
 )
 def test_a_claim_of_several_renames_names_models(leaving: list[str], coming: list[str]) -> None:
-    """The problem names the models that leave where there are several, and else those that come."""
+    """The problem of a claim lists the old names if there are several, and else the new names."""
     changes = [FileChange(path(model), "removed") for model in leaving]
     changes += [FileChange(path(model), "added", "100644") for model in coming]
     claim = read_claim("requests", "Rename a model", changes)

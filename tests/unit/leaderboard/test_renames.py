@@ -31,7 +31,7 @@ def request(model: str, **more: Any) -> bytes:
 
 
 def results(model: str, score: float = 0.5) -> bytes:
-    """A results file with the names of both generations."""
+    """Return a results file with the model's name in the fields of both generations of the leaderboard."""
     fields = {
         "results": {"task": {"acc,none": score}},
         "config_general": {"model_name": model, "model_sha": "a" * 40},
@@ -76,12 +76,12 @@ def changes_of(file_plan: FilePlan) -> list[FileChange]:
 
 
 def test_a_request_moves_as_it_is_spelled() -> None:
-    """A rename changes the name of the model alone."""
+    """The new path of a request has the new name of the model, and keeps the spelling of the precision."""
     assert request_place(OLD, NEW, path(OLD, "gptq")) == path(NEW, "gptq")
 
 
 def test_every_file_of_the_model_moves_and_every_name_of_it_changes() -> None:
-    """Requests at all precisions move, and another model's request names its base anew; nothing else is planned."""
+    """A plan moves requests at all precisions, renames the base model in another model's request, and nothing else."""
     rename = plan("requests", OLD, NEW, REQUESTS)
     assert not rename.problems
     assert {(file_plan.path, file_plan.place) for file_plan in rename.files} == {
@@ -95,7 +95,7 @@ def test_every_file_of_the_model_moves_and_every_name_of_it_changes() -> None:
 
 
 def test_results_change_their_names_in_both_generations_and_no_score() -> None:
-    """All files of the folder move; a model whose name starts in the same way stays."""
+    """All files in the model's folder move and contain the new name; a model with a longer name stays."""
     rename = plan("results", OLD, NEW, RESULTS)
     assert {file_plan.place for file_plan in rename.files} == {
         f"{NEW}/results_2024-01-01T00-00-00.json",
@@ -106,7 +106,7 @@ def test_results_change_their_names_in_both_generations_and_no_score() -> None:
 
 
 def test_a_request_names_its_results_that_were_scored_again_under_the_new_name() -> None:
-    """The results before and after a rescoring, and those kept, move; other facts stay, as do other models' results."""
+    """The paths of results before and after a rescoring change in the request; those of other models do not."""
     first, second, others = (f"results_2024-01-0{day}T00-00-00.json" for day in (1, 2, 3))
     ours = {"results": f"{OLD}/{second}", "rescored_from": f"{OLD}/{first}", "kept": {"results": f"bob/cub/{others}"}}
     moved = moved_results({**ours, "attempt": 1}, partial(result_place, OLD, NEW))
@@ -114,7 +114,7 @@ def test_a_request_names_its_results_that_were_scored_again_under_the_new_name()
 
 
 def test_results_of_an_organisation_stay_where_a_model_without_one_has_its_name() -> None:
-    """`lion/cub` is another model than `lion`, whose folder holds its folder."""
+    """`lion/cub` is another model than `lion`, although its folder of results is inside that of `lion`."""
     own, others = "lion/results_2024-01-01T00-00-00.json", "lion/cub/results_2024-01-01T00-00-00.json"
     rename = plan("results", "lion", NEW, {own: results("lion"), others: results("lion/cub")})
     assert [(file_plan.path, file_plan.place) for file_plan in rename.files] == [
@@ -157,7 +157,7 @@ def test_a_pull_request_that_does_the_plan_is_right_however_it_formats(kind: Any
 
 
 def test_a_part_of_the_plan_is_a_step_and_the_rest_is_named() -> None:
-    """A correct but incomplete pull request is partial, not wrong."""
+    """A correct but incomplete pull request is partial, not wrong, and the files that are left are listed."""
     rename = plan("requests", OLD, NEW, REQUESTS)
     comparison = compare_with_plan(rename, *done(rename, without=(path("bob/cub"), path(OLD, "4bit"))))
     assert comparison.verdict == "partial"
@@ -165,8 +165,8 @@ def test_a_part_of_the_plan_is_a_step_and_the_rest_is_named() -> None:
     assert compare_with_plan(rename, [], {}).verdict == "wrong"
 
 
-def test_a_name_that_tools_of_others_do_not_know_may_stay_and_is_mended() -> None:
-    """`config.model_name` keeps the old name: that is right and mended; another value there, or an argument, is not."""
+def test_an_old_name_in_config_model_name_is_accepted_and_corrected() -> None:
+    """The old name may stay in `config.model_name`, and is corrected; any other difference in `config` is wrong."""
     rename = plan("results", OLD, NEW, RESULTS)
     changes, contents = done(rename)
     place = f"{NEW}/results_2024-01-01T00-00-00.json"
@@ -200,7 +200,7 @@ def test_facts_are_set_only_in_a_block_that_is_there(block: Any, are_missing: bo
 
 
 def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> None:
-    """Spoil a right pull request in the way called `name`."""
+    """Change a correct pull request so that it has the fault `name`."""
     new = path(NEW)
     fields = json.loads(contents[new])
     match name:
@@ -262,7 +262,7 @@ def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> N
     ],
 )
 def test_a_pull_request_that_does_anything_else_is_wrong(name: str, code: str) -> None:
-    """Each way of smuggling something in is found, and named."""
+    """A pull request with any change that is not planned is wrong, and a problem says which."""
     rename = plan("requests", OLD, NEW, REQUESTS)
     changes, contents = done(rename)
     wrong(changes, contents, name)
@@ -290,7 +290,7 @@ def test_no_value_but_the_planned_one_is_right(name: str, value: Any) -> None:
 
 
 def test_a_plan_is_named_by_what_it_was_made_from() -> None:
-    """The digest changes with names, files and contents."""
+    """The digest of a plan changes with its names, files and contents, and not with their order."""
     rename = plan("requests", OLD, NEW, REQUESTS)
     assert rename.digest == plan("requests", OLD, NEW, dict(reversed(REQUESTS.items()))).digest
     others = [
@@ -302,7 +302,7 @@ def test_a_plan_is_named_by_what_it_was_made_from() -> None:
 
 
 def test_what_a_diff_seems_to_rename_is_read_from_its_paths() -> None:
-    """The names that go and those that come are found, however git shows the move."""
+    """The old and the new model are found, whether git shows a rename or a removal and an addition."""
     plain = [FileChange(path(OLD), "removed"), FileChange(path(NEW), "added", "100644")]
     guessed = [FileChange(path(NEW), "renamed", "100644", path(OLD))]
     assert models_in_diff("requests", plain) == models_in_diff("requests", guessed) == ({OLD}, {NEW})

@@ -38,13 +38,13 @@ def made(suite: Suite = SECOND, config: dict[str, Any] | None = None, **changes:
 
 
 def arguments(command: ReproductionCommand) -> list[list[str]]:
-    """The words of each run of the harness."""
+    """Return the arguments of each run of the harness."""
     steps = [shlex.split(step) for step in command.run.split(" && ")]
     return [step for step in steps if step[0] == "lm_eval"]
 
 
 def test_the_line_of_a_suite_of_the_harness() -> None:
-    """Exact versions that can be installed, then one run with everything that the worker chose."""
+    """The command installs exact versions and runs the harness once with the settings of the evaluation."""
     command = made(config={"device": "cuda:0", "model_args": {"dtype": "bfloat16"}})
     assert command.install == "python -m pip install 'lm-eval[ifeval,math]==0.4.13' torch==2.9.1"
     assert command.run == (
@@ -65,7 +65,7 @@ def test_tasks_with_different_numbers_of_examples_are_different_runs() -> None:
 
 
 def test_tasks_of_a_benchmark_have_its_number_of_examples() -> None:
-    """A suite may run a benchmark's tasks one by one; only a group of several benchmarks has the harness's numbers."""
+    """Tasks that a suite runs one by one get their benchmark's number of examples; a group of benchmarks gets none."""
     mmlu = next(benchmark for benchmark in FIRST.benchmarks if benchmark.source == "mmlu")
     some = FIRST.model_copy(update={"run": ("arc_challenge", "leaderboard", *(task.name for task in mmlu.tasks[:2]))})
     command = made(some)
@@ -77,7 +77,7 @@ def test_tasks_of_a_benchmark_have_its_number_of_examples() -> None:
 
 
 def test_a_chat_template_and_seeds_are_named() -> None:
-    """They follow the results; the pinned date is a note."""
+    """The command has the chat template and the seeds of the results; a note gives the date for chat templates."""
     seeds = {"random_seed": 1, "numpy_seed": 2, "torch_seed": 3, "fewshot_seed": 4}
     command = made(config=seeds, use_chat_template=True)
     (words,) = arguments(command)
@@ -89,7 +89,7 @@ def test_a_chat_template_and_seeds_are_named() -> None:
 
 @pytest.mark.parametrize(("weights", "argument"), [("Adapter", "peft"), ("Delta", "delta")])
 def test_an_adapter_or_a_delta_is_downloaded_at_its_own_commit(weights: str, argument: str) -> None:
-    """The harness would read it at the commit of its base model."""
+    """The command downloads an adapter or a delta first, because the harness would use its base model's commit."""
     command = made(weight_type=weights, base_model="org/base", base_revision=BASE_COMMIT)
     folder = f"steward-weights-{COMMIT[:12]}"
     assert command.run.startswith(f"hf download org/model --revision {COMMIT} --local-dir {folder} && ")
@@ -98,12 +98,12 @@ def test_an_adapter_or_a_delta_is_downloaded_at_its_own_commit(weights: str, arg
 
 @pytest.mark.parametrize("dtype", ["auto", "$(id)", None, [], {}, 16])
 def test_a_quantised_checkpoint_loads_as_it_says(dtype: Any) -> None:
-    """Its dtype is the checkpoint's, also where the results name none."""
+    """The command sets `dtype=auto` for a quantised checkpoint whose results have no valid dtype."""
     assert "dtype=auto," in made(config={"model_args": {"dtype": dtype}}, precision="GPTQ").run
 
 
 def test_the_engine_and_the_hardware_are_notes() -> None:
-    """They change only the last digits, and the harness has no argument for them."""
+    """The engine and the hardware are named in notes, because the harness has no argument for them."""
     engine = EngineUse(engine="shared-prefix", version=1, compared=1, largest_difference=0.0)
     notes = made(engine=engine, hardware="NVIDIA H100").notes
     assert any("shared-prefix" in note for note in notes) and any("NVIDIA H100" in note for note in notes)
@@ -125,14 +125,14 @@ def test_the_engine_and_the_hardware_are_notes() -> None:
     ],
 )
 def test_there_is_no_line_where_one_would_be_wrong(changes: dict[str, Any], reason: str) -> None:
-    """The message says why."""
+    """If a command line would be wrong or unsafe, an error says why there is none."""
     suite = changes.pop("suite", SECOND)
     with pytest.raises(NotReproducible, match=reason):
         made(suite, **changes)
 
 
 def test_a_suite_with_restricted_questions_of_its_own_has_no_line() -> None:
-    """Its task files would be shown. A line that is too long for a comment is none either."""
+    """A suite with restricted questions has no command, which would show them; nor has one whose line is too long."""
     benchmark = STARTER.benchmarks[0]
     restricted = STARTER.model_copy(update={"benchmarks": (benchmark.model_copy(update={"restricted": True}),)})
     with pytest.raises(NotReproducible, match="restricted"):
@@ -149,7 +149,7 @@ def with_prompt(prompt: str) -> Suite:
 
 
 def test_a_shell_gets_every_word_as_it_is_and_runs_nothing_else(tmp_path: Path) -> None:
-    """Prompts, versions and settings with the shell's own characters: the task files are exact, and nothing ran."""
+    """Shell characters in prompts, versions and settings are quoted: task files are exact, and nothing else runs."""
     suite = with_prompt(HOSTILE + "  %s %d \\n é 'Don''t'\n{{input}}")
     command = made(
         suite,
@@ -176,7 +176,7 @@ def test_a_shell_gets_every_word_as_it_is_and_runs_nothing_else(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["torch-eval", "numpy-base", "Evil_Package", "lm.eval", "requests"])
 def test_a_worker_chooses_no_package_that_readers_install(name: str) -> None:
-    """A worker names the packages, and its owner can register any free name: an unknown one is named, and left out."""
+    """The command leaves out unknown packages that a worker names, as they may be malicious; a note lists them."""
     digests = ResultDigests.model_construct(versions={"lm_eval.tasks.x": f"sympy 1.14.0, {name} 6.6.6"})
     for changes in ({"versions": {"lm-eval": "0.4.13", name: "6.6.6"}}, {"digests": digests}):
         command = made(**changes)

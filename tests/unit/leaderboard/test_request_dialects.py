@@ -85,7 +85,7 @@ class File:
 
     @property
     def data(self) -> bytes:
-        """Its bytes."""
+        """The bytes of the file."""
         text = json.dumps(self.fields, indent=self.indent, ensure_ascii=self.ascii_only) + self.end
         return self.prefix + text.replace("\n", self.newline).encode()
 
@@ -166,13 +166,13 @@ REQUESTS = [file for file in FILES if file.kind == "request"]
     [((), None), (("submitted_by",), None), (("ci_run_id",), None), (("submitted_by", "ci_run_id"), "low-bit")],
 )
 def test_one_field_of_another_backend_makes_no_foreign_file(names: tuple[str, ...], dialect: str | None) -> None:
-    """Two fields of another backend's layout tell it apart; a single one may be a person's addition."""
+    """A file with two fields of another backend is foreign; a single one may be a person's addition."""
     assert foreign_dialect(PATH, {**FIRST, **dict.fromkeys(names, "x")}) == dialect
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_shape_is_taken_for_what_it_is(file: File) -> None:
-    """A request with its status, another backend's file that is left alone, or problems that people can read."""
+    """Each file is read as a request with its status, as another backend's file, or as problems with messages."""
     parsed = parse_request(file.path, file.data)
     foreign = foreign_dialect(file.path, file.fields if isinstance(file.fields, dict) else {})
     assert (foreign is not None) == (file.kind == "foreign")
@@ -220,7 +220,7 @@ def test_what_can_be_read_is_judged_like_any_other(file: File) -> None:
 
 @given(st.sampled_from(FILES), st.integers(0, 2_000), st.binary(max_size=4))
 def test_a_torn_file_never_crashes(file: File, at: int, junk: bytes) -> None:
-    """Cut anywhere, with any bytes instead: a request or problems, and the same dialect or none."""
+    """A file that is overwritten at any place with any bytes is read as a request or as problems."""
     parsed = parse_request(file.path, file.data[:at] + junk + file.data[at + len(junk) :])
     assert isinstance(parsed, Request) or parsed
 
@@ -261,13 +261,13 @@ CATEGORIES = [
 
 @pytest.mark.parametrize(("text", "category"), CATEGORIES)
 def test_a_category_is_known_in_every_spelling(text: str | None, category: ModelCategory) -> None:
-    """Words before symbols, so that neither the old typing error nor a missing emoji changes a model's kind."""
+    """A category is read from its text or its symbol, in all spellings that front ends have used."""
     assert read_category(text) is category
 
 
 @pytest.mark.parametrize("category", ModelCategory)
 def test_a_category_is_read_as_it_is_shown(category: ModelCategory) -> None:
-    """By its symbol, by its name, and by both."""
+    """A category is read from its symbol, from its name, and from both."""
     for text in (category.symbol, category.value, f"{category.symbol} : {category.symbol} {category.value}"):
         assert read_category(text) is category
 
@@ -297,7 +297,7 @@ TIMES = [
 
 @pytest.mark.parametrize(("text", "seconds"), TIMES)
 def test_three_ways_of_writing_a_time_are_read(text: str | None, seconds: float | None) -> None:
-    """Times are in UTC; other texts are no times."""
+    """A time is read in each format of request files, as UTC unless it has an offset; other texts give None."""
     assert read_time(text) == seconds
 
 
@@ -309,12 +309,12 @@ def test_no_text_makes_reading_a_time_raise(text: str) -> None:
 
 @given(st.integers(0, 4_000_000_000))
 def test_a_time_comes_back_as_it_was_written(seconds: int) -> None:
-    """To the second."""
+    """A time in whole seconds is read as it was written."""
     assert read_time(write_time(seconds)) == seconds
 
 
 def test_a_time_in_the_future_becomes_that_of_the_commit() -> None:
-    """A file cannot be submitted after it was committed; clocks may be a little fast, and the past stays."""
+    """A submission time after the commit, or before the earliest possible one, becomes the time of the commit."""
     assert corrected_time("2031-01-01T00:00:00Z", NOON) == "2024-06-12T10:00:00Z"
     assert corrected_time("2024-06-12T10:04:00Z", NOON) is None
     assert corrected_time("2023-06-12T10:00:00Z", NOON) is None

@@ -21,7 +21,7 @@ PATH = "01-ai/Yi-34B_eval_request_False_bfloat16_Original.json"
 
 
 def file(**changes: Any) -> dict[str, Any]:
-    """The fields of a request that is as it should be, with `changes`."""
+    """Return the fields of a valid request, with `changes`."""
     fields = {
         "model": "01-ai/Yi-34B",
         "base_model": "",
@@ -103,8 +103,8 @@ def test_a_wrong_path_is_named(path: str, code: str) -> None:
     assert is_request_path(path)
 
 
-def test_other_files_are_none_of_our_business() -> None:
-    """Cards and lists in the requests repo are not taken for requests."""
+def test_other_files_are_not_taken_for_requests() -> None:
+    """Paths in the requests repo without the form of a request's path, such as the card's, are not requests."""
     assert not is_request_path("README.md")
     assert not is_request_path("a_eval_request_b/readme.json")
     assert is_request_path("gpt2_eval_request_False_float16_Original.json")
@@ -123,7 +123,7 @@ def test_a_file_of_the_first_generation_is_read() -> None:
     [("FINISHED_NEW_EVAL", Status.FINISHED), ("rerun", Status.RERUN), ("WHATEVER", None), ("", None), ("R", None)],
 )
 def test_a_status_is_a_whole_word(word: str, status: Status | None) -> None:
-    """Old spellings count, parts of words and unknown words do not."""
+    """A status in an old spelling is recognised; an unknown status or a part of one is not."""
     request = read(file(status=word))
     assert isinstance(request, Request)
     assert request.status is status
@@ -145,7 +145,7 @@ def test_a_status_is_a_whole_word(word: str, status: Status | None) -> None:
     ],
 )
 def test_every_problem_of_a_file_is_told_at_once(data: bytes, codes: list[str]) -> None:
-    """All problems of a file are reported at once."""
+    """An invalid file gives all of its problems at once, each with a code."""
     problems = parse_request(PATH, data)
     assert isinstance(problems, list)
     assert [problem.code for problem in problems] == codes
@@ -208,7 +208,7 @@ def test_an_edit_changes_only_what_it_names(
 def test_a_newer_evaluation_failed_only_where_an_earlier_result_stands(
     status: str, failure: bool, tried: str | None
 ) -> None:
-    """The commit of a failed newer evaluation is told for finished requests with a failure alone."""
+    """A request has the commit of a failed newer evaluation only if it is finished and has a failure."""
     facts = {"tried": "b" * 40, "failure": {"cause": "disk-full", "fault": "us", "message": "x"} if failure else None}
     request = read(file(status=status, steward=facts))
     assert isinstance(request, Request)
@@ -231,7 +231,7 @@ def test_a_newer_evaluation_failed_only_where_an_earlier_result_stands(
     ],
 )
 def test_the_declared_number_of_parameters_counts_only_if_it_is_one(declared: str, billions: float | None) -> None:
-    """`params` is written by front ends: 0 or -1 where they do not know it, and anything else by people."""
+    """The field `params` counts only as a positive, plausible number; front ends and people write other values too."""
     path = "org/model_eval_request_False_bfloat16_Original.json"
     text = f'{{"model": "org/model", "status": "FINISHED", "precision": "bfloat16", "params": {declared}}}'
     request = parse_request(path, text.encode())
@@ -239,8 +239,8 @@ def test_the_declared_number_of_parameters_counts_only_if_it_is_one(declared: st
     assert request.billions == billions
 
 
-def test_a_name_with_a_line_break_is_none() -> None:
-    """Git allows one at the end of a path, and the Hub in no name: it would begin a line of a log or a message."""
+def test_a_name_or_path_with_a_trailing_line_break_is_invalid() -> None:
+    """Names, paths and ids with a line break at the end are invalid, because it would start a line in a log."""
     assert is_model("org/lion") and not is_model("org/lion\n") and not is_model("lion\n")
     assert isinstance(parse_path(PATH), RequestPath) and isinstance(parse_path(PATH + "\n"), Problem)
     assert not is_predictions_path("ada/x_predictions.csv\n")

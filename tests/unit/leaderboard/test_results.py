@@ -58,7 +58,7 @@ def file(results: dict[str, Any] = RAW, **changes: Any) -> dict[str, Any]:
 
 
 def test_pythia_1b_scores_as_worked_out_by_hand() -> None:
-    """Each benchmark of a real run comes out as the documented formula gives it on paper."""
+    """The scores of a real run are those that were worked out by hand from the documented formula."""
     # IFEval    the mean of two strict accuracies: (0.168207024029575 + 0.273381294964029) / 2 x 100
     # BBH       the mean of 24 subtasks. Ten of them are no better than guessing: 0 each. The others, (raw - 1/n) /
     #           (1 - 1/n) x 100: causal judgement 3.743316, date 4.48, geometric shapes 1.88, hyperbaton 2.4, deduction
@@ -107,7 +107,7 @@ def test_the_raw_score_of_a_plain_mean_is_that_mean() -> None:
 
 @given(st.floats(0, 1), st.floats(0, 0.95))
 def test_normalisation_keeps_scores_between_0_and_100(raw: float, lower_bound: float) -> None:
-    """Guessing, or worse, is 0; perfection is 100."""
+    """A score of guessing or worse is 0, a perfect score is 100."""
     normalised = normalise(raw, lower_bound)
     assert 0 <= normalised <= 100 + 1e-9
     assert raw > lower_bound or normalised == 0
@@ -122,7 +122,7 @@ def test_normalisation_never_turns_an_order_around(a: float, b: float, lower_bou
 
 @pytest.mark.parametrize("wrong", [None, "0.5", True, -0.1, 1.1, float("nan"), float("inf"), [0.5]])
 def test_a_score_that_is_no_number_between_0_and_1_is_refused(wrong: object) -> None:
-    """Text, booleans, NaN and values out of range are no scores."""
+    """A raw score that is a text, a boolean, NaN or out of range is refused."""
     with pytest.raises(BadResults):
         score({**RAW, "starter_navigation": {"acc_norm,none": wrong}}, STARTER)
 
@@ -134,7 +134,7 @@ def test_a_missing_task_is_refused_by_name() -> None:
 
 
 def test_a_file_is_read_as_it_was_written() -> None:
-    """The bot accepts the worker's file with recomputed scores."""
+    """The bot reads a worker's results file and computes the scores again."""
     read = read_results(dump(file()), STARTER)
     assert read.block.model == "org/model"
     assert read.scores.by_name["Navigation"] == 25.0
@@ -150,13 +150,13 @@ def test_a_file_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_block_that_contradicts_the_raw_scores_is_refused(changes: dict[str, Any], complaint: str) -> None:
-    """A changed score in the block is refused."""
+    """A block with other scores than the raw scores give, or of another suite, is refused."""
     with pytest.raises(BadResults, match=complaint):
         read_results(dump(file(**changes)), STARTER)
 
 
 def test_digests_are_read_and_checked() -> None:
-    """Those that do not follow from their parts are refused; a file without any is read as before."""
+    """Digests that do not follow from their parts are refused; a file without digests is accepted."""
     part = {"asked": {"requests": "a" * 64, "documents": "b" * 64, "questions": 1}}
     scored = {"scored": dict.fromkeys(("metrics", "filters", "targets"), "c" * 16)}
     harness = {BLOCK: {"digests": {"tasks": {"starter_navigation": part | scored}}}}
@@ -171,7 +171,7 @@ def test_digests_are_read_and_checked() -> None:
 
 
 def test_digests_that_the_child_reports_are_read_within_bounds() -> None:
-    """Nothing is nothing; a malformed report is an error."""
+    """An evaluation's child process may report no digests; a malformed report of digests raises an error."""
     assert digest_parts({}) is None
     with pytest.raises(BadResults, match="digests"):
         digest_parts({BLOCK: {"digests": {"tasks": {"../x": 1}}}})
@@ -207,7 +207,7 @@ def test_digests_that_the_child_reports_are_read_within_bounds() -> None:
     ],
 )
 def test_a_strangers_file_is_refused_within_bounds(data: bytes) -> None:
-    """Any file that is no results file raises BadResults."""
+    """A file that is not a results file, is too large or too deeply nested raises `BadResults`."""
     with pytest.raises(BadResults):
         parse_harness(data)
 
@@ -220,7 +220,7 @@ def test_no_json_value_breaks_the_reader(value: Any) -> None:
     try:
         read_results(json.dumps({"results": value, "steward": value}).encode(), STARTER)
     except BadResults as error:
-        assert str(error)  # either way is fine, as long as it is this one
+        assert str(error)  # reading and refusing are both fine; another exception is not
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_infinity_is_not_written() -> None:
 
 
 def test_the_path_is_the_leaderboards_own() -> None:
-    """Other programs find results by this name, and nothing else that a worker names is copied there."""
+    """Shared results have the Open LLM Leaderboard's path; a worker cannot name any other file to be copied."""
     name = results_file(file_time(1_795_521_600.5))
     assert shared_results_path("org/model", name) == "org/model/results_2026-11-24T12-00-00.500000.json"
     for other in ("results.json", f"x/{name}", f"../{name}", f"{name}\n", "README.md"):

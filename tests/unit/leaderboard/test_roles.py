@@ -29,12 +29,12 @@ MODEL = CommandSubject(namespace="Lions", owner_id=None, submitter_id="9")
     ],
 )
 def test_roles_follow_from_ids_and_organisations(person: Person, subject: CommandSubject, expected: set[Role]) -> None:
-    """A name gives no role; an organisation's member is an owner with a role that may write."""
+    """A user name gives no role; a member of the model's organisation is an owner if their role may write."""
     roles = roles_of(person, subject, maintainers={"7"}, maintaining={("team", "admin")})
     assert roles == {Role.ANYONE, *expected}
 
 
 def test_a_permission_is_told_in_words() -> None:
-    """The roles that may give a command are a phrase, in a fixed order."""
+    """The roles that may give a command are described by a phrase, in a fixed order."""
     assert who_may({Role.OWNER, Role.MAINTAINER}) == "a maintainer of this leaderboard or the model's owner"
     assert who_may({Role.ANYONE}) == "anyone"

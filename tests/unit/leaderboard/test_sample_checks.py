@@ -1,4 +1,4 @@
-"""Whether results follow from their samples: the rule alone."""
+"""The check whether results follow from their published samples."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TABLES: dict[str, Any] = {"alone": ALONE, "one": ONE, "two": TWO, "texts": TEXTS
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    """A benchmark of one task, one of two tasks with two filters, and one of generated texts."""
+    """Return a suite with a benchmark of one task, one of two tasks with two filters, and one of generated texts."""
     return parse_suite(SUITE)
 
 
@@ -71,7 +71,7 @@ def aggregated(name: str, task: str = "alone", **tasks: dict[str, float]) -> dic
     ids=["exact", "other last digits", "a group as the plain mean", "a named mean", "no numbers of samples"],
 )
 def test_honest_results_follow_from_their_samples(suite: Suite, claimed: dict[str, Any]) -> None:
-    """Values within rounding of the means, a group weighted by size or not."""
+    """Results pass if they are the means of the samples up to rounding; a group may be weighted by size or not."""
     checked = check_samples(claimed, suite, {"alone": 4, "two": 6}, TABLES)
     assert (checked.samples, checked.unchecked) == (22, ())
 
@@ -101,10 +101,10 @@ def test_honest_results_follow_from_their_samples(suite: Suite, claimed: dict[st
         ),
     ],
 )
-def test_what_the_samples_do_not_give_is_named(
+def test_results_that_do_not_follow_from_their_samples_are_refused(
     suite: Suite, claimed: dict[str, Any], tables: dict[str, Any], named: str
 ) -> None:
-    """A forged value, a value of a group, a number of samples, and a table that shows something else."""
+    """A value or a number of samples that the samples do not give is refused, and the error names it."""
     with pytest.raises(SamplesDiffer) as raised:
         check_samples(claimed, suite, {"two": 6}, {**TABLES, **tables})
     assert named in str(raised.value)
@@ -145,7 +145,7 @@ def test_what_the_samples_do_not_give_is_named(
 def test_what_cannot_be_compared_is_said(
     suite: Suite, claimed: dict[str, Any], tables: dict[str, Any], named: list[str]
 ) -> None:
-    """Another aggregation, a table that the bot may not read, a group with other tasks: named, and not refused."""
+    """Values with another aggregation, an unreadable table or other tasks in a group are listed, and not refused."""
     assert list(check_samples(claimed, suite, {}, {**TABLES, **tables}).unchecked) == named
 
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_compared_is_said(
 def test_metrics_that_the_answers_do_not_give_are_named(
     suite: Suite, task: str, comparison: MetricComparison, noted: int, differs: str
 ) -> None:
-    """None may be larger than here; of generated texts some may be smaller, as their metrics have a limit of time."""
+    """A published metric other than the recomputed one is refused; a few lower ones of generated texts are accepted."""
     if not differs:
         assert len(check_recomputed({task: comparison}, suite)) == noted
         return

@@ -1,4 +1,4 @@
-"""Which stored answers of an evaluator a suite scores, and what scores them."""
+"""Scoring stored answers again: which answers a changed suite can score, and what computes the scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ERRATA = [{"task": "nearer", "question": 3, "reason": "Wrong."}]
 
 
 def plain(**changes: Any) -> Suite:
-    """The suite with means alone; `changes` are of its evaluator, but for errata and datasets."""
+    """Return the suite with means alone; `changes` are fields of the evaluator, of the benchmark or of the suite."""
     of_suite = {name: changes.pop(name) for name in ("errata", "datasets") if name in changes}
     nearer = suite().model_dump(mode="json")["benchmarks"][0]
     nearer |= {name: changes.pop(name) for name in ("shots", "metrics") if name in changes}
@@ -36,7 +36,7 @@ def reported(**changes: Any) -> Suite:
 
 
 def recorded(of: Suite, **changes: Any) -> tuple[StewardBlock, EvaluatorResults]:
-    """What an evaluation of this suite records."""
+    """Return the block and the report that an evaluation of this suite records."""
     assert of.evaluator is not None
     report, samples = parse_results(results()), collected(of)
     digests = combine(digest_parts(report, of, samples, {"org/pairs": "c" * 40}), of)
@@ -67,7 +67,7 @@ SCORED: dict[str, tuple[Suite, Suite, str]] = {
 
 @pytest.mark.parametrize(("before", "now", "by"), SCORED.values(), ids=SCORED)
 def test_what_scores_stored_answers(before: Suite, now: Suite, by: str) -> None:
-    """The stored metrics where they suffice, else the evaluator."""
+    """The stored metrics give the scores where they suffice, else the evaluator scores the stored answers."""
     block, report = recorded(before)
     assert scored_by(block, report, now) == by
 
@@ -94,14 +94,14 @@ REFUSED: dict[str, tuple[Suite, Suite, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("before", "now", "facts", "words"), REFUSED.values(), ids=REFUSED)
 def test_other_answers_are_needed(before: Suite, now: Suite, facts: dict[str, Any], words: str) -> None:
-    """The operator reads why the stored answers do not count."""
+    """If the suite needs other answers than the stored ones, an error says why."""
     block, report = recorded(before, **facts)
     with pytest.raises(OtherAnswersNeeded, match=words):
         scored_by(block, report, now)
 
 
 def test_a_report_that_follows_from_stored_metrics() -> None:
-    """Means are computed, reported values stay, and a value that was not reported is an error."""
+    """The report has the means of the stored metrics and the reported values; a value not reported is an error."""
     of = reported(max_errors=3)
     lines = [line(number, metrics={"accuracy": 0.5}) for number in range(4)]
     report = results_of_stored_metrics(parse_results(results()), of, collected(of, nearer=lines))
@@ -113,7 +113,7 @@ def test_a_report_that_follows_from_stored_metrics() -> None:
 
 
 def test_a_pinned_commit_is_compared_with_the_recorded_one() -> None:
-    """Questions without a pin, or of a repo that is not recorded, count as the same."""
+    """The pinned commit of the questions must be the recorded one; a repo that is not recorded counts as the same."""
     pinned = plain(datasets=[{"repo": "org/pairs", "revision": "d" * 40}])
     assert questions_differ({"org/pairs": "d" * 40}, pinned) == []
     assert questions_differ({"copy/pairs": "c" * 40}, pinned) == []
@@ -121,6 +121,6 @@ def test_a_pinned_commit_is_compared_with_the_recorded_one() -> None:
 
 
 def test_what_an_evaluator_can_score_is_no_part_of_the_digest() -> None:
-    """A board may add it without a new season of results; errata beside reported metrics need it."""
+    """Adding `scores_again` does not change a suite's digest, and allows errata beside reported metrics."""
     assert plain(scores_again=CAN).digest == plain().digest
     assert reported(scores_again=CAN, errata=ERRATA).withdrawn("nearer") == {3}

@@ -40,7 +40,7 @@ YI, MIX, CHAT, PERMIT, DOT, DASH, CAFE, GPT2 = (entry.name for entry in ROWS)
 ALL = [entry.name for entry in ROWS]
 
 QUERIES = [
-    # the FAQ's four
+    # the four queries of the FAQ
     ("Yi-34B", [YI]),
     ("Yi-34B;tiny.v1", [YI, DOT]),
     ("Hub License: MIT", [DOT, DASH]),
@@ -61,7 +61,7 @@ QUERIES = [
     ('"tiny.v1"', [DOT]),
     ("nothing like it", []),
     ("nothing; gpt2", [GPT2]),
-    # no character means anything but itself
+    # no character has a special meaning
     ("tiny.v1", [DOT]),
     ("tiny*", []),
     (".*", []),
@@ -70,7 +70,7 @@ QUERIES = [
     ("[a-z]", []),
     ("\\", []),
     ("%", []),
-    # folded
+    # without regard to case, accents and variants of characters
     ("cafe", [CAFE]),
     ("CAFÉ", [CAFE]),
     ("cafe\u0301", [CAFE]),
@@ -125,7 +125,7 @@ QUERIES = [
     # yes and no
     ("Flagged: yes", [PERMIT]),
     ("flagged: No; license: mit", [DOT, DASH]),
-    # what means nothing finds nothing, and is told
+    # invalid terms find nothing, and are reported
     ("Colour: red", []),
     ("Average: many", []),
     ("Flagged: perhaps", []),
@@ -138,7 +138,7 @@ QUERIES = [
 
 @pytest.mark.parametrize(("query", "names"), QUERIES)
 def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, names: list[str]) -> None:
-    """A table of queries, the FAQ's first."""
+    """Each query finds the expected rows, in the order of the table."""
     assert [entry.name for entry in ROWS if parse(query).finds(entry)] == names
 
 
@@ -155,7 +155,7 @@ def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, na
     ],
 )
 def test_what_was_misread_says_why_and_what_was_meant(query: str, why: str, near: tuple[str, ...]) -> None:
-    """An unknown column gets the names of similar columns."""
+    """An invalid term is reported with a reason, and an unknown column with the names of similar columns."""
     (misread,) = parse(query).misread
     assert misread.why == why
     assert set(misread.near) <= set(near)
@@ -163,8 +163,8 @@ def test_what_was_misread_says_why_and_what_was_meant(query: str, why: str, near
 
 
 @given(st.text(max_size=80), st.permutations(["mixtral", "Hub License: cc-by-sa-4.0", "Type: chat"]))
-def test_nothing_stumbles_and_order_does_not_matter(noise: str, terms: list[str]) -> None:
-    """Any text is a query; terms may stand in any order."""
+def test_any_text_is_a_query_and_the_order_of_terms_does_not_matter(noise: str, terms: list[str]) -> None:
+    """Any text is accepted as a query, and the same terms find the same row in any order."""
     assert all(parse(noise).finds(row) in (True, False) for row in ROWS)
     assert [entry.name for entry in ROWS if parse("; ".join(terms)).finds(entry)] == [CHAT]
 
@@ -191,7 +191,7 @@ def test_names_like_the_one_that_was_not_found() -> None:
 
 
 def test_names_are_suggested_for_the_first_of_many_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A query of thirty unknown names costs no more than one of three."""
+    """Suggestions are searched only for the first few names of a query, so that thirty names cost no more."""
     compared: list[str] = []
     monkeypatch.setattr("difflib.get_close_matches", lambda word, *_, **__: compared.append(word) or [])  # type: ignore[func-returns-value]
     near_names(ALL, parse("; ".join(f"nobody-{n}" for n in range(30))))
@@ -199,7 +199,7 @@ def test_names_are_suggested_for_the_first_of_many_only(monkeypatch: pytest.Monk
 
 
 def test_every_column_answers_to_its_title_and_each_of_its_names() -> None:
-    """No two columns share a name."""
+    """Every column is found by its title and by each of its other names, and no two columns share a name."""
     names = [fold(name) for column in COLUMNS for name in {column.title, *column.also}]
     assert len(names) == len(set(names))
     for column in COLUMNS:

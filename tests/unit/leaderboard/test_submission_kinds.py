@@ -30,6 +30,6 @@ TABLE: list[tuple[str, Any, tuple[str, ...], SubmissionKinds]] = [
 def test_a_board_takes_what_its_suite_and_precisions_say(
     what: str, kind: Any, precisions: tuple[str, ...], takes: SubmissionKinds
 ) -> None:
-    """Models unless the suite takes predictions alone; a chat template unless the evaluator needs none."""
+    """A board takes models unless its suite takes predictions only, and chat templates unless they are not needed."""
     board = parse_board(BOARD).model_copy(update={"precisions": precisions})
     assert submission_kinds(board, kind) == takes, what

@@ -1,4 +1,4 @@
-"""The rule for pull requests to the requests repo, as tables and against any input."""
+"""The check of pull requests to the requests repo: which request files they may add or change."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def codes(looked: SubmittedFile | OtherFile) -> list[str]:
 
 
 def without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
-    """`fields` but for some."""
+    """Return `fields` without `names`."""
     return {name: value for name, value in fields.items() if name not in names}
 
 
@@ -99,7 +99,7 @@ NEW_FILES = [
 
 @pytest.mark.parametrize(("name", "fields", "found"), NEW_FILES, ids=[case[0] for case in NEW_FILES])
 def test_what_a_new_request_may_say(name: str, fields: dict[str, Any], found: list[str] | None) -> None:
-    """It waits, claims nothing of the board's, and was submitted about when its pull request was opened."""
+    """A new request must be PENDING, without the board's fields, and with a time near that of its pull request."""
     if found is None:
         expected = ["status-not-pending", "field-of-the-board", "field-of-the-board", "time-made-up"]
         assert sorted(codes(new(fields))) == sorted(expected)
@@ -196,7 +196,7 @@ def test_what_a_submission_does_to_files(change: FileChange, does: str) -> None:
 
 
 def test_a_request_under_a_wrong_name_is_told_its_place() -> None:
-    """A JSON file with a model is meant as a request; any other file is not."""
+    """A JSON file with a model and a wrong path gets a problem with the right path; any other file is no request."""
     looked = new(NEW, "model.json")
     assert codes(looked) == ["misplaced"]
     assert isinstance(looked, SubmittedFile)
@@ -225,10 +225,10 @@ def test_no_new_file_breaks_the_rule(fields: dict[str, Any], path: str) -> None:
 
 
 @given(FIELDS, st.sets(st.sampled_from(sorted(ENDED)), max_size=3))
-def test_whatever_passes_as_a_resubmission_changed_only_what_is_brought(
+def test_an_accepted_resubmission_changes_only_fields_of_a_submission(
     fields: dict[str, Any], dropped: set[str]
 ) -> None:
-    """Of the other fields each is as it was, or, where the board keeps account in it, as if nothing ran."""
+    """An accepted resubmission leaves all other fields as they were, or resets those that the bot maintains."""
     after = without({**ENDED, "status": "PENDING", **fields}, *dropped)
     looked = again(after)
     if looked.problems:
@@ -243,7 +243,7 @@ def test_whatever_passes_as_a_resubmission_changed_only_what_is_brought(
 
 @given(st.lists(st.sampled_from(["added", "changed", "removed", "renamed", "copied"]), max_size=20))
 def test_every_change_is_one_or_the_other(kinds: list[Kind]) -> None:
-    """No file of a pull request is lost on the way."""
+    """Each change of a pull request is either to a request file or to another file."""
     changes = [FileChange(f"{at}{PATH}", kind, old_path="x") for at, kind in enumerate(kinds)]
     touched = sort_changes(changes)
     assert len(touched.files) + len(touched.others) == len(changes)

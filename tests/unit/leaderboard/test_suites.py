@@ -1,4 +1,4 @@
-"""Suites as data."""
+"""Suite files: parsing, validation, digests and errata."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_both_suites_ship() -> None:
 
 
 def test_the_leaderboards_second_suite_has_its_six_benchmarks_with_their_shots() -> None:
-    """Benchmarks, shots, metrics and subtasks are those that the leaderboard documents."""
+    """The second suite has the benchmarks, shots, metrics and subtasks that the Open LLM Leaderboard documents."""
     benchmarks = {benchmark.name: benchmark for benchmark in find_suite("open-llm-v2").benchmarks}
     assert {name: b.shots for name, b in benchmarks.items()} == {
         "IFEval": 0, "BBH": 3, "MATH Lvl 5": 4, "GPQA": 0, "MuSR": 0, "MMLU-PRO": 5
@@ -53,13 +53,13 @@ def test_the_leaderboards_second_suite_has_its_six_benchmarks_with_their_shots()
 
 
 def test_only_suites_with_a_restricted_benchmark_are_restricted() -> None:
-    """GPQA's authors ask that its questions stay out of sight; the starter suite may be shown."""
+    """GPQA's authors ask not to publish its questions, so its suite is restricted; the starter suite is not."""
     assert find_suite("open-llm-v2").restricted
     assert not find_suite("starter").restricted
 
 
 def test_the_digest_follows_from_content_alone() -> None:
-    """The order of fields in the file does not change it, any value does."""
+    """The order of fields in the file does not change the digest; another value does."""
     turned = parse_suite(yaml.safe_dump(dict(reversed(MINIMAL.items())), sort_keys=False))
     assert turned.digest == suite().digest
     assert suite(version=2).digest != suite().digest
@@ -67,7 +67,7 @@ def test_the_digest_follows_from_content_alone() -> None:
 
 
 def test_the_engine_does_not_change_the_digest() -> None:
-    """Scores are the same by each engine; digests of suites without one are those that running boards recorded."""
+    """The engine does not count for the digest, and shipped suites keep the digests that running boards recorded."""
     assert suite(engine="harness").digest == suite(engine="shared-prefix").digest == suite().digest
     assert {name: find_suite(name).digest[:12] for name in shipped()} == {
         "open-llm-v1": "0327a3c72aeb", "open-llm-v2": "4b75c12683e1", "starter": "ad2a01c6c121"
@@ -75,7 +75,7 @@ def test_the_engine_does_not_change_the_digest() -> None:
 
 
 def test_a_broken_file_names_every_field_that_is_wrong() -> None:
-    """An operator mends all mistakes at once."""
+    """One error names all invalid fields of a suite file."""
     with pytest.raises(BadSuite, match=r"version.*benchmarks\.0\.shots"):
         suite(version="two", benchmarks=[{**MINIMAL["benchmarks"][0], "shots": -1}])
 
@@ -103,14 +103,14 @@ def test_guessing_needs_two_choices() -> None:
 
 
 def test_two_benchmarks_of_one_name_are_refused() -> None:
-    """Scores are kept by name: the second one's would replace the first one's, and the average be of other numbers."""
+    """A suite with two benchmarks of the same name is refused, because scores are stored by name."""
     (benchmark,) = MINIMAL["benchmarks"]
     with pytest.raises(BadSuite, match="two benchmarks have the same name: Small"):
         suite(benchmarks=[benchmark, {**benchmark, "shots": 5}])
 
 
 def test_a_task_has_the_same_metrics_in_each_of_its_benchmarks() -> None:
-    """The samples of a task are scored once: those of the first column would be scored by the metrics of the second."""
+    """Benchmarks that share a task must have the same metrics and shots, because the task's samples are scored once."""
     (benchmark,) = MINIMAL["benchmarks"]
     second = {**benchmark, "name": "Normalised"}
     assert len(suite(benchmarks=[benchmark, second]).benchmarks) == 2
@@ -137,7 +137,7 @@ def test_a_content_digest_sees_names_and_bytes_in_any_order() -> None:
 
 
 def erratum(question: int = 3, task: str = "small_task", reason: str = "two answers are right") -> dict[str, Any]:
-    """A question that does not count."""
+    """Return an erratum: a question that does not count."""
     return {"task": task, "question": question, "reason": reason}
 
 
@@ -151,12 +151,12 @@ def test_errata_are_part_of_the_digest_without_their_reasons() -> None:
 
 
 def test_digests_of_shipped_suites_stay() -> None:
-    """Results of running boards name these digests."""
+    """The starter suite keeps its digest, which results of running boards contain."""
     assert find_suite("starter").digest.startswith("ad2a01c6c121f08d")
 
 
 def test_the_questions_of_a_task_that_do_not_count() -> None:
-    """Those of the task alone."""
+    """The withdrawn questions of a task are those that the errata name for it."""
     withdrawn = suite(errata=[erratum(3), erratum(5)])
     assert withdrawn.withdrawn("small_task") == {3, 5}
     assert withdrawn.withdrawn("another") == frozenset()
@@ -172,6 +172,6 @@ def test_the_questions_of_a_task_that_do_not_count() -> None:
     ],
 )
 def test_wrong_errata_are_refused(errata: list[dict[str, Any]], words: str) -> None:
-    """A task that the suite lacks, a question that is named twice, no reason, no number."""
+    """Errata are refused with an unknown task, a repeated question, an empty reason or a negative number."""
     with pytest.raises(BadSuite, match=words):
         suite(errata=errata)

@@ -1,4 +1,4 @@
-"""Findings for flags: every finding by a model that causes it, and honest models without findings."""
+"""Findings that suggest a flag: models that cause each of them, and honest models without findings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FLAG = FlagRecord(model="ada/other", status="flagged", category="contamination",
 
 
 def of(case: EvidenceCase, **changes: Any) -> EvidenceCase:
-    """`case` with another subject."""
+    """Return `case` with changes to the examined model."""
     return replace(case, subject=replace(case.subject, **changes))
 
 
@@ -123,7 +123,7 @@ CASES = {
 
 @pytest.mark.parametrize(("case", "codes"), CASES.values(), ids=CASES)
 def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
-    """Each finding has exactly its own cause; proofs come first; advice is a whole sentence, or there is none."""
+    """Each case gives exactly its findings, the strongest first, with complete messages and advice."""
     suspected = suspicions(case)
     assert sorted(finding.code for finding in suspected) == sorted(codes)
     assert [finding.strength for finding in suspected] == sorted(
@@ -136,11 +136,11 @@ def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
 
 
 def test_every_reason_has_a_case() -> None:
-    """Nothing in the table is left untried."""
+    """The cases cover every finding in the table of reasons."""
     assert {code for _, codes in CASES.values() for code in codes} == set(REASONS)
 
 
-def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
+def test_the_message_about_a_copy_mentions_other_file_names_if_there_are() -> None:
     """The message says that files have other names only if they do."""
     assert "'bob/original' (with other file names)." in suspicions(COPY)[0].message
     assert "with other file names" not in suspicions(of(COPY, weights=SHARDS))[0].message
@@ -148,13 +148,13 @@ def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
 
 @given(st.permutations(sorted(SHARDS.values())), st.permutations(["one", "two"]))
 def test_a_copy_is_found_however_its_files_are_called_and_ordered(digests: list[str], names: list[str]) -> None:
-    """By any names, in any order."""
+    """A copy is found whatever the names and the order of its weight files."""
     suspected = suspicions(of(COPY, weights=dict(zip(names, digests, strict=True))))
     assert [finding.code for finding in suspected] == ["same-weights-unnamed"]
 
 
 def test_a_mergekit_file_names_its_models() -> None:
-    """In each of the forms that mergekit reads; a local path is no model, and nothing is too long."""
+    """The models of a merge are read in each form that mergekit knows, without local paths, also from a huge file."""
     text = """
 merge_method: slerp
 base_model: bob/original

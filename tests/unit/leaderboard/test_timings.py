@@ -1,4 +1,4 @@
-"""Timings as pure counting: bins, quantiles, and reports of periods."""
+"""Statistics of waiting and running times: bins, quantiles, and reports of periods."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOUR = 3_600.0
     [(-5.0, 0, 0.0), (0.0, 0, 0.0), (0.99, 0, 0.0), (1.0, 1, 1.0), (16.0, 17, 16.0), (1e99, LAST, 2**24.75)],
 )
 def test_bins_begin_at_a_second_and_double_every_four(seconds: float, number: int, low: float) -> None:
-    """Negative spans fall into the first bin, and endless ones into the last."""
+    """Negative spans fall into the first bin, and very long ones into the last."""
     assert bin_of(seconds) == number
     assert bounds(number)[0] == pytest.approx(low)
 
@@ -79,7 +79,7 @@ def test_one_span_is_no_range() -> None:
 
 
 def test_without_counts_every_quantile_is_zero() -> None:
-    """There is no span, and so none that a share of them does not exceed."""
+    """A quantile without counted spans is zero."""
     assert quantile(Counter(), 0.5) == 0.0
 
 
@@ -118,8 +118,8 @@ def test_a_period_holds_its_days_and_no_other(length: int) -> None:
     assert (timings.ended[0].counts, timings.ended[1].counts) == ({"finished": 1}, {})
 
 
-def test_of_nothing_nothing_is_told() -> None:
-    """No spread, no point of a line, no first day; and a day is there for each of the period."""
+def test_a_report_without_counts_has_no_timings() -> None:
+    """A report without counts has no quantiles, no points and no first day, but lists each day of the period."""
     timings = report([DayCounts(TODAY)], now=NOW, length=30)
     assert (timings.since, timings.overall, timings.queue) == (None, {}, [])
     assert timings.spreads == {"waiting": {"tier": {}, "precision": {}}, "running": {"tier": {}, "precision": {}}}
@@ -143,7 +143,7 @@ def test_the_queue_is_averaged_over_each_step() -> None:
 
 @given(st.sampled_from(PERIODS), st.floats(0.0, DAY - 1))
 def test_a_line_has_no_more_points_than_fit(length: int, time: float) -> None:
-    """However long the period, and at any time of the day."""
+    """The number of points is limited for every period, at any time of the day."""
     slots = dict.fromkeys(range(int(DAY / SLOT)), (1, 1))
     days = [DayCounts(TODAY - at, queue=slots) for at in range(length + 3)]
     queue = report(days, now=TODAY * DAY + time, length=length).queue

@@ -71,7 +71,7 @@ def test_threads_are_told_apart_by_kind() -> None:
     ],
 )
 def test_models_are_found_by_id_and_address(text: str, models: list[str]) -> None:
-    """A word of the form org/name may be a model; a path, a date and a dataset are none."""
+    """A word of the form org/name is taken for a model; a path, a date and a dataset are not."""
     assert models_in(text) == models
 
 
@@ -98,7 +98,7 @@ def test_models_are_found_by_id_and_address(text: str, models: list[str]) -> Non
     ],
 )
 def test_a_thread_is_told_by_its_words(title: str, post: str, topic: Topic) -> None:
-    """The author's own words decide the topic of a thread, not quotes."""
+    """The words of the title and of the first post decide the topic of a thread."""
     assert triage(title, post).topic is topic
 
 
@@ -122,8 +122,8 @@ LINKED = f"See {REPO}/blob/main/{PATH}."
         ("One model is there several times", LINKED, Topic.DUPLICATES),
     ],
 )
-def test_what_is_wanted_of_a_linked_request_is_told_by_words(title: str, post: str, topic: Topic) -> None:
-    """A word of failure makes a report unless the title says otherwise; then other words, then the link decide."""
+def test_the_topic_of_a_thread_with_a_linked_request_follows_from_words(title: str, post: str, topic: Topic) -> None:
+    """A word of failure makes it a report of a failure unless the title has another topic; else other words decide."""
     assert triage(title, post).topic is topic
 
 

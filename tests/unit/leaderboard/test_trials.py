@@ -16,7 +16,7 @@ SMALL, LARGE = ("small",), ("large",)
 
 
 def requests(text: str) -> list[WaitingRequest]:
-    """One for each word, `path:tier`, by age."""
+    """Return a waiting request for each word `path:tier`, the oldest first."""
     pairs = [word.split(":") for word in text.split()]
     return [
         WaitingRequest(path, path, "ada", float(at), tier=tier)  # type: ignore[arg-type]
@@ -25,7 +25,7 @@ def requests(text: str) -> list[WaitingRequest]:
 
 
 def workers(text: str) -> tuple[WorkerCapacity, ...]:
-    """One for each word, `tier` or `tier:attempt`."""
+    """Return a worker for each word, `tier` or `tier:attempt`."""
     pairs = [word.partition(":") for word in text.split()]
     return tuple(WorkerCapacity((tier,), doing) for tier, _, doing in pairs)  # type: ignore[arg-type]
 
@@ -57,7 +57,7 @@ def workers(text: str) -> tuple[WorkerCapacity, ...]:
 def test_trials_take_what_no_request_needs(
     trials: str, running: str, chosen: str, capacities: str, start: str, stop: str
 ) -> None:
-    """Requests come first: an idle worker is theirs, then one that runs a trial, which stops."""
+    """A trial starts only on a worker that no request needs, and stops if a request needs its worker."""
     conditions = QueueConditions(capacities=workers(capacities))
     turns = choose_trials(requests(trials), running.split(), requests(chosen), conditions)
     assert ([turn.path for turn in turns.start], turns.stop) == (start.split(), stop.split())
@@ -65,13 +65,13 @@ def test_trials_take_what_no_request_needs(
 
 @pytest.mark.parametrize("paused", ["board", "tier:small"])
 def test_a_pause_holds_trials_too(paused: str) -> None:
-    """What is paused is paused for trials."""
+    """No trial starts while its board or tier is paused."""
     conditions = QueueConditions(paused=frozenset({paused}), capacities=workers("small"))
     assert choose_trials(requests("t:small"), [], [], conditions).start == []
 
 
-def test_the_whole_takes_as_much_longer_as_it_has_more_questions() -> None:
-    """Loading counts once; a benchmark that was asked whole takes what it took."""
+def test_the_time_of_a_whole_evaluation_scales_with_its_questions() -> None:
+    """The estimate scales the time of each task with its questions and counts loading once."""
     tasks = (
         TrialTask(name="a", asked=32, questions=3_200, seconds=10),
         TrialTask(name="b", asked=8, questions=8, seconds=4),
@@ -101,7 +101,7 @@ def test_a_report_that_makes_no_sense_is_refused(changes: dict[str, object]) -> 
 
 
 def test_jobs_that_are_no_trials_read_as_before() -> None:
-    """A process of an earlier version, which refuses unknown fields, accepts them; a trial's number is checked."""
+    """A job that is no trial has no field of trials, so that earlier versions accept it; the field is bounded."""
     fields = {
         "board": "demo", "attempt": f"{'a' * 12}-{'b' * 8}-1", "path": "p", "model": "org/m", "revision": "b" * 40,
         "precision": "float32", "weight_type": "Original", "suite": "s", "suite_digest": "d",
@@ -119,6 +119,6 @@ def test_jobs_that_are_no_trials_read_as_before() -> None:
 
 
 def test_a_trial_is_its_own_dirty_key() -> None:
-    """The worker marks a request, or a trial, with the same call."""
+    """The dirty key of a request has a prefix, and the key of a trial is used as it is."""
     assert dirty_key("org/m.json") == "request:org/m.json"
     assert dirty_key("trial:thread:dataset/b/r:7:c:0") == "trial:thread:dataset/b/r:7:c:0"

@@ -73,7 +73,7 @@ OTHERS = [float(number % 5 > 1) for number in range(60)]
 
 
 def test_the_error_of_a_mean_is_that_of_its_questions() -> None:
-    """Sample standard deviation by root of n; the normalised one is larger by 100 / (1 - bound)."""
+    """The error is the sample standard deviation by √n; the normalised error is larger by 100 / (1 - bound)."""
     plain = statistics.stdev(GRADES) / math.sqrt(len(GRADES))
     estimates = errors(one(choices=5), {"a": answers(GRADES)})
     assert estimates.tasks["a"] == estimates.raw["A"] == pytest.approx(plain)
@@ -85,7 +85,7 @@ def test_the_error_of_a_mean_is_that_of_its_questions() -> None:
 
 
 def test_unweighted_subtasks_and_the_average_have_the_root_of_the_sum_of_squares() -> None:
-    """√ΣSE²/K over subtasks, each above its own bound, and over benchmarks."""
+    """Errors combine as √ΣSE²/K over subtasks, each above its own bound, and over benchmarks."""
     both = {"tasks": [{"name": "a", "choices": 5}, {"name": "b", "choices": 4}], "normalise": "subtasks", "source": "s"}
     estimates = errors(
         suite({"name": "A", **both}, {"name": "B", "tasks": [{"name": "c"}]}),
@@ -102,7 +102,7 @@ def test_unweighted_subtasks_and_the_average_have_the_root_of_the_sum_of_squares
 
 
 def test_subjects_are_strata() -> None:
-    """The error holds the spread inside subjects alone."""
+    """Only the spread within each subject counts for the error."""
     strata = [0] * 40 + [1] * 60
     estimates = errors(one(stratum="subject"), {"a": answers([*GRADES, *OTHERS], strata=strata)})
     parts = [len(each) / 100 * statistics.stdev(each) / math.sqrt(len(each)) for each in (GRADES, OTHERS)]
@@ -172,7 +172,7 @@ def test_few_right_answers_have_the_error_by_wilsons_interval() -> None:
 
 @pytest.mark.parametrize("above", [0.0, 0.3, 0.8, 1.5, 3.0])
 def test_near_the_level_of_guessing_the_error_is_that_of_a_bootstrap_of_the_scores(above: float) -> None:
-    """Ten subtasks at, or a little above, the level of guessing: clusters are drawn again, and the scores computed."""
+    """The error of ten subtasks near the level of guessing is that of a bootstrap, which draws the clusters again."""
     random = np.random.default_rng(5)
     names = [f"t{number}" for number in range(10)]
     both = {"tasks": [{"name": name, "choices": 2} for name in names], "normalise": "subtasks", "source": "s"}
@@ -191,7 +191,7 @@ def test_near_the_level_of_guessing_the_error_is_that_of_a_bootstrap_of_the_scor
 
 
 def test_scores_that_do_not_follow_from_the_answers_have_no_error() -> None:
-    """Another raw score than the answers' mean, or a task without answers: neither the benchmark nor the average."""
+    """If a raw score is not the answers' mean, or answers are missing, neither benchmark nor average has an error."""
     two = suite({"name": "A", "tasks": [{"name": "a"}]}, {"name": "B", "tasks": [{"name": "b"}]})
     tasks: dict[str, TaskAnswers | None] = {"a": answers(GRADES), "b": answers(OTHERS)}
     scores = score_results({"a": {"acc,none": 0.5}, "b": {"acc,none": statistics.fmean(OTHERS)}}, two)
@@ -217,7 +217,7 @@ def test_vectors_tell_the_error_of_a_paired_difference() -> None:
 
 
 def test_the_difference_of_one_benchmark_is_paired() -> None:
-    """Vectors of 128 numbers tell its error; twins differ by nothing; without a vector both are independent draws."""
+    """The error of a difference follows from two vectors: near zero for equal ones, unpaired without a vector."""
     random = np.random.default_rng(3)
     first = [float(draw) for draw in random.random(2_000) < 0.6]
     second = [grade if draw < 0.8 else 1 - grade for grade, draw in zip(first, random.random(2_000), strict=True)]
@@ -257,7 +257,7 @@ def collected(rows: Sequence[dict[str, Any]], **changes: Any) -> TaskAnswers | N
 
 
 def test_rows_of_other_filters_do_not_count() -> None:
-    """A question has a row for each filter of the harness; the metric names its own."""
+    """Of a question's rows, one for each filter of the harness, only that of the metric's filter counts."""
     rows = [
         row(0, 1.0, filter_name="strict"),
         row(0, 0.0, filter_name="flexible"),
@@ -269,7 +269,7 @@ def test_rows_of_other_filters_do_not_count() -> None:
 
 
 def test_clusters_and_subjects_are_read_from_the_question() -> None:
-    """Questions with the same value in the named field share a cluster; others, and cut ones, are their own."""
+    """Questions with the same value in the named field share a cluster; one without a readable value is its own."""
     docs = [{"story": "x", "kind": "p"}, {"story": "x", "kind": "q"}, {"story": "y", "kind": "p"}, {"kind": "q"}]
     rows = [*(row(number, doc=doc) for number, doc in enumerate(docs)), row(4, doc={"story": [["x"]]}), row(5)]
     rows[5]["doc"] = '{"story": "x… [cut]'
@@ -282,14 +282,14 @@ def test_clusters_and_subjects_are_read_from_the_question() -> None:
 
 @pytest.mark.parametrize("grade", [None, "1.0", math.nan, math.inf, 10**400, 1.5, -0.5, [], [None], {"a": 1}])
 def test_a_question_without_a_grade_leaves_the_error_unknown(grade: object) -> None:
-    """A grade that is no number between 0 and 1 is none."""
+    """If a question has no grade between 0 and 1, or there is no question, the error is unknown."""
     assert collected([row(0), row(1, grade)]) is None
     assert collected([]) is None
     assert collected([row(0), {**row(1), "metrics": "{… [cut]"}]) is None
 
 
 def test_every_shipped_suite_names_fields_for_its_errors_without_another_digest() -> None:
-    """Fields for standard errors leave the digests of boards that exist as they were."""
+    """The shipped suite names fields for standard errors, which do not change its digest."""
     v2 = find_suite("open-llm-v2")
     assert {b.name: (b.cluster, b.stratum) for b in v2.benchmarks if b.cluster or b.stratum} == {
         "GPQA": ("Question", ""),
@@ -307,12 +307,12 @@ def test_every_shipped_suite_names_fields_for_its_errors_without_another_digest(
     [("open-llm-v1", "0327a3c72aeb4623"), ("open-llm-v2", "4b75c12683e14ced"), ("starter", "ad2a01c6c121f08d")],
 )
 def test_digests_of_the_shipped_suites_are_those_of_results_that_exist(name: str, digest: str) -> None:
-    """A changed digest would separate a board's next results from all earlier ones."""
+    """The shipped suites keep their digests, so that new results stay comparable with earlier ones."""
     assert find_suite(name).digest.startswith(digest)
 
 
 def test_withdrawn_questions_do_not_count() -> None:
-    """The errors are those of the other questions."""
+    """The answers from which the errors follow do not include withdrawn questions."""
     (benchmark,) = one(metrics=["acc,none"]).benchmarks
     collector = AnswerCollector("a", benchmark, {1})
     for each in (row(0, 1.0), row(1, 0.0), row(2, 0.5)):
@@ -324,7 +324,7 @@ def test_withdrawn_questions_do_not_count() -> None:
 
 @pytest.mark.parametrize(("score", "odd"), [(0.0, 9e-4), (1.0, 1 - 9e-4), (1e-300, 9e-4)])
 def test_a_score_at_the_end_of_the_scale_has_an_error_where_an_answer_is_not(score: float, odd: float) -> None:
-    """Scores and answers agree within a tolerance: a worker can publish 0 beside an answer that is worth a little."""
+    """A score of 0 or 1 has an error above zero if an answer differs from it, within the tolerance of the checks."""
     grades = [*([round(score)] * 999), odd]
     estimates = errors_of(one(), {"a": answers(grades)}, score)
     assert 0 < estimates.raw["A"] < 0.1

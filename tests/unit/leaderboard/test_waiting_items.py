@@ -1,4 +1,4 @@
-"""What waits for a maintainer: what can be written about each item, the order, and the bounds of the list."""
+"""The list of what waits for a maintainer: the commands for each item, the order and the limits of the list."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_each_topic_has_the_commands_that_settle_it(topic: str, sha: str, comman
     assert ([action.text for action in actions], {action.where for action in actions} - {"thread"}) == (commands, set())
 
 
-def test_what_is_no_thread_names_a_command_too() -> None:
+def test_items_without_a_thread_name_a_command_too() -> None:
     """Parked syncs, workers that take no job and refused tokens are settled in a shell, paused suites in a thread."""
     workers = [refused_item("w", since=2), set_aside_item("v", since=2), token_item("SETTING", since=2)]
     items = [parked_item(title="request", since=1), *workers, paused_item("starter", since=3)]

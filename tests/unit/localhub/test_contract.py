@@ -1,4 +1,4 @@
-"""The parts of the Hub's contract that keep a run from harm, and its report from misuse."""
+"""The safeguards of a contract test run on a Hub: allowed writes, budget, confirmation, and an escaped report."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def guard() -> WriteGuard:
     ],
 )
 def test_reads_and_writes_to_own_repos_are_allowed(guard: WriteGuard, method: str, path: str, body: object) -> None:
-    """The guard lets everything pass that reads, or changes what the run made."""
+    """The guard allows reads, and writes to what the run created."""
     guard.check(method, path, body)
 
 
@@ -106,7 +106,7 @@ def test_each_run_has_names_of_its_own() -> None:
 
 
 def test_the_budget_ends_a_run() -> None:
-    """The call after the last one is not sent."""
+    """After the budget's last call, the next call raises an error."""
     budget = CallBudget(2)
     budget.take()
     budget.take()
@@ -115,7 +115,7 @@ def test_the_budget_ends_a_run() -> None:
 
 
 def test_a_missing_part_is_a_difference() -> None:
-    """The difference names the field that is missing, and what is there; a wrong date is one as well."""
+    """A missing field is reported with the fields that exist; an invalid date is reported as well."""
     with pytest.raises(Differs, match=r"a field repo\.id, got no repo\.id in an object of name, owner$"):
         part({"repo": {"name": "a", "owner": "b"}}, "repo", "id")
     for value in (None, 5, "yesterday"):
@@ -131,7 +131,7 @@ def test_facts_are_selected_by_id_group_and_pattern() -> None:
 
 
 def test_an_answer_cannot_form_the_markdown_of_a_report() -> None:
-    """Cells hold what the Hub answered as text: no column, tag or mention comes out of it."""
+    """The report escapes the Hub's answers, so that they form no column, tag or mention, and hides the token."""
     fact = Fact("a.b", "a", "A statement.", 1, lambda _: None)
     result = FactResult(fact, "differs", expected="1", got="a | b <img src=x> @ada hf_ada\\")
     report = ContractReport("https://hub.invalid", [result], 1, 0.1, "now", secrets=("hf_ada",))
@@ -153,7 +153,7 @@ def test_an_answer_cannot_form_the_markdown_of_a_report() -> None:
 def test_a_run_on_another_machine_is_asked_for(
     endpoint: str, options_given: list[str], answer: str, is_asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a whole yes, or `--yes`, lets a run begin on a Hub that is not on this machine."""
+    """A run on a Hub of another machine starts only after the answer "yes", or with `--yes`."""
     questions: list[str] = []
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or answer)
@@ -167,7 +167,7 @@ def test_a_run_on_another_machine_is_asked_for(
 
 
 def test_a_wait_is_short_after_silence() -> None:
-    """If nothing arrived in one wait, the next does not take as long: the Hub does not reach this machine."""
+    """If nothing arrived in one wait, the next wait is short, because the Hub probably cannot reach this machine."""
     listener = WebhookListener()
     try:
         assert listener.wait("/a", bool, 0.05) == []
@@ -178,7 +178,7 @@ def test_a_wait_is_short_after_silence() -> None:
 
 
 def test_the_document_answers_each_open_question_by_a_fact(project: Path) -> None:
-    """In the table "Where the Hub says nothing" each choice of localhub stands with the id of its fact."""
+    """The table "Where the Hub says nothing" has the id of the fact for each choice of localhub, and no other."""
     text = (project / "docs" / "localhub.md").read_text("utf-8")
     table = text.partition("### Where the Hub says nothing")[2].partition("\n## ")[0]
     groups = {fact.id.partition(".")[0] for fact in FACTS}

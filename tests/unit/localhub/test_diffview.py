@@ -21,7 +21,7 @@ rename to z.txt
 
 
 def test_files_lines_and_counts() -> None:
-    """Each file with its title and its lines; what looks like a header inside a hunk is a line."""
+    """The parser returns files with title, lines and counts; a line of a hunk that looks like a header is a line."""
     (first, second), cut = parse(DIFF)
     assert (first.title, first.added, first.removed, cut) == ("d/a.json", 1, 1, False)
     assert [(line.kind, line.text) for line in first.lines] == [

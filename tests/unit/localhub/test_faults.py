@@ -1,4 +1,4 @@
-"""Faults of calls and deliveries."""
+"""Injected faults of calls to localhub and of its webhook deliveries."""
 
 import asyncio
 
@@ -21,12 +21,12 @@ from localhub.webhooks.deliveries import DeliveryPolicy
     ],
 )
 def test_which_calls_a_rule_hits(route: str, method: str, path: str, fits: bool) -> None:
-    """A pattern names a method, or any, and a path in which a star crosses slashes."""
+    """A rule's pattern has an optional method, and a path in which `*` also matches slashes."""
     assert FaultRule(route=route, kind="fail").matches(method, path) is fits
 
 
 def test_rules_are_used_up_in_order() -> None:
-    """The first matching rule applies as often as its number, then the next one; a rule without a number stays."""
+    """The first matching rule applies as often as its `times` says, then the next one; without `times` it is kept."""
     faults = Faults()
     faults.fail("/x", times=2, status=503)
     lasting = faults.fail("/*", times=None, status=500)
@@ -36,7 +36,7 @@ def test_rules_are_used_up_in_order() -> None:
     assert faults.take("GET", "/x") is None
 
 
-def test_fates_of_deliveries_are_counted_down() -> None:
+def test_faults_of_deliveries_are_counted_down() -> None:
     """One delivery is dropped, one is sent twice and late, then all are sent normally."""
     faults = Faults().webhooks
     faults.set(drop=1, double=1, delay=1, seconds=2.5, shuffle=2)
@@ -61,6 +61,6 @@ def test_a_hanging_call_is_let_go() -> None:
 
 
 def test_pauses_double_up_to_the_longest() -> None:
-    """1, 2, 4 … seconds, and never more than the policy's longest."""
+    """The pauses between tries of a delivery double, up to the longest that the policy allows."""
     policy = DeliveryPolicy(first_wait=1, longest_wait=5)
     assert [policy.wait(tries) for tries in (1, 2, 3, 4, 10_000)] == [1, 2, 4, 5, 5]

@@ -34,7 +34,7 @@ def listed(repo: GitRepo, commit: str) -> list[str]:
 
 
 def free_of_clashes(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files that can stand together: none where another needs a folder."""
+    """The files without those whose path is also the folder of another file."""
     return {path: data for path, data in files.items() if not any(other.startswith(f"{path}/") for other in files)}
 
 
@@ -48,10 +48,10 @@ def repo(tmp_path: Path) -> GitRepo:
 
 @settings(max_examples=40, deadline=None)
 @given(first=FILES.map(free_of_clashes), second=FILES.map(free_of_clashes))
-def test_any_two_commits_hold_what_was_put_and_differ_where_they_differ(
+def test_two_commits_have_their_files_and_the_right_changed_paths(
     tmp_path_factory: pytest.TempPathFactory, first: dict[str, bytes], second: dict[str, bytes]
 ) -> None:
-    """Files replaced one set by another are there, in git's order, and the changed paths are those that changed."""
+    """A commit that replaces all files lists the new ones in git's order, and its changed paths are right."""
     repo = GitRepo(tmp_path_factory.mktemp("git") / "repo.git")
     repo.create()
     before = repo.commit(MAIN, [SetFile(path, data) for path, data in first.items()], None, ADA, "one")
@@ -81,7 +81,7 @@ def test_a_walk_goes_on_behind_any_path(
 
 
 def test_a_large_commit_is_one_pack_that_git_accepts(repo: GitRepo) -> None:
-    """Hundreds of files become one pack, and the same commit as many small ones would have made."""
+    """A commit of hundreds of files is stored as one pack, and has the same tree as several small commits."""
     puts = [SetFile(f"folder{index % 7}/file{index}", f"content {index}".encode()) for index in range(400)]
     head = repo.commit(MAIN, puts, None, ADA, "bulk", when=0)
     assert len(list(repo.path.glob("objects/pack/*.pack"))) == 1
@@ -102,7 +102,7 @@ def test_a_refused_large_commit_leaves_nothing(repo: GitRepo) -> None:
 
 
 def test_files_and_folders_do_not_take_each_others_place(repo: GitRepo) -> None:
-    """A file where a folder stands is refused, unless the same commit takes the folder away."""
+    """A file at the path of a folder, or below a file, is refused, unless the same commit removes the other."""
     repo.commit(MAIN, [SetFile("a/b", b"1"), SetFile("c", b"2")], None, ADA, "one")
     for clash in (SetFile("a", b""), SetFile("c/d", b"")):
         with pytest.raises(BadRequest):
@@ -113,7 +113,7 @@ def test_files_and_folders_do_not_take_each_others_place(repo: GitRepo) -> None:
     assert listed(repo, head) == ["a", "c", "c/d"]
 
 
-def test_removing_needs_the_thing_to_be_there(repo: GitRepo) -> None:
+def test_the_removal_of_a_missing_path_is_refused(repo: GitRepo) -> None:
     """The removal of a missing path, or of a folder as a file, is refused."""
     repo.commit(MAIN, [SetFile("a/b", b"1")], None, ADA, "one")
     for missing in (
@@ -127,7 +127,7 @@ def test_removing_needs_the_thing_to_be_there(repo: GitRepo) -> None:
 
 
 def test_the_last_file_of_a_folder_takes_the_folder_along(repo: GitRepo) -> None:
-    """Git has no empty folders; a repo without any file has git's empty tree."""
+    """The removal of a folder's last file removes the folder too; a repo without files has git's empty tree."""
     repo.commit(MAIN, [SetFile("a/b/c", b"1"), SetFile("d", b"2")], None, ADA, "one")
     assert listed(repo, repo.commit(MAIN, [RemoveFile("a/b/c")], None, ADA, "two")) == ["d"]
     empty = repo.commit(MAIN, [RemoveFile("d")], None, ADA, "three")
@@ -144,7 +144,7 @@ def test_a_commit_upon_an_old_parent_is_refused(repo: GitRepo) -> None:
 
 
 def test_commits_are_counted_as_git_does_and_walked_once(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before and after a merge; the count of one more commit reads only that commit, however long the history is."""
+    """Commits are counted as git does, also after a merge; the count of one more commit reads only that commit."""
     base = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
     head = [repo.commit(MAIN, [SetFile("a", str(number).encode())], None, ADA, "more") for number in range(5)][-1]
     tree = git(repo, "rev-parse", f"{head}^{{tree}}").strip()
@@ -194,7 +194,7 @@ def test_diffs_are_gits_own(repo: GitRepo) -> None:
 
 
 def test_what_a_killed_server_left_is_swept(repo: GitRepo) -> None:
-    """Stale lock files and half-written packs are gone when the repo is opened again, and commits go on."""
+    """Stale locks and incomplete packs of a killed server are removed when the repo is opened, and commits work."""
     head = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
     (repo.path / "refs/heads/main.lock").touch()
     (repo.path / "objects/pack/tmp_pack_1_2").touch()
@@ -210,7 +210,7 @@ def test_a_deleted_repo_is_not_found(tmp_path: Path) -> None:
 
 
 def test_rewriting_history_takes_a_file_out_of_every_commit(repo: GitRepo) -> None:
-    """A removed content is in no commit of any branch afterwards; commits before it keep their ids."""
+    """After the rewrite no commit of any branch has the removed content; commits before it keep their ids."""
     first = repo.commit(MAIN, [SetFile("keep", b"1")], None, ADA, "one")
     second = repo.commit(MAIN, [SetFile("x/secret", b"s"), SetFile("copy", b"s")], None, ADA, "two")
     head = repo.commit(MAIN, [SetFile("keep", b"2"), RemoveFile("copy")], None, ADA, "three")

@@ -31,20 +31,20 @@ from localhub.repos.records import Repo
     ],
 )
 def test_paths_that_no_repo_may_hold(path: str) -> None:
-    """A path that leaves the repo, lies in git's own folder or breaks a checkout is refused."""
+    """A path is refused if it leaves the repo, is in git's own folder, or would break a checkout."""
     assert not is_clean(path)
 
 
 @given(st.text(max_size=60))
 def test_a_clean_path_stays_inside(path: str) -> None:
-    """An accepted path has only plain parts, and is not changed."""
+    """An accepted path is unchanged, and has no empty, relative or `.git` parts."""
     if is_clean(path):
         assert clean(path) == path
         assert not {"", ".", "..", ".git"} & set(path.lower().split("/"))
 
 
-def test_the_clock_plays_from_where_it_is_set() -> None:
-    """`epoch,rate,started` shows the epoch at `started`, and runs at the rate from there."""
+def test_the_clock_runs_from_the_time_and_at_the_rate_of_its_setting() -> None:
+    """A clock set to `epoch,rate,started` shows `epoch` at the real time `started`, and runs at `rate` from then on."""
     started = time.time() - 10
     clock = Clock(f"1000000000,60,{started}")
     assert 1_000_000_600 <= clock.seconds() < 1_000_000_700
@@ -92,7 +92,7 @@ def test_calls_are_counted_in_windows_of_five_minutes() -> None:
 
 
 def test_no_call_of_anonymous_callers_can_be_allowed() -> None:
-    """A limit of 0 is a limit; the one of accounts does not replace it."""
+    """A limit of 0 for anonymous callers refuses all their calls, and is not replaced by the limit of accounts."""
     limits = RateLimits(Clock("3000,0"))
     limits.set(api=2, anonymous_api=0)
     refused, allowed = (limits.take("x", "api", anonymous=anonymous) for anonymous in (True, False))
@@ -118,7 +118,7 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_threads_that_are_gone_leave_no_connection_open(tmp_path: Path) -> None:
-    """A pool that ends idle threads and starts others does not leave open files behind."""
+    """Threads that read the database and end leave no open files behind."""
     store = Database(tmp_path / "x.sqlite")
     store.ensure("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
 
@@ -160,15 +160,15 @@ def test_cards_that_no_commit_may_contain(block: str, complaint: str) -> None:
 
 
 @given(st.text(max_size=80))
-def test_any_card_is_survived(block: str) -> None:
-    """No text between the dashes makes the reader fail."""
+def test_any_card_is_read_without_an_error(block: str) -> None:
+    """No text in a card's metadata block makes the reader or the check raise an error."""
     card = f"---\n{block}\n---\n"
     check_card(card)
     card_data(card.encode("utf-8", "replace"))
 
 
 def test_storage_addresses_are_good_for_what_they_were_made_for(tmp_path: Path) -> None:
-    """An address serves its verb, repo, object and query, and nothing else."""
+    """A signed address is valid for its method, repo, object and query only."""
     store = Database(tmp_path / "x.sqlite")
     lfs = LfsStore(tmp_path / "lfs", store, Clock())
     query = dict(parse_qsl(urlsplit(lfs.address("put", "repo", "f" * 64, size="3")).query))
@@ -182,7 +182,7 @@ def test_storage_addresses_are_good_for_what_they_were_made_for(tmp_path: Path) 
 
 
 def test_an_upload_that_is_not_what_it_says_is_thrown_away(tmp_path: Path) -> None:
-    """Bytes with another hash or size are refused and leave nothing behind; the true ones are kept."""
+    """An upload with another hash or size than stated is refused and removed; one with the right ones is stored."""
     store = Database(tmp_path / "x.sqlite")
     lfs = LfsStore(tmp_path / "lfs", store, Clock())
     upload = lfs.begin()

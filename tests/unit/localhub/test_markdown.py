@@ -52,8 +52,8 @@ def tags_of(text: str) -> list[tuple[str, dict[str, str | None]]]:
         "```html\n<script>alert(1)</script>\n```",
     ],
 )
-def test_a_stranger_cannot_act(text: str) -> None:
-    """No foreign element, no handler, no address that could run."""
+def test_untrusted_markdown_has_no_active_content(text: str) -> None:
+    """Rendered text of untrusted users has only known elements and attributes, and no links that run code."""
     for tag, attributes in tags_of(text):
         assert tag in _MADE_HERE | PLAIN_TAGS
         assert set(attributes) <= _ATTRIBUTES
@@ -88,21 +88,21 @@ _PIECES = st.sampled_from(
 
 @given(st.lists(_PIECES | st.text(max_size=5), max_size=25))
 def test_no_input_makes_a_foreign_element(pieces: list[str]) -> None:
-    """No input makes an element of another kind, or one with a handler."""
+    """No input is rendered as an unknown element, or with an unknown attribute, such as an event handler."""
     for tag, attributes in tags_of("".join(pieces)):
         assert tag in _MADE_HERE | PLAIN_TAGS
         assert set(attributes) <= _ATTRIBUTES
 
 
 def test_html_comments_are_hidden() -> None:
-    """Hidden markers of bots do not show, not even an unclosed one; in code they show."""
+    """HTML comments, such as markers of bots, are not rendered, even if unclosed, except in code."""
     assert "steward" not in render("<!-- steward:1 board status x -->\nHello <!-- steward --> there")
     assert "steward" not in render("<!-- steward")
     assert "steward" in render("`<!-- steward -->`")
 
 
 def test_folded_parts_are_kept() -> None:
-    """`<details>` with a summary and Markdown in it stays what it is."""
+    """`<details>` with a summary is kept, and Markdown inside it is rendered."""
     html = render("<details><summary>Log</summary>\n\n```\nboom\n```\n\n</details>")
     assert "<details><summary>Log</summary>" in html and "<code>boom" in html and "</details>" in html
 
@@ -114,7 +114,7 @@ def test_names_and_addresses_become_links() -> None:
 
 
 def test_tables_and_tasks() -> None:
-    """Tables are tables, tasks are boxes."""
+    """Markdown tables are rendered as tables, and task lists with check boxes."""
     assert "<td>1</td>" in render("|a|b|\n|-|-|\n|1|2|")
     assert "☑ done" in render("- [x] done\n- [ ] open") and "☐ open" in render("- [x] done\n- [ ] open")
 

@@ -25,7 +25,7 @@ def git(tmp_path: Path) -> GitRepo:
 
 
 def commit(git: GitRepo, ref: str, files: Files, start: str | None = None) -> str:
-    """Commits files (None removes) on a ref, which starts at `start` where it is new."""
+    """Commit files (None removes) on a ref, which starts at `start` if it is new."""
     if start and git.head(ref) is None:
         git.update_ref(ref, start, None)
     removed = [RemoveFile(path) for path, text in files.items() if text is None]
@@ -34,13 +34,13 @@ def commit(git: GitRepo, ref: str, files: Files, start: str | None = None) -> st
 
 
 def both(git: GitRepo, before: Files, ours: Files, theirs: Files) -> tuple[str, str]:
-    """Two commits with the same parent."""
+    """Commit both sides on the same parent, and return the two commits."""
     root = commit(git, MAIN, before)
     return commit(git, MAIN, ours), commit(git, "refs/pr/1", theirs, root)
 
 
 def merged_files(git: GitRepo, ours: str, theirs: str) -> dict[str, str]:
-    """The files of main after the merge."""
+    """Merge `theirs` into main, and return the files of main."""
     merge_commit = git.commit(MAIN, merge(git, ours, theirs).changes, ours, _ME, "merge")
     entries = git.entries(merge_commit, recursive=True)
     return {entry.path: git.read(entry.oid).decode() for entry in entries if entry.type == "file"}
@@ -75,7 +75,7 @@ def test_the_same_change_is_none(git: GitRepo) -> None:
     ],
 )
 def test_conflicts_are_named(git: GitRepo, ours: Files, theirs: Files, conflicts: tuple[str, ...]) -> None:
-    """Both sides changed, removed or added one file: it is named, the others are not."""
+    """A file that both sides changed, removed or added differently is listed as a conflict, other files are not."""
     merged = merge(git, *both(git, {"a": "before\n", "b": "b"}, {**ours, "x": "x"}, {**theirs, "y": "y"}))
     assert merged.conflicts == conflicts and merged.changes == ()
 
@@ -87,7 +87,7 @@ def test_a_file_where_the_other_side_has_a_folder(git: GitRepo) -> None:
 
 
 def test_a_folder_replaced_by_a_file(git: GitRepo) -> None:
-    """A change of a folder by one side is applied to the base."""
+    """A folder that one side replaced by a file is replaced in the merge."""
     ours, theirs = both(git, {"d/e": "e", "d/f": "f", "a": "a"}, {"a": "b"}, {"d/e": None, "d/f": None, "d": "file"})
     assert merged_files(git, ours, theirs) == {"a": "b", "d": "file"}
 
@@ -99,7 +99,7 @@ def test_unrelated_histories(git: GitRepo) -> None:
 
 
 def test_a_file_in_the_place_of_the_other_sides_folder(git: GitRepo) -> None:
-    """One side replaces a folder by a file, the other writes into it: both names are in conflict."""
+    """If one side replaces a folder by a file and the other writes into it, both paths are in conflict."""
     root = commit(git, MAIN, {"d/e": "e"})
     git.update_ref("refs/pr/1", root, None)
     ours = git.commit(MAIN, [SetFile("d/f", b"f")], root, _ME, "ours")
@@ -128,7 +128,7 @@ def test_as_git_itself_merges(
     with git.open() as repo:
         index = repo.merge_commits(pygit2.Oid(hex=commits[0]), pygit2.Oid(hex=commits[1]))
         names = {str(entry.path) for entry in index}
-        # libgit2 lets a file and a folder of one name stand side by side; git calls that a conflict.
+        # libgit2 allows a file and a folder of the same name side by side; git reports a conflict.
         clash = any(str(folder) in names for name in names for folder in PurePosixPath(name).parents)
         expected = None if clash or index.conflicts is not None else str(index.write_tree(repo))
     merged = merge(git, *commits)

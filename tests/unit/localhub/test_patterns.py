@@ -20,7 +20,7 @@ PATHS = ["a", "b", "ab", "a.b", "*", "a/a", "a/b", "b/a.b", "b/ab/a", "a/b/a", "
 
 @pytest.fixture(scope="module")
 def work_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty work tree in which git judges paths."""
+    """An empty work tree in which git checks paths."""
     folder = tmp_path_factory.mktemp("patterns")
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     return folder
@@ -36,7 +36,7 @@ def judge(folder: Path, *command: str) -> list[str]:
 @settings(max_examples=60, deadline=None)
 @given(lines=st.lists(LINES, min_size=1, max_size=4))
 def test_ignored_is_what_git_ignores(work_tree: Path, lines: list[str]) -> None:
-    """Each path is ignored where git says so; except that a file in an ignored folder can be included again."""
+    """localhub ignores the paths that git ignores, except that a file in an ignored folder can be included again."""
     (work_tree / ".gitignore").write_text("\n".join(lines))
     ignored = set(judge(work_tree, "check-ignore", "--no-index", "-z", "--stdin"))
     rules = ignore_rules("\n".join(lines))

@@ -1,4 +1,4 @@
-"""Routes of localhub: reads are answered in the event loop, writes in threads, and all routes stand in one list."""
+"""Routes of localhub: reads are answered in the event loop, writes in threads, and all routes are in one list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localhub.http.routing import HubRouter
 
 
 def test_reads_run_in_the_event_loop_and_writes_in_threads() -> None:
-    """A write may wait for another one, and no read waits with it."""
+    """A read is answered in the event loop, a write in a thread, so that no read waits for a write."""
     inner, outer, app = HubRouter(tags=["inner"]), HubRouter(tags=["outer"]), FastAPI()
 
     @inner.get("/thread")
@@ -37,7 +37,7 @@ def test_reads_run_in_the_event_loop_and_writes_in_threads() -> None:
     assert app.openapi()["paths"]["/thread"]["get"]["tags"] == ["inner"]
 
 
-def test_all_routes_stand_in_one_list() -> None:
-    """FastAPI looks through each included router twice for every call."""
+def test_all_routes_are_in_one_flat_list() -> None:
+    """The application's routes are in one flat list, because FastAPI searches included routers twice for each call."""
     assert all(isinstance(route, Route) for route in application().routes)
     assert len(application().routes) > 150

@@ -35,7 +35,7 @@ def test_parameters_are_counted_by_dtype() -> None:
 
 
 def test_shards_are_those_of_the_index() -> None:
-    """With an index its files count, each once, and no other."""
+    """With an index, only its files are counted, each once; if one of them is missing, there are no counts."""
     index = json.dumps(
         {"weight_map": {"a": "one.safetensors", "b": "one.safetensors", "c": "two.safetensors"}}
     ).encode()
@@ -65,6 +65,6 @@ def test_what_cannot_be_read_is_not_counted(broken: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_survived(data: bytes) -> None:
-    """No bytes make the reader fail."""
+def test_any_bytes_are_read_without_an_error(data: bytes) -> None:
+    """No bytes in a header or index make the reader raise an error."""
     info({"model.safetensors": len(data).to_bytes(8, "little") + data, "model.safetensors.index.json": data})

@@ -1,4 +1,4 @@
-"""Objects of the Hub emulator below its routes: webhooks of a world, items of collections, lines of Jobs."""
+"""Objects of the Hub emulator: webhooks of its initial state (world), items of collections, log lines of Jobs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def watched(state: HubState) -> list[list[str]]:
 
 
 def test_two_webhooks_of_a_world_may_call_one_address(tmp_path: Path) -> None:
-    """Both are created, and a restart with the same world adds none."""
+    """Two webhooks with the same address are both created, and a restart with the same world adds none."""
     for _ in range(2):
         state = open_hub(tmp_path, world())
         targets = watched(state)
@@ -50,7 +50,7 @@ def test_two_webhooks_of_a_world_may_call_one_address(tmp_path: Path) -> None:
 
 
 class SlowReads(Collections):
-    """Collections whose items two callers read at the same time, if both read them before they write."""
+    """Collections that delay each reader of items until another caller has read them, too, or half a second passed."""
 
     both = threading.Barrier(2)
 
@@ -63,7 +63,7 @@ class SlowReads(Collections):
 
 
 def test_items_that_are_added_at_the_same_time_have_different_places(state: HubState) -> None:
-    """The place is chosen in the transaction that adds the item."""
+    """Two items added to a collection at the same time get different positions."""
     ada = state.accounts.by_name("ada")
     assert isinstance(ada, Account)
     collection = state.collections.create(ada, "Mine", None, private=False)
@@ -80,7 +80,7 @@ def test_items_that_are_added_at_the_same_time_have_different_places(state: HubS
 
 
 def test_the_log_of_a_job_goes_on_after_its_first_lines_are_dropped() -> None:
-    """A reader gets each later line once, and of the dropped ones none."""
+    """A reader of a job's log gets each line once, except lines that were dropped before it read them."""
     printed = PrintedLines(3)
     for line in "abc":
         printed.add(line)

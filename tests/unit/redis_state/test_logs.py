@@ -1,4 +1,4 @@
-"""The log's output."""
+"""The output of the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis_state.logs import configure_logs
 
 
 def test_events_go_to_standard_error_as_it_is_at_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that replaced standard error before the log was configured may be closed afterwards."""
+    """The log writes to the present standard error, even if the stream from the time of its setup is closed."""
     before = structlog.get_config()
     first, second = io.StringIO(), io.StringIO()
     try:

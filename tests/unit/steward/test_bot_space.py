@@ -1,4 +1,4 @@
-"""The pure rules of the bot's Space: which steps lead from what is there to what is wanted."""
+"""How the setup decides which steps the bot's Space still needs."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ THERE = SpaceFacts(
     ],
 )  # fmt: skip
 def test_only_what_differs_is_a_step(there: SpaceFacts, wanted: WantedSpace, steps: list[str]) -> None:
-    """New secrets come early; those that replace others, which cannot be undone, come last."""
+    """Only what differs becomes a step; replaced secrets, which cannot be undone, come last."""
     assert [step.kind for step in decide_steps(facts(there), wanted)] == steps
 
 
 def facts(space: SpaceFacts, *, bucket_exists: bool = False) -> SetupFacts:
-    """The facts with this Space."""
+    """The facts about the setup, with this Space."""
     return SetupFacts("bot", space, True, True, True, frozenset(), bucket_exists=bucket_exists)
 
 
 def test_a_bucket_that_exists_is_only_mounted() -> None:
-    """Another volume of the Space does not count as its storage; a word of the past means the Space's own bucket."""
+    """An existing bucket is only mounted, and other volumes do not count; former sizes mean the Space's own bucket."""
     other = SpaceVolume("dataset", "lab/b", QUEUE_FOLDER, {})
     space = replace(THERE, machine=SpaceMachine("RUNNING", "t4-small", "", 600, (other,)))
     assert [step.kind for step in decide_steps(facts(space, bucket_exists=True), WANTED)] == ["volume"]
@@ -72,7 +72,7 @@ def test_a_bucket_that_exists_is_only_mounted() -> None:
 
 
 def test_no_secret_is_shown_with_a_record() -> None:
-    """Neither the wanted Space nor a step prints a value."""
+    """The `repr` of a wanted Space and of its steps shows no secret."""
     wanted = replace(WANTED, secrets={"S": "hf_hidden"})
     assert "hf_hidden" not in repr(wanted) + repr(decide_steps(facts(SpaceFacts("x")), wanted))
 
@@ -81,7 +81,7 @@ def test_no_secret_is_shown_with_a_record() -> None:
     ("name", "host"), [("Lab/My_Bot.2", "https://lab-my-bot-2.hf.space"), ("a/b", "https://a-b.hf.space")]
 )
 def test_the_address_follows_from_the_name(name: str, host: str) -> None:
-    """As the Hub derives it; a Space that exists says its own."""
+    """A Space's expected address is derived from its name as on the Hub, and invalid names are recognised."""
     assert is_space_id(name) and expected_host(name) == host
     assert not any(map(is_space_id, ("bot", "a/b/c", "a/-b", "a/b--c", "a/b.git", "a b/c", "a/b.")))
 
@@ -99,7 +99,7 @@ def test_the_address_follows_from_the_name(name: str, host: str) -> None:
 def test_visitors_of_a_space_are_told_apart(
     peer: str, forwarded: str, client: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the address that the Hub's proxies add, not by one that a visitor claims: in the image's own environment."""
+    """Visitors are identified by the address that the Hub's proxies add, not by one that a visitor claims."""
     (networks,) = re.findall(r"FORWARDED_ALLOW_IPS=(\S+)", space_files(LAB, "", "", None)["Dockerfile"].decode())
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", networks)
     seen: list[str] = []
@@ -121,7 +121,7 @@ def test_visitors_of_a_space_are_told_apart(
 
 
 def test_without_a_wheel_the_image_installs_this_version_from_the_index(tmp_path: Path) -> None:
-    """As after a release; with a wheel, the Space holds it and installs that."""
+    """Without a wheel, the image installs this release from the index; with one, it installs the wheel in the Space."""
     files = space_files(LAB, "board", "", None)
     assert set(files) == {"README.md", "Dockerfile", "board.yaml"}
     assert f"pip install --no-cache-dir 'steward-leaderboard[contents]=={__version__}'" in files["Dockerfile"].decode()
@@ -146,5 +146,5 @@ def test_without_a_wheel_the_image_installs_this_version_from_the_index(tmp_path
     ],
 )
 def test_the_name_of_a_suite_file_adds_no_line_to_the_image(path: str, codes: list[str]) -> None:
-    """A board file may come from a stranger, and the Dockerfile of the bot's Space names its suite file."""
+    """A suite file whose name could add code to the Dockerfile, or is outside the folder, is refused."""
     assert [problem.code for problem in suite_file_problems(path)] == codes

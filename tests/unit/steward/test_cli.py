@@ -1,4 +1,4 @@
-"""The command line as a whole: the cost of its help, commands with JSON, and exit statuses."""
+"""The command line as a whole: fast help, JSON output and exit statuses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ONLY_IN_THREADS = {
 
 
 def commands(group: TyperGroup, before: str = "") -> Iterator[tuple[str, object]]:
-    """Every command, by its words."""
+    """Every command, by its full name."""
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from commands(command, f"{before}{name} ")
@@ -73,13 +73,13 @@ def test_the_help_loads_nothing_heavy() -> None:
 
 
 def test_every_command_speaks_json_or_runs_until_it_is_stopped() -> None:
-    """Every command has --json, except those named here with a reason."""
+    """Every command has `--json`, except those listed with a reason."""
     lacking = {name for name, command in every_command().items() if "--json" not in options(command)}
     assert lacking == set(WITHOUT_JSON)
 
 
 def test_every_verb_of_threads_is_a_command() -> None:
-    """A command of the same name, except those named here with a reason; thread verbs say what the registry says."""
+    """Every verb of discussion threads is also a command, with the same usage, except those listed with a reason."""
     assert {verb.name for verb in REGISTRY.verbs} - set(every_command()) == set(ONLY_IN_THREADS)
     for name, (form, summary) in VERBS.items():
         verb = REGISTRY.find(name)
@@ -88,13 +88,13 @@ def test_every_verb_of_threads_is_a_command() -> None:
 
 
 def test_the_help_of_a_verb_of_threads_names_its_words() -> None:
-    """A person at a shell need not look into another page for what to write."""
+    """The help of such a command shows its arguments."""
     help_of = CliRunner().invoke(app, ["flag", "--help"], env={"COLUMNS": "200"}).output
     assert "category [org/model …] reason [revision=…] [precision=…]" in help_of
 
 
 def test_every_command_takes_h_for_help() -> None:
-    """`-h` and `--help` print the same, for each command and group; `make test` looks at every sixth command."""
+    """`-h` and `--help` print the same for each command and group (`make test` tries every sixth command)."""
     for name in ("", "flags", *list(every_command())[:: 1 if WHOLE else 6]):
         short, long = (CliRunner().invoke(app, [*name.split(), flag]) for flag in ("-h", "--help"))
         assert (name, short.exit_code, short.output) == (name, 0, long.output)
@@ -106,7 +106,7 @@ def test_every_command_takes_h_for_help() -> None:
     [("reeval", ["reevaluate"]), ("flags ''", ["list", "show", "import"]), ("up --d", ["--data"])],
 )
 def test_a_shell_completes_commands_and_options(tmp_path: Path, line: str, words: list[str]) -> None:
-    """The script of `steward completion bash` asks the command line for the words that fit."""
+    """In bash, the script of `steward completion` completes commands and options."""
     script = (
         f"source <(steward completion bash); COMP_WORDS=(steward {line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); "
         '_steward_completion steward; printf "%s\\n" "${COMPREPLY[@]}"'
@@ -116,7 +116,7 @@ def test_a_shell_completes_commands_and_options(tmp_path: Path, line: str, words
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed on this machine")
 def test_zsh_completes_commands_with_their_help(tmp_path: Path) -> None:
-    """A shell without a configuration takes the script; the words that fit come with whole descriptions."""
+    """In zsh without a configuration, completion shows matching commands with their descriptions."""
     script = (
         "source <(steward completion zsh); "
         "_arguments() { print -r -- $*; }; words=(steward lo); CURRENT=2; _steward_completion"
@@ -132,7 +132,7 @@ def test_zsh_completes_commands_with_their_help(tmp_path: Path) -> None:
     [("reeval", ["reevaluate"]), ("flags ", ["import", "list", "show"]), ("up --d", ["--data"])],
 )
 def test_fish_completes_commands_and_options(tmp_path: Path, line: str, words: list[str]) -> None:
-    """The words that fit come with their descriptions."""
+    """In fish, completion shows matching commands and options with their descriptions."""
     script = f"steward completion fish | source; complete -C 'steward {line}'"
     output = in_shell(["fish", "--no-config", "-c", script], tmp_path)
     assert [completion.partition("\t")[0] for completion in output.splitlines()] == words
@@ -140,14 +140,14 @@ def test_fish_completes_commands_and_options(tmp_path: Path, line: str, words: l
 
 
 def in_shell(command: list[str], home: Path) -> str:
-    """What the shell prints in which `steward` is this one."""
+    """The output of a shell in which `steward` is this installation."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "HOME": str(home)}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_missing_board_file_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first command in a wrong folder names the folder, `steward init` and the setting."""
+    """Without a board file, a command names the folder, `steward init` and the setting."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STEWARD_BOARD", raising=False)
     result = CliRunner().invoke(app, ["status", "ada/good"])
@@ -159,7 +159,7 @@ def test_a_missing_board_file_is_told_with_what_to_do(tmp_path: Path, monkeypatc
 
 
 def test_a_worker_names_a_board_file_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its path stands before its problems, as in the bot's commands."""
+    """The error about an invalid board file begins with its path."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STEWARD_BOARD", raising=False)
     (tmp_path / "board.yaml").write_text("name: board\n")
@@ -168,7 +168,7 @@ def test_a_worker_names_a_board_file_that_is_wrong(tmp_path: Path, monkeypatch: 
 
 
 def test_init_without_options_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Address, board file, token and secret, all at once."""
+    """`steward init` without options reports everything that is missing at once."""
     monkeypatch.chdir(tmp_path)
     for name in ("BOARD", "BOT_TOKEN", "BOT_TOKEN_FILE", "WEBHOOK_SECRET", "WEBHOOK_SECRET_FILE"):
         monkeypatch.delenv(f"STEWARD_{name}", raising=False)
@@ -179,7 +179,7 @@ def test_init_without_options_names_what_is_missing(tmp_path: Path, monkeypatch:
 
 
 def test_one_option_makes_changes_in_every_command() -> None:
-    """`--apply`; earlier names work and are not shown."""
+    """`init`, `reevaluate` and `flags import` make changes with `--apply`; its earlier names work but are not shown."""
     for name, earlier in (("init", None), ("reevaluate", "--yes"), ("flags import", "--write")):
         command = every_command()[name]
         assert "--apply" in options(command)
@@ -194,7 +194,7 @@ def options(command: object) -> set[str]:
 
 
 def test_every_command_and_option_says_what_it_is() -> None:
-    """Help that a person can follow: no command without a sentence, no option without words."""
+    """Every command and every option has a help text."""
     for name, command in every_command().items():
         assert command.help, name  # type: ignore[attr-defined]
         silent = [param.name for param in command.params if param.name != "help" and not param.help]  # type: ignore[attr-defined]
@@ -203,12 +203,12 @@ def test_every_command_and_option_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_reference_is_what_the_code_says(project: Path, page: str) -> None:
-    """The page is current; python -m steward.reference docs writes it again."""
+    """The reference page is up to date; `python -m steward.reference docs` writes it."""
     assert (project / "docs" / page).read_text("utf-8") == PAGES[page]()
 
 
 def test_every_command_stands_in_the_reference() -> None:
-    """With each of its options, but for earlier names of one."""
+    """The reference has a chapter for every command with its options, except earlier names."""
     text = cli_page()
     for name, command in every_command().items():
         chapter = text.partition(f"\n### steward {name}\n")[2].partition("\n### ")[0]
@@ -217,8 +217,8 @@ def test_every_command_stands_in_the_reference() -> None:
 
 
 def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) -> None:
-    """The exit status is 130, and standard error has no traceback."""
-    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and never answers
+    """Ctrl-C ends a waiting command with exit status 130 and without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # accepts connections, and never answers
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         command = [sys.executable, "-m", "steward.cli", "submit", "ada/good", "--server", address]
@@ -228,7 +228,7 @@ def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) ->
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Where the tests run in the background of a shell's script, Ctrl-C is ignored, by children too.
+            # If the tests run in the background of a shell script, they and their children ignore Ctrl-C.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         connection, _ = deaf.accept()
@@ -240,14 +240,14 @@ def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(tmp_path: Path) ->
 
 
 def test_every_setting_says_what_it_is() -> None:
-    """No row of the table of settings is empty."""
+    """Every setting in the reference has a description."""
     rows = [line.split(" | ") for line in settings_page().splitlines() if line.startswith("| `")]
     assert len(rows) > 40
     assert [row[0] for row in rows if len(row[1]) < 4] == []
 
 
 def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sentence with the variable, no traceback: exit status 2, for the bot and for a worker."""
+    """An invalid setting is reported with its name and exit status 2, without a traceback."""
     monkeypatch.chdir(tmp_path)
     for command, name in (("serve", "STEWARD_PORT"), ("work", "STEWARD_BATCH_SIZE")):
         monkeypatch.setenv(name, "many")
@@ -256,7 +256,7 @@ def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest
 
 
 def test_every_field_of_every_file_says_what_it_is() -> None:
-    """No row of the tables of fields is without a meaning and a kind."""
+    """Every field in the reference of files has a type and a description."""
     rows = [line.split(" | ") for line in PAGES["reference-files.md"]().splitlines() if line.startswith("| `")]
     assert len(rows) > 100
     assert [row[0] for row in rows if len(row) == 4 and not (row[1].strip() and row[2].strip())] == []

@@ -1,4 +1,4 @@
-"""Parts of commands that need no board: files that are changed in place, words of processes that died."""
+"""Parts of commands that need no board: files that are replaced, logs of processes that died, the demo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from steward.demo.watch import SubmissionReport, SubmissionStatus
 
 
 def test_a_board_file_keeps_its_rights(tmp_path: Path) -> None:
-    """The permissions stay, the file is written as a whole, and no other file is left."""
+    """A board file is replaced as a whole, keeps its permissions, and leaves no temporary file."""
     file = tmp_path / "board.yaml"
     file.write_text("old")
     file.chmod(0o640)
@@ -37,7 +37,7 @@ def test_a_board_file_keeps_its_rights(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change a file of somebody else and leave it theirs")
 def test_a_board_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None:
-    """The owner stays, because the processes run as the owner."""
+    """A board file that root changes keeps its owner, because the processes run as the owner."""
     file = tmp_path / "board.yaml"
     file.write_text("old")
     file.chmod(0o600)
@@ -47,7 +47,7 @@ def test_a_board_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None
 
 
 def test_what_is_checked_is_what_would_be_submitted() -> None:
-    """Default precision, commit and weight type are equal for the command line and the API."""
+    """`steward check` and `steward submit` have the same default precision, revision and weight type as the API."""
     for name in ("precision", "revision", "weight_type"):
         defaults = [signature(command).parameters[name].default for command in (check, submit)]
         assert {*defaults, CheckQuestion.model_fields[name].default} == {SubmissionBody.model_fields[name].default}, (
@@ -56,14 +56,14 @@ def test_what_is_checked_is_what_would_be_submitted() -> None:
 
 
 def test_the_last_words_of_a_process_are_no_markup() -> None:
-    """A log is full of brackets: they are shown, and break nothing."""
+    """Brackets in the last log lines of a process are printed as they are, not as markup."""
     shown = StringIO()
     Console(file=shown, width=200).print(died(ChildDied("web ended with status 1:\n[info     ] read [/tmp/x] [red]")))
     assert shown.getvalue() == "web ended with status 1:\n[info     ] read [/tmp/x] [red]\n"
 
 
 def test_commands_find_the_queue_server_of_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the folder of `steward up`, or with STEWARD_DATA, a command needs no setting; a setting counts more."""
+    """Where `steward up` ran, or with `STEWARD_DATA`, commands find its Redis; the setting takes precedence."""
     for name in ("REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL", "STEWARD_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_commands_find_the_queue_server_of_up(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_demo_uses_the_next_port_where_one_is_taken() -> None:
-    """It says which; and two demos that start at the same time do not choose the same one."""
+    """If its port is taken, the demo uses the next free one and says so; two demos do not choose the same port."""
     messages: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -89,7 +89,7 @@ def test_the_demo_uses_the_next_port_where_one_is_taken() -> None:
 
 
 def test_the_demo_shows_an_expected_failure_as_a_failure() -> None:
-    """The table marks what failed with a cross, and gives the reason once; an event's line names the cause."""
+    """A failure that the demo expects is shown with a cross and its cause, and its reason once."""
     shown = StringIO()
     timeline = Timeline(Console(file=shown, width=200), live=False)
     failure = Failure(cause="python-files", fault="submission", message="It contains code.")
@@ -111,7 +111,7 @@ def test_the_demo_shows_an_expected_failure_as_a_failure() -> None:
 
 
 def test_the_demo_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After some seconds without news, a line says so, and that the worker is not ready yet."""
+    """After some seconds without news, the demo says that the worker is not ready yet."""
     monkeypatch.setattr("steward.demo.timeline.SILENCE", 0.0)
     shown = StringIO()
     timeline = Timeline(Console(file=shown, width=200), live=False)

@@ -25,12 +25,12 @@ class RecordedStage:
         return lambda *_: self.started.append(name)
 
     def wait_until_ready(self) -> None:
-        """End the story here."""
+        """Raise `KeyboardInterrupt`, which ends the demo."""
         raise KeyboardInterrupt
 
 
 def test_the_first_upload_begins_once_all_processes_are_started() -> None:
-    """The upload, which runs in a thread, begins after the last process is forked: else that process can hang."""
+    """The upload starts, in a thread, after the last process was forked: a fork could hang otherwise."""
     stage = RecordedStage()
 
     def upload() -> Future[str]:

@@ -1,4 +1,4 @@
-"""What the demo says at its end, and after Ctrl-C."""
+"""What the demo prints at its end, and after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THREAD = "/datasets/open-board/requests/discussions/4"
 
 
 def test_the_last_screen_says_page_user_thread_and_command() -> None:
-    """One address signs in as the maintainer and opens the thread in which `/relaunch` works."""
+    """The last screen has the leaderboard, a link that signs in as maintainer and opens the thread, and the command."""
     screen = words.next_steps(WEB, HUB, {CORRUPTED: HUB + THREAD}, Path("/tmp/steward demo/env"))
     assert f"  {WEB}\n" in screen
     assert f"{HUB}/login?as=maya&next={THREAD}\n" in screen
@@ -28,7 +28,7 @@ def test_the_last_screen_says_page_user_thread_and_command() -> None:
 
 
 def test_the_farewell_says_what_stays_and_how_to_remove_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The converted model and the virtual environment stay; each has its command."""
+    """After the end, the demo says how to remove the converted model and the installed packages."""
     monkeypatch.setattr(sys, "prefix", "/home/ada/steward/.venv")
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     cache = tmp_path / "the cache"
@@ -42,7 +42,7 @@ def test_the_farewell_says_what_stays_and_how_to_remove_it(tmp_path: Path, monke
 
 
 def test_the_farewell_names_nothing_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped before its model was there, outside of a virtual environment."""
+    """If there is no cached model and no virtual environment, the demo names nothing to remove."""
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     assert "rm -r" not in words.stopped(tmp_path / "cache")
 
@@ -65,7 +65,7 @@ sys.exit(run.run_demo(headless=False, as_json=False))
 
 
 def test_a_second_ctrl_c_does_not_disturb_the_end(tmp_path: Path) -> None:
-    """The processes are stopped to the last one, and the farewell follows, with the exit status of Ctrl-C."""
+    """A second Ctrl-C does not interrupt the cleanup: all processes are stopped, and the exit status is 130."""
     process = subprocess.run(
         [sys.executable, "-c", STOPPED],
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},

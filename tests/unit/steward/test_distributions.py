@@ -1,4 +1,4 @@
-"""The two distributions that this repository builds: their files, their metadata, and that builds can be repeated."""
+"""The two distributions of this repository: their files, their metadata, and reproducible builds."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.support.wheels import build_sdist, build_wheel
 
 Wheels = tuple[Path, Path]
 OF_THE_PROJECT = {"localhub/LICENSE", "localhub/README.md", "localhub/pyproject.toml"}
-"""Files of localhub's folder that belong to its project, not to its import package."""
+"""Files in localhub's folder that belong to its project, not to its import package."""
 
 
 def files(wheel: Path) -> set[str]:
-    """The files of a wheel, but those of its metadata."""
+    """The files of a wheel, without its metadata."""
     return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
 
 
@@ -42,7 +42,7 @@ def metadata(wheel: Path) -> Message:
 
 
 def requirements(wheel: Path, extra: str | None = None) -> set[str]:
-    """What a wheel requires, or one of its extras alone, without the marker."""
+    """The requirements of a wheel, or of one of its extras alone, without markers."""
     every = [Requirement(text) for text in metadata(wheel).get_all("Requires-Dist") or ()]
     chosen = (
         requirement
@@ -59,7 +59,7 @@ def sources(project: Path, *packages: str) -> set[str]:
 
 
 def test_each_wheel_holds_every_file_of_its_packages_and_no_other(project: Path, wheels: Wheels) -> None:
-    """Templates, static files and suites are there; tests, benchmarks and files of the other wheel are not."""
+    """Each wheel has every file of its packages (templates, static files and suites too) and no other."""
     steward, hub = map(files, wheels)
     assert steward == sources(project, *PACKAGES)
     assert hub == sources(project, LOCALHUB) - OF_THE_PROJECT
@@ -67,7 +67,7 @@ def test_each_wheel_holds_every_file_of_its_packages_and_no_other(project: Path,
 
 
 def test_the_metadata_name_version_licence_and_commands(project: Path, wheels: Wheels) -> None:
-    """Each version is that of the package; each wheel holds the licence, and a README."""
+    """Each wheel has the package's version, the licence, a README, and the commands."""
     for wheel, name in zip(wheels, (DISTRIBUTION, LOCALHUB), strict=True):
         fields = metadata(wheel)
         assert (fields["Name"], fields["Version"]) == (name, leaderboard.__version__)
@@ -85,7 +85,7 @@ def test_the_metadata_name_version_licence_and_commands(project: Path, wheels: W
 
 
 def test_the_demo_requires_localhub_of_this_version_and_nothing_else_does(wheels: Wheels) -> None:
-    """The bot and a worker install without localhub; every extra that `self-check` names exists."""
+    """Only the demo requires localhub, of this version; every extra that `self-check` names exists."""
     wheel = wheels[0]
     assert set(EXTRAS) <= set(metadata(wheel).get_all("Provides-Extra") or ())
     (required,) = map(Requirement, requirements(wheel, "localhub"))
@@ -97,24 +97,23 @@ def test_the_demo_requires_localhub_of_this_version_and_nothing_else_does(wheels
 
 
 def test_an_editable_install_in_a_clone_has_all_that_localhub_requires(wheels: Wheels) -> None:
-    """Requirements that both distributions have are the same, to the version; `clone`, which `dev` includes, adds the
-    others."""
+    """All that localhub requires is required by Steward or by its extra `clone`, in the same versions."""
     assert requirements(wheels[1]) <= requirements(wheels[0]) | requirements(wheels[0], "clone")
     assert requirements(wheels[0], "clone") < requirements(wheels[0], "dev")
 
 
 def test_the_demo_in_a_clone_needs_what_the_demo_of_the_package_needs(wheels: Wheels) -> None:
-    """A clone contains localhub, and so needs what localhub requires in its place."""
+    """The extra for a clone requires the same as the demo, with localhub's requirements instead of localhub."""
     demo, clone = ({Requirement(text).name for text in requirements(wheels[0], extra)} for extra in ("demo", "clone"))
     assert (demo - clone, clone - demo) == ({LOCALHUB}, {"python-multipart"})
 
 
 OTHER_NAMES = {"yaml": "pyyaml", "markdown_it": "markdown-it-py", "starlette": "fastapi", "markupsafe": "jinja2"}
-"""Import packages whose distribution has another name, or comes with another one that is required."""
+"""Import packages whose distribution has another name, or that another required one brings."""
 
 
 def test_localhub_requires_every_package_that_it_imports(project: Path, wheels: Wheels) -> None:
-    """Its wheel works alone: an import that only Steward's requirements bring would fail there."""
+    """localhub requires every package that it imports, so that its wheel works alone."""
     imported: set[str] = set()
     for file in (project / LOCALHUB).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -131,7 +130,7 @@ def test_localhub_requires_every_package_that_it_imports(project: Path, wheels: 
 def test_a_wheel_from_the_source_distribution_is_the_same_to_the_byte(
     which: int, folder: str, project: Path, wheels: Wheels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In another folder, with other times and permissions of the files: so a release is built, and built again."""
+    """A wheel built from the source distribution is identical, despite another folder, file times and permissions."""
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     with tarfile.open(build_sdist(project / folder, tmp_path / "sdist")) as archive:
         archive.extractall(tmp_path / "source", filter="data")
@@ -145,7 +144,7 @@ def test_a_wheel_from_the_source_distribution_is_the_same_to_the_byte(
 
 
 def test_a_release_writes_the_repositorys_address_into_both_projects(project: Path, tmp_path: Path) -> None:
-    """Relative links of the README lead to the tag, pictures to their files; the projects still build."""
+    """A release turns relative links of the README into links to its tag, and refuses a tag of another version."""
     copy, tag = tmp_path / "copy", f"v{leaderboard.__version__}"
     shutil.copytree(project / "localhub", copy / "localhub", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
@@ -167,7 +166,7 @@ def test_a_release_writes_the_repositorys_address_into_both_projects(project: Pa
 
 
 def test_one_command_makes_a_release_of_a_checkout_and_one_begins_the_next(project: Path, tmp_path: Path) -> None:
-    """Both versions, the extra and the changelog fit the tag; then come a new section and the next version."""
+    """One script sets both versions, the extra and the changelog for a release, and then for the next development."""
     for name in ("pyproject.toml", "README.md", "leaderboard/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(project / name, tmp_path / name)
@@ -181,12 +180,12 @@ def test_one_command_makes_a_release_of_a_checkout_and_one_begins_the_next(proje
 
     assert (run("set_version.py", "7.3").returncode, run("set_version.py").returncode) == (1, 2)
     assert "## Unreleased" in changelog.read_text("utf-8")
-    for _ in range(2):  # again, it changes nothing
+    for _ in range(2):  # the second run changes nothing
         assert run("set_version.py", "7.3.0").returncode == 0
         assert changelog.read_text("utf-8") == "# Changelog\n\n## 7.3.0\n\nNew.\n\n## 7.2.0\n"
     extras = tomllib.loads((tmp_path / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert extras["localhub"] == ["localhub>=7.3.0,<7.4"]
-    assert run("set_version.py", "7.4.0").returncode == 1  # nothing is new
+    assert run("set_version.py", "7.4.0").returncode == 1  # the changelog has nothing new
     assert run("set_version.py", "7.4.0.dev0").returncode == 0
     assert changelog.read_text("utf-8").startswith("# Changelog\n\n## Unreleased\n\n## 7.3.0\n")
     assert run("set_version.py", "7.3.0").returncode == 0
@@ -194,7 +193,7 @@ def test_one_command_makes_a_release_of_a_checkout_and_one_begins_the_next(proje
 
 
 def test_the_workflow_publishes_what_was_tested_by_pinned_actions_and_short_lived_tokens(project: Path) -> None:
-    """Each action is pinned to a commit; jobs get the permissions that they need, and no secret; tests come first."""
+    """The release workflow pins actions to commits, uses no secrets, and publishes only after the tests."""
     text = (project / ".github" / "workflows" / "release.yml").read_text("utf-8")
     workflow = yaml.safe_load(text)
     jobs = workflow["jobs"]

@@ -1,7 +1,7 @@
-"""What operators of version 0.1.0 wrote still means the same: settings, commands with options, the board file.
+"""Settings, commands with options, and the board file of version 0.1.0 still mean the same.
 
-`recorded/version_0_1_0.json` holds the names in its reference pages (commit c423d37). The Redis and the Hub of a board
-of that version are in tests/integration/bot/test_recorded_board.py.
+`recorded/version_0_1_0.json` contains the names in its reference pages (commit c423d37). The Redis and the Hub of a
+board of that version are in tests/integration/bot/test_recorded_board.py.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def earlier() -> dict[str, Any]:
 
 
 def test_every_earlier_setting_is_one(earlier: dict[str, Any]) -> None:
-    """Under the same name."""
+    """Every setting of version 0.1.0 still exists under the same name."""
     assert set(earlier["settings"]) - set(re.findall(r"\b[A-Z][A-Z_]+\b", settings_page())) == set()
 
 
 def test_every_earlier_command_takes_its_options(earlier: dict[str, Any]) -> None:
-    """Under the same names, hidden or not."""
+    """Every command of version 0.1.0 still exists and takes the same options, hidden or not."""
     wrong = []
     for name, options in earlier["commands"].items():
         command = get_command(app)
@@ -51,7 +51,7 @@ def test_every_earlier_command_takes_its_options(earlier: dict[str, Any]) -> Non
 
 
 def test_the_environment_of_earlier_processes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As compose.yaml and the units of version 0.1.0 set it, secrets in files included."""
+    """The environment variables of version 0.1.0 are still read, also secrets in files."""
     for name, value in {"redis": "redis://queue:6379/0", "bot": "hf_bot", "worker": "hf_worker", "hook": "s"}.items():
         (tmp_path / name).write_text(f"{value}\n")
     for variable, value in {
@@ -71,7 +71,7 @@ def test_the_environment_of_earlier_processes_is_read(tmp_path: Path, monkeypatc
 
 
 def test_an_earlier_board_file_means_the_same() -> None:
-    """Every field is still one, and has the value that the file gives."""
+    """A board file of version 0.1.0 is read with the same values."""
     board = parse_board((RECORDED / "board_0_1_0.yaml").read_text("utf-8"))
     assert (board.name, board.suite, board.threads, board.pull_requests) == ("our-board", "starter", "always", "merge")
     assert (board.repos.logs, board.repos.details("a/b")) == ("our/logs", "our-details/details_a__b")

@@ -1,4 +1,4 @@
-"""`steward evaluator check` before it runs anything: what it needs to be told."""
+"""How `steward evaluator check` rejects wrong arguments before it runs anything."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CASES: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize(("arguments", "words"), CASES.values(), ids=CASES)
-def test_what_cannot_be_tried_is_told(
+def test_wrong_arguments_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
-    """Status 2, and a sentence that says what to change."""
+    """Wrong arguments end with status 2 and a message that says what to change."""
     monkeypatch.chdir(tmp_path)
     Path("suite.yaml").write_text(yaml.safe_dump(suite_fields()))
     write_questions(Path("q"))

@@ -1,4 +1,4 @@
-"""`steward self-check` on real files of both wheels, in a folder that comes first on the path of a new interpreter."""
+"""`steward self-check` on the real files of both wheels, in a folder that comes first on Python's path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INFO = f"steward_leaderboard-{leaderboard.__version__}.dist-info"
 
 @pytest.fixture
 def site(wheels: tuple[Path, Path], tmp_path: Path) -> Path:
-    """A folder of packages into which both wheels were installed."""
+    """A folder of packages in which both wheels are installed."""
     for wheel in wheels:
         zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     return tmp_path / "site"
@@ -35,7 +35,7 @@ def run(*words: str, path: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def self_check(path: str) -> tuple[int, list[dict[str, Any]]]:
-    """The exit status of `self-check`, and its errors."""
+    """The exit status of `self-check`, and the checks with an error."""
     process = run("self-check", "--json", path=path)
     assert process.stdout, process.stderr
     checks = json.loads(process.stdout)["checks"]
@@ -56,7 +56,7 @@ def install(site: Path, name: str, version: str, *files: str, top_level: str = "
 
 
 def require(site: Path) -> None:
-    """Let Steward require a package that is missing, and a version that no package has."""
+    """Make Steward require a package that does not exist, and a version that no package has."""
     file = site / INFO / "METADATA"
     file.write_text(file.read_text().replace("\n", "\nRequires-Dist: no-such-package\nRequires-Dist: rich>=999\n", 1))
 
@@ -91,7 +91,7 @@ BROKEN: dict[str, tuple[Breaking, list[str]]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_installation_is_named_with_what_to_do(site: Path, name: str) -> None:
-    """Exit status 1, and each problem in its own words."""
+    """A broken installation gives exit status 1, and each problem with what to do."""
     breaking, expected = BROKEN[name]
     breaking(site)
     status, errors = self_check(str(site))
@@ -101,13 +101,13 @@ def test_a_broken_installation_is_named_with_what_to_do(site: Path, name: str) -
 
 
 def test_a_complete_installation_passes(site: Path) -> None:
-    """So do the checkout's own packages, in place."""
+    """A complete installation passes, and so does the checkout itself."""
     assert self_check(str(site)) == (0, [])
     assert self_check("") == (0, [])
 
 
 def test_a_folder_that_comes_first_on_the_path_is_named(site: Path, tmp_path: Path) -> None:
-    """A folder `hub` in PYTHONPATH, such as a localhub's data, hides Steward's."""
+    """A folder `hub` in `PYTHONPATH` that hides Steward's package is reported."""
     (tmp_path / "first" / "hub").mkdir(parents=True)
     (tmp_path / "first" / "hub" / "__init__.py").write_text("")
     status, (error,) = self_check(f"{tmp_path / 'first'}:{site}")
@@ -116,7 +116,7 @@ def test_a_folder_that_comes_first_on_the_path_is_named(site: Path, tmp_path: Pa
 
 
 def test_a_command_that_cannot_be_imported_says_why(site: Path) -> None:
-    """The failed import and the errors of the installation, without a traceback, for every command."""
+    """If a command cannot be imported, it prints the failed import and the installation's errors, no traceback."""
     install(site, "leaderboard", "3.7.3", "leaderboard/__init__.py")
     process = run("status", path=str(site))
     assert process.returncode == 1
@@ -126,7 +126,7 @@ def test_a_command_that_cannot_be_imported_says_why(site: Path) -> None:
 
 
 def test_a_table_for_people(site: Path) -> None:
-    """Without --json each check is a line, and what to do stands below it."""
+    """Without `--json`, each check is a line, followed by what to do."""
     install(site, "hub", "3.0.1", "hub/api.py")
     lines = run("self-check", path=str(site)).stdout.splitlines()
     assert lines[0].startswith(f"ok     version       steward-leaderboard {leaderboard.__version__} in {site}")

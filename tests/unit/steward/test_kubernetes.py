@@ -1,7 +1,7 @@
-"""The manifests in deploy/kubernetes fit together, and to the processes that they start.
+"""The manifests in deploy/kubernetes are consistent with each other and with the processes that they start.
 
-`test_kubernetes_schemas.py` checks each object alone. What is compared here is what an edit gets wrong without a word
-of the API server, such as a secret of another process or a probe of a page that is gone.
+`test_kubernetes_schemas.py` checks each object alone. These tests find mistakes that the API server accepts, such as a
+secret of another process, or a probe of a page that no longer exists.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TOKENS = {
     "sync": {"redis-url-sync", "bot-token", "webhook-secret"},
     "worker": {"redis-url-worker", "worker-token"},
 }
-"""What each process may see, and nothing else."""
+"""The secrets of each process."""
 SECRETS, BOARD = "/run/secrets/steward", "/etc/steward"
 
 
@@ -35,31 +35,31 @@ def folder(project: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def kustomization(folder: Path) -> dict[str, Any]:
-    """The list of everything."""
+    """The content of kustomization.yaml."""
     content: dict[str, Any] = yaml.safe_load((folder / "kustomization.yaml").read_text())
     return content
 
 
 @pytest.fixture(scope="module")
 def objects(folder: Path, kustomization: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Kind and name → the object."""
+    """Kind and name → the object of all manifests."""
     files = (yaml.safe_load_all((folder / name).read_text()) for name in kustomization["resources"])
     return {(each["kind"], each["metadata"]["name"]): each for each in chain.from_iterable(files)}
 
 
 def pods(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Name → the template of the pods of each deployment and stateful set."""
+    """Name → the pod template of each deployment and stateful set."""
     return {name: each["spec"]["template"] for (_, name), each in objects.items() if "template" in each["spec"]}
 
 
 def test_every_file_is_listed(folder: Path, kustomization: dict[str, Any]) -> None:
-    """No manifest is forgotten, and none is missing."""
+    """kustomization.yaml lists every manifest, and none that is missing."""
     files = {file.name for file in folder.glob("*.yaml")} - {"kustomization.yaml", "board.yaml"}
     assert files == set(kustomization["resources"])
 
 
 def test_names_and_labels_fit(objects: dict[tuple[str, str], dict[str, Any]]) -> None:
-    """Selectors find the pods; services lead to ports that their pods have; KEDA scales a deployment that exists."""
+    """Selectors match the pods, services use ports of their pods, and KEDA scales an existing deployment."""
     templates = pods(objects)
     assert templates.keys() == TOKENS.keys()
     for (kind, name), each in objects.items():
@@ -71,13 +71,13 @@ def test_names_and_labels_fit(objects: dict[tuple[str, str], dict[str, Any]]) ->
             assert {port["targetPort"] for port in each["spec"]["ports"]} <= ports
     scaled = objects["ScaledObject", "worker"]["spec"]
     assert ("Deployment", scaled["scaleTargetRef"]["name"]) in objects
-    assert "replicas" not in objects["Deployment", "worker"]["spec"]  # each `apply` would undo what KEDA decided
+    assert "replicas" not in objects["Deployment", "worker"]["spec"]  # each `apply` would undo the scaling of KEDA
 
 
 def test_each_process_sees_its_own_secrets_alone(
     objects: dict[tuple[str, str], dict[str, Any]], kustomization: dict[str, Any]
 ) -> None:
-    """Every file that a process is told to read is mounted there, and no token of another one."""
+    """Every file that a process reads is mounted in its pod, and no token of another process."""
     generated = {each["name"]: {Path(file).name for file in each["files"]} for each in kustomization["secretGenerator"]}
     assert generated == TOKENS
     maps = {each["name"]: set(each["files"]) for each in kustomization["configMapGenerator"]}
@@ -96,7 +96,7 @@ def test_each_process_sees_its_own_secrets_alone(
 def test_settings_commands_and_images_exist(
     objects: dict[tuple[str, str], dict[str, Any]], kustomization: dict[str, Any], project: Path
 ) -> None:
-    """Each variable is a setting of its process; each image a target of the Dockerfile."""
+    """Each environment variable is a setting; each command and each image exists."""
     targets = set(re.findall(r"^FROM \S+ AS (\S+)$", (project / "Dockerfile").read_text(), re.MULTILINE))
     settings = set(re.findall(r"`([A-Z_]+)`", settings_page()))
     for name, command in PROCESSES.items():
@@ -108,7 +108,7 @@ def test_settings_commands_and_images_exist(
 
 
 def test_no_process_has_more_rights_than_it_needs(objects: dict[tuple[str, str], dict[str, Any]]) -> None:
-    """No pod runs as root or gets a token of the cluster; only workers may create namespaces."""
+    """No pod runs as root or has a cluster token; all but workers drop all capabilities and have a read-only root."""
     for name, template in pods(objects).items():
         spec = template["spec"]
         assert spec["automountServiceAccountToken"] is False
@@ -122,7 +122,7 @@ def test_no_process_has_more_rights_than_it_needs(objects: dict[tuple[str, str],
 def test_keda_asks_the_web_server(
     objects: dict[tuple[str, str], dict[str, Any]], kustomization: dict[str, Any]
 ) -> None:
-    """At the address of its service; `test_metrics.py` shows that it has the figure."""
+    """KEDA reads `/metrics` at the address of the web service."""
     (trigger,) = objects["ScaledObject", "worker"]["spec"]["triggers"]
     port = objects["Service", "web"]["spec"]["ports"][0]["port"]
     assert trigger["metadata"]["url"] == f"http://web.{kustomization['namespace']}.svc:{port}/metrics"

@@ -23,7 +23,7 @@ OLDEST, NEWEST = "1.25", "1.37"
 
 @pytest.fixture(scope="module")
 def objects(project: Path) -> list[Object]:
-    """The objects that kustomize builds: the files' own, and those that it generates of the files beside them.
+    """The objects that kustomize builds: those of the manifests, and those that it generates from files.
 
     `kustomize build` gives the same ones, with a hash of their content after the generated names.
     """
@@ -51,7 +51,7 @@ def scaled_object() -> jsonschema_rs.Draft202012Validator:
 
 
 def errors(each: Object, version: str, keda: jsonschema_rs.Draft202012Validator) -> list[str]:
-    """What the schema of its kind refuses in an object."""
+    """The errors that the schema of its kind finds in an object."""
     if each["apiVersion"] == "keda.sh/v1alpha1":
         assert each["kind"] == "ScaledObject"
         assert each.keys() == {"apiVersion", "kind", "metadata", "spec"}
@@ -69,7 +69,7 @@ def errors(each: Object, version: str, keda: jsonschema_rs.Draft202012Validator)
 def test_the_manifests_fit_the_published_schemas(
     objects: list[Object], scaled_object: jsonschema_rs.Draft202012Validator, version: str
 ) -> None:
-    """Each object that kustomize builds is one that the API server of this version accepts."""
+    """The API server's schemas accept each object that kustomize builds."""
     refused = {(each["kind"], each["metadata"]["name"]): errors(each, version, scaled_object) for each in objects}
     assert len(refused) == len(objects)
     assert {key: problems for key, problems in refused.items() if problems} == {}
@@ -114,7 +114,7 @@ MISTAKES: dict[str, tuple[str, str, Callable[[Object], object]]] = {
 def test_a_mistake_is_found(
     objects: list[Object], scaled_object: jsonschema_rs.Draft202012Validator, mistake: str
 ) -> None:
-    """The schemas refuse the mistakes that an edit may bring."""
+    """The schemas reject typical mistakes of an edit."""
     kind, name, edit = MISTAKES[mistake]
     (sound,) = (each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
     wrong = json.loads(json.dumps(sound))

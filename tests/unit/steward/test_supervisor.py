@@ -1,4 +1,4 @@
-"""The supervisor of `steward up`, without a process that starts."""
+"""The supervisor of `steward up`, without real processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from steward.supervisor import SupervisedProcess, Supervisor
 
 
 def test_a_program_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """During an upgrade in place the interpreter is missing for a while: the others go on."""
+    """If a program cannot be started, as during an upgrade, the supervisor tries again later."""
     monkeypatch.setattr(supervisor, "FIRST_WAIT", 0.001)
     messages, stop = list[str](), Stop()
 
@@ -24,7 +24,7 @@ def test_a_program_that_cannot_be_started_is_tried_again(monkeypatch: pytest.Mon
 
 
 def test_a_process_may_die_any_number_of_times() -> None:
-    """A worker that cannot run on this machine dies each minute; after a day the others still run."""
+    """A process that died thousands of times is still restarted, after at most a minute."""
     messages = list[str]()
     part = SupervisedProcess("work", ["/no/such/program"], {}, deaths=5_000)
     Supervisor([part], messages.append)._start(part, 0.0)

@@ -1,4 +1,4 @@
-"""`steward sync --until-idle`: what a run does without the services that it started."""
+"""What `steward sync --until-idle` does when a service that it started, or the Hub, fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from steward.valkey import ValkeyMissing
 def test_a_queue_server_that_is_lost_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without it the run would wait, and a Job would cost money until its time limit."""
+    """If Redis is lost and cannot be restarted, the run ends, because a paid Job would wait until its time limit."""
 
     def revive() -> None:
         raise ValkeyMissing("no space left on device")
@@ -40,7 +40,7 @@ def test_a_queue_server_that_is_lost_ends_the_run(
 
 
 def test_a_page_of_discussions_that_failed_is_left_to_its_retry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Hub that limits calls for minutes would be asked four times a second, and the run would never end."""
+    """The run does not mark the discussions of a repo again while their failed sync waits for a retry, or is parked."""
     requests, results, community = (Repo("dataset", f"b/{name}") for name in ("requests", "results", "community"))
     monkeypatch.setattr(until_idle, "next_page", lambda *_: 2)
     waits, marks = {threads_key(requests)}, list[str]()

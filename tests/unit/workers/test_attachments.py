@@ -1,4 +1,4 @@
-"""Files that an evaluator attached: plain, few, small and with plain names, or the evaluation fails with the reason."""
+"""Checks of the files that an evaluator attaches: invalid attachments fail the evaluation with a reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ATTACHED = "attachments"
 
 
 def test_plain_files_are_taken_by_name(tmp_path: Path) -> None:
-    """An evaluator that attaches nothing, or an older one, needs no folder."""
+    """The worker lists the attached files sorted by name, and none if the folder is missing."""
     assert attachments(tmp_path) == []
     (tmp_path / ATTACHED).mkdir()
     for name in ("b.eval", "a-1_x.json"):
@@ -43,7 +43,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize(("leave", "words"), BAD.values(), ids=BAD)
 def test_other_attachments_are_refused(tmp_path: Path, leave: Callable[[Path], object], words: str) -> None:
-    """The evaluator's author reads which file is wrong, and why."""
+    """The worker refuses folders, links, odd names, and too many or too large files; the error says what is wrong."""
     (tmp_path / ATTACHED).mkdir()
     leave(tmp_path / ATTACHED)
     with pytest.raises(EvaluatorProblem, match=words) as refused:
@@ -52,7 +52,7 @@ def test_other_attachments_are_refused(tmp_path: Path, leave: Callable[[Path], o
 
 
 def test_a_linked_folder_is_not_followed(tmp_path: Path) -> None:
-    """A link in the place of the folder could lead to the files of others."""
+    """The worker ignores an `attachments` folder that is a symbolic link, because it could point to foreign files."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "secret").touch()
     (tmp_path / ATTACHED).symlink_to(tmp_path / "elsewhere")

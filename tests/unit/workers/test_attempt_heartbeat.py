@@ -1,4 +1,4 @@
-"""The heartbeat of an attempt goes on, whatever a beat fails of."""
+"""The heartbeat of an attempt continues after a beat fails."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SECONDS = 20.0
 
 
 class FailingAttempts:
-    """A link whose first beats raise these errors."""
+    """A fake link to the bot whose first beats raise these errors."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.has_failed, self.may_go_on, self.has_beaten = threading.Event(), threading.Event(), threading.Event()
 
     def beat(self, attempt: str, progress: AttemptProgress, **_: Any) -> bool:
-        """Record a beat, after the errors."""
+        """Raise the next error; when no error is left, accept the beat."""
         if self.errors:
             raise self.errors.pop(0)
         self.has_failed.set()
@@ -35,7 +35,7 @@ class FailingAttempts:
 
 @pytest.mark.parametrize("error", [RuntimeError("unexpected"), CallRefused("the phase is too long")])
 def test_a_heartbeat_survives_an_unexpected_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that ended would make its attempt count as silent, and its worker wait for ever before it publishes."""
+    """The heartbeat thread beats again after an unexpected error, so that the attempt does not count as silent."""
     monkeypatch.setattr(attempt_heartbeat, "BEAT", 0.01)
     monkeypatch.setattr(attempt_heartbeat, "MIN_BEAT_SECONDS", 0.01)
     attempts = FailingAttempts(error)
@@ -50,7 +50,7 @@ def test_a_heartbeat_survives_an_unexpected_error(error: Exception, monkeypatch:
 
 
 def test_a_bot_that_does_not_answer_any_more_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that waits to publish goes on waiting: the bot may accept the next beat."""
+    """A beat that cannot reach the bot clears an earlier refusal, because the bot may accept the next beat."""
     monkeypatch.setattr(attempt_heartbeat, "BEAT", 0.01)
     monkeypatch.setattr(attempt_heartbeat, "MIN_BEAT_SECONDS", 0.01)
     attempts = FailingAttempts(CallRefused("the phase is too long"), BoardUnreachable("no route"))

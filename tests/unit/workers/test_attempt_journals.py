@@ -1,4 +1,4 @@
-"""Which journals an attempt uses, where it shares answers, when it uses or removes those of other machines."""
+"""Which answer journals an attempt uses, where it shares them, and when it uses or removes other machines' answers."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ OTHER = FailedMessage(type="workers.errors.NotANumber", text="nan")
         (1, ChildExit(False, "evaluate", error=OTHER), ""),  # the model's own failure
         (1, ChildExit(False, "load", stopped="cancelled"), ""),
         (1, ChildExit(True, "score"), ""),
-        (0, ChildExit(False, "evaluate", error=DIFFERS), ""),  # and so never twice
+        (0, ChildExit(False, "evaluate", error=DIFFERS), ""),  # no answers of other machines were in use
         (0, ChildExit(False, "load", stopped="memory-limit"), ""),
     ],
 )
 def test_answers_of_other_machines_never_end_an_attempt(
     tmp_path: Path, offered: int, child_exit: ChildExit, reason: str
 ) -> None:
-    """If they differ, or the child dies while it reads them, it runs again without them; the log says why."""
+    """If other machines' answers differ, or the child ends while it reads them, the worker drops them and logs why."""
     log = BoundedLog()
     context: Any = SimpleNamespace()
     journals = AttemptJournals(cast(WorkerContext, context), cast(EvaluationJob, None), log, lambda: True)
@@ -58,26 +58,26 @@ def test_answers_of_other_machines_never_end_an_attempt(
 
 
 class Branches:
-    """Stands in for the branches: counts how often they are read."""
+    """A fake of the branches with shared answers, which counts reads and removals."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, bool, bool]] = []
         self.read = self.removed = 0
 
     def open(self, repo: str, name: BranchName, *, is_private: bool, is_gated: bool) -> Branches:
-        """What the gateway does."""
+        """Record the arguments and return the branch, as the gateway does."""
         self.asked.append((repo, name.request, is_private, is_gated))
         self.name = name
         return self
 
     def fetch(self, folder: Path, max_bytes: int) -> FetchedAnswers:
-        """Leave the answers of one other machine."""
+        """Write a file with the answers of one other machine."""
         self.read += 1
         (folder / "offered-00").write_bytes(b"answers")
         return FetchedAnswers(max_bytes, 0.0, [folder / "offered-00"], 7)
 
     def remove(self) -> None:
-        """Count it."""
+        """Count the removal."""
         self.removed += 1
 
 
@@ -104,7 +104,7 @@ def opened(
 @pytest.mark.parametrize("restricted", [False, True])
 @pytest.mark.parametrize("private", [False, True])
 def test_answers_go_where_the_details_go(tmp_path: Path, restricted: bool, private: bool) -> None:
-    """Of a suite with restricted benchmarks the gated repo holds them, of a private model a private one."""
+    """Shared answers go to the gated repo if benchmarks are restricted, to a private one if the model is private."""
     branches = Branches()
     journals, named = opened(tmp_path, branches, restricted=restricted, private=private)
     assert branches.asked == [("r/m" if restricted else "d/m", "0123456789ab", private, restricted)]
@@ -113,7 +113,7 @@ def test_answers_go_where_the_details_go(tmp_path: Path, restricted: bool, priva
 
 
 def test_answers_that_cannot_be_read_are_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever goes wrong with the answers of other machines, the attempt goes on without them."""
+    """If reading other machines' answers raises an error, the attempt logs it and continues without them."""
 
     def fail(*_: Any) -> None:
         raise ValueError("unexpected")
@@ -126,7 +126,7 @@ def test_answers_that_cannot_be_read_are_computed(tmp_path: Path, monkeypatch: p
 
 
 def test_the_journal_of_this_machine_goes_before_those_of_others(tmp_path: Path) -> None:
-    """If it holds an answer, none of other machines are read, and those that it was begun with are used again."""
+    """If this machine's journal has answers, the attempt fetches no others, and reuses those of its first start."""
     branches = Branches()
     journals, named = opened(tmp_path, branches)
     journals.files(named)[0].write_bytes(bytes(1_000))
@@ -142,7 +142,7 @@ def test_the_journal_of_this_machine_goes_before_those_of_others(tmp_path: Path)
 def test_a_model_that_cannot_be_evaluated_leaves_no_answers(
     tmp_path: Path, is_offered: bool, has_answers: bool, is_removed: bool
 ) -> None:
-    """Nothing is asked of the Hub if it failed before an answer, and no other machine had left some."""
+    """After a model's failure, the worker removes shared answers from the Hub if it computed or fetched any."""
     branches = Branches()
     journals, _ = opened(tmp_path, branches)
     if not is_offered:
@@ -155,7 +155,7 @@ def test_a_model_that_cannot_be_evaluated_leaves_no_answers(
 
 
 class Recorder:
-    """Stands in for the parts of an attempt that its child's messages reach."""
+    """A fake attempt that is also its own journals and heartbeat, and records what is reported to them."""
 
     def __init__(self) -> None:
         self.worker_context: Any = SimpleNamespace(secrets=(), versions={}, hardware="cpu")
@@ -167,14 +167,14 @@ class Recorder:
         self.reported: list[AttemptProgress] = []
 
     def observe(self, progress: RunProgress) -> None:
-        """As the journals do."""
+        """Accept the child's progress, as the journals do."""
 
     def report(self, progress: AttemptProgress) -> None:
-        """As the heartbeat does."""
+        """Record the progress, as the heartbeat does."""
         self.reported.append(progress)
 
     def give_up(self) -> None:
-        """As the journals do."""
+        """Count the call; the journals would remove the shared answers."""
         self.given_up += 1
 
     def _outcome(self, **end: Any) -> Outcome:
@@ -182,7 +182,7 @@ class Recorder:
 
 
 def test_the_heartbeat_says_what_was_replayed() -> None:
-    """With the same counts as the child."""
+    """The heartbeat reports the child's counts, among them the number of replayed answers."""
     recorder = Recorder()
     for progress in (RunProgress("evaluate", 5, 9, 3), RunProgress("score", 9, 9, 4)):
         AttemptEvaluation._report(cast(AttemptEvaluation, recorder), progress)
@@ -198,7 +198,7 @@ def test_the_heartbeat_says_what_was_replayed() -> None:
     ],
 )
 def test_shared_answers_stay_if_another_attempt_may_use_them(child_exit: ChildExit, cause: str, given_up: int) -> None:
-    """Only a failure of the model itself ends them: others are relaunched."""
+    """The worker gives up shared answers after the model's own failure, but keeps them after a time limit."""
     recorder = Recorder()
     outcome = AttemptRun._failure(cast(AttemptRun, recorder), child_exit)
     assert outcome.failure is not None
@@ -207,7 +207,7 @@ def test_shared_answers_stay_if_another_attempt_may_use_them(child_exit: ChildEx
 
 @pytest.mark.parametrize("settings", [{"share_seconds": 0.0}, {"journal_bytes": 2 << 20}, {"journal_bytes": 0}])
 def test_sharing_can_be_turned_off(tmp_path: Path, settings: dict[str, Any]) -> None:
-    """By its setting, or where journals have no room for it: nothing is read, and the plan names no such answers."""
+    """If sharing is off or journals are too small for it, the attempt fetches no answers and its plan names none."""
     branches = Branches()
     journals, named = opened(tmp_path, branches, **settings)
     assert (branches.asked, named.answers, named.offered) == ([], "", 0)

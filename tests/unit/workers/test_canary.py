@@ -1,4 +1,4 @@
-"""The canary that a worker runs in an attempt's place: whose failure it is when it cannot run."""
+"""How a worker reports a canary, a model known to work, that cannot run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOB = EvaluationJob(
 
 
 class OneCanary:
-    """The canary of a suite, which is due because of one cause."""
+    """A fake canary order for a suite, due because attempts failed with one cause."""
 
     key = "outbreak:s"
 
@@ -37,11 +37,11 @@ class OneCanary:
         return "network"
 
     def release(self, worker: str) -> None:
-        """Records that it was given back."""
+        """Record that the worker gave the canary back."""
         self.released = True
 
     def report(self, worker: str, verdict: Any) -> None:
-        """Records the verdict."""
+        """Record the verdict."""
         self.verdicts.append(verdict.died_of)
 
 
@@ -64,7 +64,7 @@ def _nothing_published(plan: RunPlan) -> Publication:
 
 
 def run_canary_of(error: Exception) -> OneCanary:
-    """Run the canary of such an attempt; `error` is raised, or the canary failed."""
+    """Run a canary whose download raises `error`, and return its recorded order."""
     canary, evaluation = OneCanary(), evaluation_whose_canary(error)
     link = cast(BoardLink, SimpleNamespace(canaries=lambda _: canary, mark_key=lambda _: None))
     with pytest.raises((CanaryFailed, type(error))):
@@ -73,12 +73,12 @@ def run_canary_of(error: Exception) -> OneCanary:
 
 
 def test_a_canary_that_is_gone_is_no_fault_of_the_submitted_model() -> None:
-    """It counts as a failed canary; the error itself would fail the request as a model that is gone."""
+    """The worker reports a missing canary as a failed canary, and not the submitted model as missing."""
     canary = run_canary_of(ModelGone("org/canary cannot be read"))
     assert canary.verdicts == ["model-gone (org/canary cannot be read)"]
 
 
 def test_a_canary_that_was_not_tried_is_given_back() -> None:
-    """An error of this machine ends the attempt, and another worker may run the canary at once."""
+    """After an error of its own machine, the worker releases the canary without a verdict, for another worker."""
     canary = run_canary_of(DiskFull("not enough free disk space"))
     assert (canary.released, canary.verdicts) == (True, [])

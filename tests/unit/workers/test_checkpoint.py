@@ -59,8 +59,8 @@ def test_a_model_that_works_is_left_alone(tmp_path: Path) -> None:
     check_model_files(folder_of(tmp_path, files))
 
 
-def test_integers_that_nobody_announced_are_no_weights(tmp_path: Path) -> None:
-    """Integer weights without a quantisation config are refused: a library would convert them to floats."""
+def test_integer_weights_without_a_quantisation_config_are_refused(tmp_path: Path) -> None:
+    """The check refuses integer weights without a quantisation config, which a library would convert to floats."""
     packed = {**tensors(), "lm_head.weight": ("I8", (257, 16), bytes(257 * 16))}
     with pytest.raises(WeightsOfWrongType, match=r"lm_head\.weight is stored as I8"):
         check_model_files(folder_of(tmp_path, {**model(), "model.safetensors": safetensors(packed)}))
@@ -68,8 +68,8 @@ def test_integers_that_nobody_announced_are_no_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", BOUNDS)
 @pytest.mark.parametrize("nested", [False, True], ids=["top", "nested"])
-def test_a_size_beyond_any_model_is_told_by_its_field(tmp_path: Path, field: str, nested: bool) -> None:
-    """The error names the field, also if the field is nested in a part of the config."""
+def test_a_config_with_an_absurd_size_is_refused_with_its_field(tmp_path: Path, field: str, nested: bool) -> None:
+    """The error names the field that is too large, also if it is nested in a part of the config."""
     config: dict[str, Any] = {field: BOUNDS[field] + 1}
     text = json.dumps({"text_config": config} if nested else config)
     with pytest.raises(ConfigAbsurd, match=field):
@@ -79,7 +79,7 @@ def test_a_size_beyond_any_model_is_told_by_its_field(tmp_path: Path, field: str
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
 @pytest.mark.parametrize("setting", GENERATION_BOUNDS)
 def test_a_million_beams_are_refused_before_the_load(tmp_path: Path, name: str, setting: str) -> None:
-    """Generation settings that no memory holds are told by their name, in both files that may have them."""
+    """The check refuses generation settings that need too much memory, and names the setting and its file."""
     files = model()
     config = json.loads(files.get(name, b"{}"))
     files[name] = json.dumps({**config, setting: GENERATION_BOUNDS[setting]}).encode()
@@ -91,7 +91,7 @@ def test_a_million_beams_are_refused_before_the_load(tmp_path: Path, name: str, 
 
 
 def headed(table: dict[str, Any]) -> tuple[bytes, type[Exception]]:
-    """A file with the invalid header `table`."""
+    """A file with the invalid header `table`, and the error that it must raise."""
     text = json.dumps(table).encode()
     return len(text).to_bytes(8, "little") + text, HeaderUnreadable
 
@@ -117,15 +117,15 @@ def headed(table: dict[str, Any]) -> tuple[bytes, type[Exception]]:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", OddFile),
     ],
 )
-def test_a_head_that_makes_no_sense_is_told(tmp_path: Path, data: bytes, error: type[Exception]) -> None:
-    """A header that is cut off, too long, no JSON, or without weights raises an error, in little time."""
+def test_an_invalid_header_is_refused(tmp_path: Path, data: bytes, error: type[Exception]) -> None:
+    """A file that is cut off, not a safetensors file, or has a header that is invalid or too long raises an error."""
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(error):
         read_header(tmp_path / "model.safetensors")
 
 
 def test_a_short_header_is_not_taken_for_text(tmp_path: Path) -> None:
-    """A header of 47 bytes begins with the byte of a slash."""
+    """A valid header is read although its length, as bytes, begins with slashes, like the text of a link."""
     body = b'{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}'.ljust(0x2F2F)
     (tmp_path / "a").write_bytes(len(body).to_bytes(8, "little") + body + b"\1")
     assert read_header(tmp_path / "a")["a"].dtype == "U8"
@@ -140,7 +140,7 @@ def test_an_index_names_files_of_its_own_folder(tmp_path: Path, name: str) -> No
 
 
 def without_weights() -> dict[str, bytes]:
-    """The files of a model, but for its weights."""
+    """The files of a model without its weights."""
     return {name: data for name, data in model().items() if name != SINGLE}
 
 
@@ -156,7 +156,7 @@ def test_a_single_file_counts_before_an_index(tmp_path: Path) -> None:
 
 
 def test_a_delta_of_a_single_file_adds_no_earlier_shards(tmp_path: Path) -> None:
-    """Of a delta that has both, the single file is added to the base model, not the shards of its index."""
+    """If a delta has both, its single file is added to the base model, and not the shards of its index."""
     ones, shards = ({"weight": ("F32", (2,), struct.pack("<2f", value, value))} for value in (1.0, 100.0))
     files = {SINGLE: safetensors(ones), "model-00001-of-00002.safetensors": safetensors(shards)}
     base = torch.nn.LayerNorm(2, bias=False)
@@ -169,8 +169,8 @@ WHOLE = safetensors({"a.weight": ("F32", (2, 2), bytes(16)), "b": ("F16", (3,), 
 
 @settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.DataObject) -> None:
-    """A file with some bytes changed, cut or added is read, or refused with a BadCheckpoint."""
+def test_a_corrupted_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    """A file with some bytes changed, cut or added is read, or refused with `BadCheckpoint`."""
     changed = bytearray(WHOLE)
     for _ in range(data.draw(st.integers(0, 6))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
@@ -183,8 +183,8 @@ def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.Data
     assert all(isinstance(size, int) for entry in entries.values() for size in entry.shape)
 
 
-def test_what_the_library_filled_in_is_told() -> None:
-    """Missing weights, which the library fills with random numbers, raise an error."""
+def test_missing_or_mismatched_weights_are_refused() -> None:
+    """Weights that are missing or have another shape, which the library fills with random numbers, raise an error."""
     check_loaded({"missing_keys": set(), "mismatched_keys": set(), "unexpected_keys": {"extra"}})
     with pytest.raises(WeightsIncomplete, match=r"2 tensors, among them a\.weight"):
         check_loaded({"missing_keys": {"b.weight", "a.weight"}})

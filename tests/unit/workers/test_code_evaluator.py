@@ -36,7 +36,7 @@ PLAIN: st.SearchStrategy[Any] = st.recursive(
 @settings(max_examples=60)
 @given(PLAIN)
 def test_plain_data_crosses_unchanged(value: Any) -> None:
-    """With the types of all parts."""
+    """Plain data has the same values and types after it is encoded and decoded."""
     crossed = decode(json.loads(json.dumps(encode(value))))
     assert crossed == value
     assert repr(crossed) == repr(value)
@@ -54,7 +54,7 @@ def test_plain_data_crosses_unchanged(value: Any) -> None:
     )
 )
 def test_what_a_solution_sends_is_data_or_refused(message: Any) -> None:
-    """No JSON value makes anything but builtin data."""
+    """The decoder turns a JSON value into builtin data, or refuses it."""
     try:
         value = decode(message)
     except INVALID:
@@ -64,7 +64,7 @@ def test_what_a_solution_sends_is_data_or_refused(message: Any) -> None:
 
 
 class Hostile(list[int]):
-    """A list with methods of its own."""
+    """A list subclass that says it equals everything."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -72,8 +72,8 @@ class Hostile(list[int]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def test_what_is_no_plain_data_does_not_cross() -> None:
-    """Objects, functions and endless or deep data are refused; a subclass crosses as what it is made of."""
+def test_only_plain_data_can_be_encoded() -> None:
+    """The encoder refuses objects, functions, and endless or deep data, and turns a list subclass into a plain list."""
     deep: list[Any] = []
     for _ in range(200):
         deep = [deep]
@@ -90,7 +90,7 @@ def test_what_is_no_plain_data_does_not_cross() -> None:
 
 @pytest.fixture
 def connection() -> Iterator[SimpleNamespace]:
-    """A channel, and the end that a hostile solution writes to."""
+    """A channel, and the end of its pipe that a hostile solution writes to."""
     reading, writing = os.pipe()
     yield SimpleNamespace(channel=Channel(reading, writing), write=lambda data: os.write(writing, data), end=writing)
     os.close(reading)
@@ -100,8 +100,8 @@ NOISE = {"no JSON": b"passed\n", "no object": b"[]\n", "too deep": b"[" * 50_000
 
 
 @pytest.mark.parametrize("data", NOISE.values(), ids=NOISE)
-def test_noise_is_no_message(connection: SimpleNamespace, data: bytes) -> None:
-    """It is refused as what a test process expects, and the end of a process is told."""
+def test_a_malformed_message_is_refused(connection: SimpleNamespace, data: bytes) -> None:
+    """The channel refuses malformed data, and raises `Ended` when the other end is closed."""
     connection.write(data)
     with pytest.raises(INVALID):
         connection.channel.receive()
@@ -111,7 +111,7 @@ def test_noise_is_no_message(connection: SimpleNamespace, data: bytes) -> None:
 
 
 def test_pass_at_k_is_the_share_of_choices_that_pass() -> None:
-    """As counted over all choices of k answers."""
+    """`pass_at_k` equals the share of all choices of k answers in which at least one answer passes."""
     for samples in range(1, 7):
         for passed, k in itertools.product(range(samples + 1), range(1, samples + 1)):
             answers = [True] * passed + [False] * (samples - passed)
@@ -120,7 +120,7 @@ def test_pass_at_k_is_the_share_of_choices_that_pass() -> None:
 
 
 def test_a_sample_says_how_its_answers_ended() -> None:
-    """All answers, and counts by outcome beside the metrics; a text of any length is shortened to what is allowed."""
+    """A sample has all answers, and counts by outcome beside the metrics; an output that is too long is shortened."""
     question = {"prompt": "def one():", "entry_point": "one", "test": "", "canonical_solution": " return 1"}
     verdicts = [SolutionVerdict("passed"), SolutionVerdict("time"), SolutionVerdict("time"), SolutionVerdict("wrong")]
     sample = code_sample(3, question, ["a", "b", "c" * 300_000, "d"], verdicts, [1, 2])
@@ -147,7 +147,7 @@ CHAT = {
 
 @pytest.mark.parametrize("answer", CHAT.values(), ids=CHAT)
 def test_an_answer_in_a_chat_is_a_program(answer: str) -> None:
-    """Its first block of code, after the prompt."""
+    """The program made of the prompt and the first code block of a chat answer runs and defines the function."""
     problem = CodeProblem("One", 'BASE = 1\ndef one():\n    """Return one."""\n', "one", "")
     module: dict[str, Any] = {}
     exec(program(problem, answer, chat=True), module)  # noqa: S102  # a test's own text
@@ -158,13 +158,13 @@ PROBLEM = {"task_id": "One/0", "prompt": "def one():", "entry_point": "one", "te
 
 
 def plan_for(folder: Path, options: dict[str, Any], *metrics: str) -> dict[str, Any]:
-    """What the evaluator reads of plan.json before it loads the model."""
+    """The parts of plan.json that the evaluator reads before it loads the model."""
     tasks = [{"name": "ones", "metrics": list(metrics or ["pass_at_1"])}]
     return {"questions": [{"folder": str(folder)}], "tasks": tasks, "limit": None, "options": options}
 
 
 def test_problems_are_read_from_lines_and_tables(tmp_path: Path) -> None:
-    """Also where a text has a line separator that is no end of a line of JSON."""
+    """The evaluator reads problems from JSON lines and from parquet, even with the line separator U+2028 in a text."""
     problem = {**PROBLEM, "prompt": "def one():  # a\u2028b"}
     (tmp_path / "ones.jsonl").write_text(json.dumps(problem, ensure_ascii=False) + "\n\n", "utf-8")
     pq.write_table(pa.Table.from_pylist([problem]), tmp_path / "table.parquet")
@@ -190,8 +190,8 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_suite_that_cannot_be_evaluated_is_told_why(name: str, tmp_path: Path) -> None:
-    """Before the model is loaded."""
+def test_an_unusable_suite_is_refused_with_the_reason(name: str, tmp_path: Path) -> None:
+    """The evaluator refuses a suite with invalid options, metrics or problems, and says why."""
     options, metric, text, words = UNUSABLE[name]
     (tmp_path / "ones.jsonl").write_text(text or json.dumps(PROBLEM))
     plan = plan_for(tmp_path, options, metric)
@@ -200,7 +200,7 @@ def test_a_suite_that_cannot_be_evaluated_is_told_why(name: str, tmp_path: Path)
 
 
 def test_answers_come_whole_out_of_a_stored_output() -> None:
-    """Those that were cut, or that look like several, are not run again."""
+    """A stored output is split into its answers, or into `None` if it was cut or has another number of answers."""
     question = {"task_id": "a", "prompt": "def f():\n"}
     verdicts = [SolutionVerdict("passed")] * 2
 
@@ -214,7 +214,7 @@ def test_answers_come_whole_out_of_a_stored_output() -> None:
 
 
 def test_a_chat_template_that_fails_is_the_models_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The submitter reads what the template says, in the place of a traceback of unknown cause."""
+    """If the chat template fails, the evaluator reports the model's fault with the template's error message."""
     from workers.evaluators.code.generation import CodeModel  # imports torch
 
     def fails(*_: Any, **__: Any) -> str:
@@ -241,7 +241,7 @@ def test_a_chat_template_that_fails_is_the_models_fault(tmp_path: Path, monkeypa
 def test_a_solution_has_its_seconds_of_the_processor(
     uses: list[tuple[bool, float]], waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A busy machine makes no right solution wrong; one that computes for too long, or sleeps, is ended as before."""
+    """The limit counts processor seconds, for the sake of busy machines; an endless or sleeping solution times out."""
     measured = iter([(True, 0.0), *uses])
     monkeypatch.setattr(runner, "_processor_use", lambda _: next(measured))
     given: list[float] = []
@@ -261,6 +261,6 @@ def test_a_solution_has_its_seconds_of_the_processor(
 
 
 def test_the_processor_time_of_a_process_is_read() -> None:
-    """This test's own process runs, and has computed."""
+    """The runner reads that this test's own process is running and has used processor time."""
     wants_to_run, seconds = runner._processor_use(os.getpid())
     assert wants_to_run and seconds > 0

@@ -1,4 +1,4 @@
-"""What a cross-check believes of the results that it checks, and what it says when the Hub does not answer."""
+"""Which results a cross-check trusts, and what it reports when the Hub does not answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TASK = STARTER.benchmarks[0].tasks[0].name
 def strange(
     datasets: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, copy: str = "", pinned: str | None = None
 ) -> str:
-    """Why questions of these repos and commits are not believed."""
+    """The reason why a cross-check rejects questions from these repos and commits; "" if it accepts them."""
     suite = STARTER.model_copy(update={"datasets": (SOURCE.model_copy(update={"revision": pinned}),)})
     gateway = TokenHubGateway(HubAccess("http://127.0.0.1:9", None), suite, Path(), moved={SOURCE.repo: copy})
     recorded = cast(RecordedAttempt, SimpleNamespace(block=SimpleNamespace(datasets=datasets)))
@@ -55,8 +55,8 @@ def strange(
         ({SOURCE.repo: ON_MAIN}, {"copy": "board/copy"}, ""),
         ({"board/copy": ON_MAIN}, {"copy": "board/copy"}, ""),
         ({"board/copy": PINNED}, {"copy": f"board/copy@{PINNED}"}, ""),
-        ({SOURCE.repo: PINNED}, {"pinned": PINNED}, ""),  # by the suite, wherever that commit is
-        ({SOURCE.repo: ON_MAIN, "mallory/none": ELSEWHERE}, {}, ""),  # a repo that hides nothing: it is not used
+        ({SOURCE.repo: PINNED}, {"pinned": PINNED}, ""),  # pinned by the suite, on any branch
+        ({SOURCE.repo: ON_MAIN, "mallory/none": ELSEWHERE}, {}, ""),  # not used by the suite, so ignored
         ({SOURCE.repo: ELSEWHERE}, {}, "not on the main branch"),
         ({"board/copy": PINNED}, {"copy": "board/copy", "pinned": PINNED}, "not on the main branch"),
         ({"mallory/easy": ON_MAIN}, {}, "the board's are in"),
@@ -67,7 +67,7 @@ def strange(
 def test_questions_are_those_of_the_board(
     datasets: dict[str, str], options: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that asks its own easier questions is found out, and cannot end the check by a repo that is missing."""
+    """The check rejects questions from another repo or branch than the board's, and ignores a missing unused repo."""
     reason = strange(datasets, monkeypatch, **options)
     assert words in reason if words else not reason
 
@@ -85,7 +85,7 @@ class DatedHub:
         return None
 
     def history(self, _: Repo) -> Iterator[LogEntry]:
-        """The commits."""
+        """Yield the commits."""
         for commit, hours in self.ages.items():
             yield LogEntry(commit, "", "", ("ada",), datetime.now(UTC) - timedelta(hours=hours))
 
@@ -105,9 +105,9 @@ class DatedHub:
 def test_a_dataset_whose_history_was_squashed_blames_no_one(
     ages: dict[str, float], is_known: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit on main from before the evaluation shows that the branch is the same.
+    """If main has only commits newer than the evaluation, the check gives no verdict on a commit that is not on it.
 
-    An evaluation takes 8 hours here, its publication half an hour, its check 6.
+    An evaluation takes at most 8 hours in this test, its publication half an hour, its check 6 hours.
     """
     access, seconds = HubAccess("http://127.0.0.1:9", None), recorded_questions.longest_ago(BOARD)
     monkeypatch.setattr(recorded_questions, "Hub", lambda *_: DatedHub(ages))
@@ -137,7 +137,7 @@ class FailingHub:
 def test_a_hub_that_does_not_send_the_table_blames_no_one(
     error: HubError, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The report has no verdict, names the problem, and says that it may end by itself."""
+    """If the table cannot be read from the Hub, the report has no verdict and names the problem as temporary."""
     recorded = cast(
         RecordedAttempt, SimpleNamespace(repo=Repo("dataset", "d/m"), commit=ON_MAIN, time="2026-01-01T00-00-00.000000")
     )
@@ -164,7 +164,7 @@ def test_a_hub_that_does_not_send_the_table_blames_no_one(
 
 
 class AwayHub(DatedHub):
-    """A Hub client whose first commits fail, and which takes the one after them."""
+    """A Hub client whose first commits fail; later commits succeed."""
 
     def __init__(self, failures: int) -> None:
         self.failures, self.commits = failures, 0
@@ -174,7 +174,7 @@ class AwayHub(DatedHub):
         return ON_MAIN
 
     def commit(self, *_: object, **__: object) -> None:
-        """Fail, or take the commit."""
+        """Fail, or count the commit."""
         if self.failures:
             self.failures -= 1
             raise Transient("502")
@@ -183,7 +183,7 @@ class AwayHub(DatedHub):
 
 @pytest.mark.parametrize("stops", [False, True])
 def test_a_report_waits_for_a_hub_that_is_away(stops: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It took up to two hours to compute, and a report that is missing counts as the worker's failure."""
+    """The worker publishes its report again until the Hub accepts it: a missing report counts as its failure."""
     hub = AwayHub(failures=3)
     monkeypatch.setattr(module, "Hub", lambda *_: hub)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=iter(range(1_000)).__next__, sleep=lambda _: None))
@@ -202,7 +202,7 @@ def test_a_report_waits_for_a_hub_that_is_away(stops: bool, monkeypatch: pytest.
 
 
 class SimpleContext:
-    """A block with `value`."""
+    """A context manager that returns `value`."""
 
     def __init__(self, value: object) -> None:
         self.value = value
@@ -226,7 +226,7 @@ class SimpleContext:
     ],
 )
 def test_only_a_hub_that_is_away_is_a_temporary_problem(error: Exception, is_temporary: bool) -> None:
-    """What this worker cannot do now it cannot do in ten minutes."""
+    """Only an unreachable Hub is a temporary problem; any other would be the same for this worker ten minutes later."""
     assert module.is_temporary(error) is is_temporary
     wrapped = CannotVerify("the results cannot be read here")
     wrapped.__cause__ = error
@@ -235,12 +235,12 @@ def test_only_a_hub_that_is_away_is_a_temporary_problem(error: Exception, is_tem
 
 @pytest.mark.parametrize(("cause", "is_temporary"), [("gpu-fault", True), ("weights-pickled", False)])
 def test_a_run_that_a_device_ended_is_tried_again(cause: str, is_temporary: bool) -> None:
-    """A device that fails now and then must not leave results unchecked on a board with few workers."""
+    """A GPU fault during a check is temporary, so the check runs again; a failure of the model is not temporary."""
     assert module.is_temporary(RunFailed(cause, "RuntimeError: CUDA error")) is is_temporary
 
 
 def test_a_repo_with_more_files_than_a_listing_may_have_ends_no_check() -> None:
-    """Whose answers are checked may fill the gated repo: only the table is asked for."""
+    """The check asks only for the table's path, because the worker under check may have filled the gated repo."""
 
     def refuse(*_: object) -> None:
         raise TooLarge("more than 100,000 files")

@@ -1,4 +1,4 @@
-"""When a worker believes that a model is gone, which ends its request for good."""
+"""When a worker reports that a model is missing, which ends its request for good."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HUB = HubAccess("http://127.0.0.1:9", None)
 def test_the_hub_is_asked_twice_before_a_model_counts_as_gone(
     answers: list[object], error: type[Exception] | None, unused: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that lags may not know a new commit; a gate is no lag."""
+    """The worker asks twice if a model or commit is missing, because a Hub server may lag, but once if it is gated."""
 
     def answer(*_: object) -> object:
         next_answer = answers.pop(0)

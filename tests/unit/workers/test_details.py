@@ -74,7 +74,7 @@ def test_a_table_has_every_sample_in_order(tmp_path: Path) -> None:
 
 
 def test_scores_are_a_table_too(tmp_path: Path) -> None:
-    """A row for each task, each benchmark, and the average."""
+    """The table of scores has a row for each task, each benchmark, and the average."""
     write_scores(results(), tmp_path / "t.parquet")
     rows = pq.read_table(tmp_path / "t.parquet").to_pylist()
     assert len(rows) == len(list(score_rows(results()))) == 13
@@ -83,7 +83,7 @@ def test_scores_are_a_table_too(tmp_path: Path) -> None:
 
 
 def head(text: str) -> dict[str, dict[str, list[str]]]:
-    """Config → split → paths, from a card."""
+    """The paths by config and split, from a card's metadata."""
     configs = yaml.safe_load(text.split("---\n")[1])["configs"]
     return {c["config_name"]: {d["split"]: d["path"] for d in c["data_files"]} for c in configs}
 

@@ -54,5 +54,5 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None
 
 @left_out("four seconds of processor time")
 def test_long_answers_need_no_more_memory(tmp_path: Path) -> None:
-    """A hundred answers that need 320 MiB together are written in small parts: of each character four bytes."""
+    """A hundred answers that need 320 MiB together, at four bytes per character, are written with less memory."""
     assert growth(tmp_path / "long", 100, "\N{GRINNING FACE}", 100_000) < 200

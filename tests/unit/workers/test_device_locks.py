@@ -1,4 +1,4 @@
-"""The locks of devices."""
+"""The locks that let one attempt at a time use a device."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ A, B, C = (Device(i, f"GPU-{i}", "H100", 80 << 30) for i in range(3))
 
 
 def never() -> str:
-    """Returns no reason to stop."""
+    """Return no reason to stop."""
     return ""
 
 
 def test_a_device_that_is_in_use_is_waited_for(tmp_path: Path) -> None:
-    """A lock waits if any of its devices is in use, and stops waiting on request."""
+    """A lock waits while any of its devices is in use, and stops waiting on request."""
     with (
         device_lock(tmp_path, (A, B), never),
         pytest.raises(AttemptStopped, match="cancelled"),
@@ -32,7 +32,7 @@ def test_a_device_that_is_in_use_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_other_devices_are_free(tmp_path: Path) -> None:
-    """Locks of different devices, and of the CPU, are independent."""
+    """Locks of different devices, and of the CPU, do not wait for each other."""
 
     def at_once() -> str:
         pytest.fail("a lock waited for another device")
@@ -41,7 +41,7 @@ def test_other_devices_are_free(tmp_path: Path) -> None:
         pass
 
 
-def test_the_next_comes_as_soon_as_it_can(tmp_path: Path) -> None:
+def test_a_waiting_lock_gets_the_device_once_it_is_free(tmp_path: Path) -> None:
     """A waiting lock gets the device as soon as it is free, and reports the seconds it waited."""
     waiting, waited = threading.Event(), list[float]()
 

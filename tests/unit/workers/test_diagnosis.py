@@ -1,4 +1,4 @@
-"""Evidence: how it is collected, which words are quoted, and what may leave the machine."""
+"""The evidence of a failure: how the worker collects it, what it quotes, and what may leave the machine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from workers.common.diagnosis import MAX_CHAIN, diagnose, evidence_of, scrubbed_
 from workers.errors import ModelGone
 
 
-def test_the_decisive_words_are_quoted_without_this_machines_folders() -> None:
-    """The quoted detail names the file without the machine's folders."""
+def test_the_quoted_error_has_no_folders_of_this_machine() -> None:
+    """The message quotes the error with the file's name, but without the machine's folders."""
     text = "No such file or directory: /srv/m/model-00002-of-00002.safetensors"
     failure = diagnose(FailureEvidence("load", "FileNotFoundError", text))
     assert failure.cause == "shard-missing"
@@ -18,22 +18,22 @@ def test_the_decisive_words_are_quoted_without_this_machines_folders() -> None:
     assert "/srv" not in failure.message
 
 
-def test_our_own_words_stand_for_themselves_and_others_are_named() -> None:
-    """Other libraries' errors get their type in front; Steward's own sentences do not."""
+def test_only_errors_of_other_libraries_are_quoted_with_their_type() -> None:
+    """The message has the type in front of other libraries' errors, but not in front of Steward's own."""
     others = diagnose(FailureEvidence("load", "KeyError", "'added_tokens'", log_tail="tokenization_auto.py"))
     assert "KeyError: 'added_tokens'" in others.message
     ours = diagnose(FailureEvidence("download", "ModelGone", "org/model cannot be read"))
     assert "ModelGone" not in ours.message
 
 
-def test_how_a_process_ended_is_said_where_it_said_nothing_itself() -> None:
-    """For a killed child, which leaves no exception, the detail names the signal."""
+def test_the_message_names_the_signal_that_killed_a_child() -> None:
+    """For a killed child, which leaves no exception, the message names the signal and the peak of its memory."""
     message = diagnose(FailureEvidence("evaluate", signal=9, peak_bytes=3 << 30)).message
     assert "SIGKILL; it had held 3072 MiB" in message
 
 
 def test_what_led_to_an_exception_is_evidence_too() -> None:
-    """The evidence includes the exceptions that a library wrapped."""
+    """The evidence includes the cause of an exception, and the diagnosis uses it."""
     error = RuntimeError("something went wrong")
     error.__cause__ = ModelGone("it is gone")
     evidence = evidence_of(error, "download")
@@ -42,13 +42,13 @@ def test_what_led_to_an_exception_is_evidence_too() -> None:
 
 
 def test_an_error_with_a_name_that_is_no_text_is_diagnosed() -> None:
-    """A file name that is not UTF-8, or half a character in a response of the Hub, does not end the diagnosis."""
+    """The diagnosis replaces characters that cannot be encoded, such as those of a file name that is not UTF-8."""
     failure = diagnose(evidence_of(ValueError("attachments/caf\udce9: no plain file"), "publish"))
     assert "attachments/caf?: no plain file" in failure.message
 
 
 def test_the_errno_of_what_led_to_an_exception_is_evidence() -> None:
-    """A full disk is known by its errno, also where a library wraps it; the number of a stranger's type is not kept."""
+    """The worker knows a full disk by its errno, also in a wrapped exception, and ignores an invalid errno."""
     error = RuntimeError("could not write")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     assert diagnose(evidence_of(error, "evaluate")).cause == "disk-full"
@@ -57,14 +57,14 @@ def test_the_errno_of_what_led_to_an_exception_is_evidence() -> None:
 
 
 def test_a_chain_of_exceptions_without_end_is_cut() -> None:
-    """A circular chain of exceptions is cut."""
+    """The evidence has a bounded part of a circular chain of exceptions."""
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__context__, second.__context__ = second, first
     assert len(evidence_of(first, "load").chain) == MAX_CHAIN
 
 
 def test_what_is_kept_of_the_evidence_is_scrubbed_and_bounded() -> None:
-    """Evidence for the logs repo has no tokens and folders, is bounded, and can be encoded."""
+    """Scrubbed evidence has no tokens or folders, is bounded, and can be encoded."""
     text = "hf_secretsecret in /srv/models/x/config.json \udcff" + "x" * 2 * MAX_TEXT
     scrubbed = scrubbed_evidence(
         FailureEvidence("load", "OSError", text, log_tail="y" * 2 * MAX_TAIL), ("hf_secretsecret",)

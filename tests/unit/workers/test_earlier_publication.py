@@ -20,7 +20,7 @@ OUTCOME = PublishedOutcome(
 
 
 def earlier(answer: bytes | Exception | None, *, digest: str = "d") -> str | None:
-    """The path of the results of the earlier publication, if the file there is `answer`."""
+    """The path of an earlier publication's results if the Hub has `answer` as its outcome file; None if not found."""
 
     def find_file(_: Repo, path: str, *__: object, **___: object) -> File | None:
         if isinstance(answer, Exception):
@@ -35,7 +35,7 @@ def earlier(answer: bytes | Exception | None, *, digest: str = "d") -> str | Non
 
 
 def test_the_outcome_of_an_earlier_try_is_found_again() -> None:
-    """With this suite; one of another version is none."""
+    """The worker finds its earlier publication by the outcome file, unless that is of another version of the suite."""
     assert earlier(OUTCOME.model_dump_json().encode()) == "r"
     assert earlier(OUTCOME.model_dump_json().encode(), digest="other") is None
     assert earlier(None) is None
@@ -45,5 +45,5 @@ def test_the_outcome_of_an_earlier_try_is_found_again() -> None:
     "answer", [b"", b"{", b"[]", b'{"attempt": "x"}', TooLarge("more than a results file may have")]
 )
 def test_a_file_that_is_no_outcome_keeps_no_worker_from_publishing(answer: bytes | Exception) -> None:
-    """Another account that may write there could otherwise let every attempt at the model fail: it is replaced."""
+    """The worker ignores an invalid outcome file, with which another account could make every attempt fail."""
     assert earlier(answer) is None

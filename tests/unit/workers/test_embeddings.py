@@ -1,4 +1,4 @@
-"""The evaluator of embeddings: correlation of ranks."""
+"""The evaluator of embeddings: its metric, its questions, and how it loads and runs models."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CASES = {
 
 @pytest.mark.parametrize(("one", "other", "expected"), CASES.values(), ids=CASES)
 def test_spearman_is_the_correlation_of_ranks(one: list[float], other: list[float], expected: float) -> None:
-    """Between 0 and 1, as a metric must be."""
+    """`spearman` is the rank correlation, with 0 instead of a negative or undefined value."""
     from workers.evaluators.embeddings import spearman
 
     assert spearman(one, other) == pytest.approx(expected)
 
 
 def test_a_question_may_hold_any_character(tmp_path: Path) -> None:
-    """Only a line feed ends a line of JSON: texts have other characters at which Python ends lines, unescaped."""
+    """The evaluator splits JSON lines at line feeds only, not at other line separators within a text."""
     from workers.evaluators.embeddings import _questions
 
     text = "one\u2028two\x85three"
@@ -42,7 +42,7 @@ def test_a_question_may_hold_any_character(tmp_path: Path) -> None:
 def test_a_long_text_is_cut_to_the_models_positions(
     tmp_path: Path, positions: int, tokenizer_says: dict[str, int]
 ) -> None:
-    """A model with a table of positions has none for later tokens; the tokenizer may know that it uses fewer."""
+    """The evaluator cuts texts to the model's number of positions, or to the tokenizer's maximum if that is lower."""
     from transformers import GPT2Config, GPT2Model
 
     from workers.evaluators.embeddings import Embedder
@@ -61,7 +61,7 @@ def test_a_long_text_is_cut_to_the_models_positions(
 
 @pytest.mark.parametrize("number", [None, errno.EIO])
 def test_a_model_without_a_tokenizer_cannot_be_loaded(number: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is the model's fault; a disk that fails is not."""
+    """A model without a tokenizer is the model's fault (`CannotLoad`); a disk error while loading it is not."""
     from workers.evaluators import model_loading
 
     def fails(_: str) -> None:
@@ -75,7 +75,7 @@ def test_a_model_without_a_tokenizer_cannot_be_loaded(number: int | None, monkey
 
 @pytest.mark.parametrize(("spread", "moved"), [("one", True), ("copies", True), ("parts", False)])
 def test_a_model_of_parts_is_distributed_over_the_devices(tmp_path: Path, spread: str, moved: bool) -> None:
-    """Its layers go to all GPUs while it loads; moving it to one of them would run out of memory."""
+    """A model spread in parts is loaded with `device_map="auto"` and not moved; any other is moved to its device."""
     from workers.evaluators import model_loading
 
     for name, data in model().items():

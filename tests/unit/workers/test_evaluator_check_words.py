@@ -1,4 +1,4 @@
-"""The sentences of `steward evaluator check` about a run that failed."""
+"""The sentences that `steward evaluator check` prints about a run."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ CASES: dict[str, tuple[str, list[RunProgress], str]] = {
 
 
 @pytest.mark.parametrize(("stopped", "progress", "words"), CASES.values(), ids=CASES)
-def test_what_was_stopped_is_told_with_its_limit_and_its_progress(
+def test_a_stopped_run_is_reported_with_its_limit_and_progress(
     stopped: str, progress: list[RunProgress], words: str
 ) -> None:
-    """A reader learns which limit it was, and how far the evaluator came."""
+    """For a run that was stopped, the command prints the limit that it reached and its last progress."""
     assert failure_words("any", "the last line", stopped, LIMITS, progress) == words
 
 
-def test_what_ended_by_itself_is_told_as_it_ended() -> None:
-    """SIGKILL gets its usual reason."""
+def test_a_run_that_ended_by_itself_is_reported_with_its_end() -> None:
+    """For a run that ended by itself, the command prints how it ended, and the usual reason for SIGKILL."""
     assert failure_words("evaluator-ended", "it ended with status 3", "", LIMITS, []) == "it ended with status 3"
     assert "needs too much memory" in failure_words("killed-by-kernel", "ended by SIGKILL", "", LIMITS, [])
 
 
 def test_the_end_of_the_log_is_short_and_has_no_line_of_the_worker() -> None:
-    """At most eight lines, each cut."""
+    """The printed end of the log has at most eight lines, each shortened, and none of the worker's own."""
     log = "\n".join([*(f"line {number}" for number in range(20)), "", "x" * 5_000, "[worker] the child is stopped"])
     lines = log_end(log)
     assert (len(lines), lines[0]) == (8, "line 13")
     assert lines[-1].startswith("xxx") and len(lines[-1]) < 300
 
 
-def test_the_number_of_questions_of_each_task_is_told() -> None:
-    """The first tasks by name, and how many more there are."""
+def test_the_number_of_questions_of_each_task_is_printed() -> None:
+    """The command prints the number of questions of the first four tasks, and how many more tasks there are."""
     tasks = {f"t{number}": {"asked": {"questions": 1_000 + number}} for number in range(6)}
     assert answered_words({BLOCK: {"digests": {"tasks": tasks}}}) == (
         "1,000 of t0, 1,001 of t1, 1,002 of t2, 1,003 of t3, 2 more tasks"
@@ -70,7 +70,7 @@ def test_the_number_of_questions_of_each_task_is_told() -> None:
 
 
 def test_what_happens_to_a_broken_model_is_judged() -> None:
-    """Results and blame of the evaluator are faults; an end without failure.json is advice."""
+    """For a broken model, results or a failure blamed on the evaluator are faults; a missing failure.json is not."""
     assert broken_model_words(True, "") == (False, "its weights were cut off, and it reported results all the same")
     assert broken_model_words(False, "evaluator-refused-model") == (True, "")
     blamed, untold = (broken_model_words(False, cause) for cause in ("evaluator-gave-up", "evaluator-ended"))

@@ -1,4 +1,4 @@
-"""What works with lm-eval alone says so for other evaluators, and memory that is short."""
+"""Other evaluators than lm-eval: which features are refused, and what the worker does when memory is short."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from workers.rescoring.rescorer import Rescorer
 
 
 def test_the_harness_does_not_score_answers_of_other_evaluators(tmp_path: Path) -> None:
-    """The reason is told before any table is read."""
+    """Rescoring with lm-eval is refused if another evaluator produced the stored results."""
     block = StewardBlock.model_validate({**BLOCK, "evaluator": {"name": "pairs", "version": "1.0"}})
     with pytest.raises(RescoringRefused, match="pairs evaluated it, and the suite is scored by lm-eval"):
         Rescorer(find_suite("starter"), 1).rescore(dump(with_block({"results": {}}, block)), tmp_path, source="", at="")
 
 
 def test_engines_and_examples_of_lm_eval_are_refused() -> None:
-    """`steward verify` and `steward reproduce` say so before they download anything."""
+    """`steward verify` and `steward reproduce` refuse options of lm-eval for results of another evaluator."""
     block = StewardBlock.model_validate({**BLOCK, "evaluator": {"name": "pairs", "version": "1.0"}})
     recorded = cast(recorded_attempt.RecordedAttempt, SimpleNamespace(block=block))
     with pytest.raises(recorded_attempt.CannotVerify, match="pairs evaluated it, which has no engines"):
@@ -49,7 +49,7 @@ def test_engines_and_examples_of_lm_eval_are_refused() -> None:
 
 
 def test_lack_of_memory_ends_at_one_question_at_a_time() -> None:
-    """No engine can be left out: the evaluator is not run again as it was."""
+    """After a lack of memory the worker halves the evaluator's batch size, and does not retry at batch size 1."""
     plan = RunPlan.model_validate({**PLAN, "evaluator": evaluator_command(suite()), "batch_size": 2})
     short = FailureEvidence("evaluate", "EvaluatorEnded", stopped="memory-limit")
     assert smaller_batch(short, plan) == 1
@@ -57,7 +57,7 @@ def test_lack_of_memory_ends_at_one_question_at_a_time() -> None:
 
 
 def test_a_gpu_without_memory_is_known_by_the_evaluators_log() -> None:
-    """An evaluator is a process: its exception reaches the worker as the end of the log alone."""
+    """The worker finds a GPU out of memory in the evaluator's log, as it does not see the process's exception."""
     plan = RunPlan.model_validate({**PLAN, "evaluator": evaluator_command(suite()), "batch_size": 2})
     log = "    return forward(x)\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has …\n"
     ended = FailureEvidence("evaluate", "EvaluatorEnded", "it ended with status 1", log_tail=log)
@@ -74,7 +74,7 @@ def test_a_gpu_without_memory_is_known_by_the_evaluators_log() -> None:
 def test_an_evaluator_gets_the_dtype_of_a_quantised_checkpoint(
     tmp_path: Path, config: dict[str, str], dtype: str
 ) -> None:
-    """The contract names three dtypes, and `auto`, which the harness gets for such a checkpoint, is none of them."""
+    """Instead of `auto`, an evaluator gets the dtype in the model's config, or float16 if the contract lacks it."""
     (tmp_path / "config.json").write_text(json.dumps(config))
     command = evaluator_command(suite())
     plan = RunPlan.model_validate({**PLAN, "evaluator": command, "dtype": "auto", "model_path": tmp_path})
@@ -83,7 +83,7 @@ def test_an_evaluator_gets_the_dtype_of_a_quantised_checkpoint(
 
 
 def test_the_check_names_withdrawn_questions(tmp_path: Path) -> None:
-    """An evaluator that cannot leave them out is found out before a board runs it."""
+    """The plan of `steward evaluator check` has the withdrawn questions of each task, in order."""
     fields = suite().model_dump(mode="json")
     errata = [{"task": "nearer", "question": number, "reason": "Wrong."} for number in (3, 1)]
     sandbox = SimpleNamespace(slot=SimpleNamespace(folder=tmp_path, spool=tmp_path))

@@ -1,4 +1,4 @@
-"""Stored answers of an evaluator are scored again from their tables by the stored metrics, without the evaluator."""
+"""An evaluator's stored answers are scored again from the metrics in their tables, without the evaluator."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ SOURCE = "org/m/results_2026-01-01T01-00-00.000000.json"
 
 @dataclass(frozen=True)
 class StoredEvaluation:
-    """A results file, and the folder of its tables."""
+    """A suite, a results file of it, and the folder of its tables."""
 
     suite: Suite
     data: bytes
     tables: Path
 
     def rescored(self, now: Suite, **folders: Path) -> dict[str, Any]:
-        """The results file of `now`, checked."""
+        """Score the answers again with the suite `now`, check the digest, and return the new results file."""
         with EvaluatorRescorer(now) as rescorer:
             outcome = rescorer.rescore(self.data, self.tables, source=SOURCE, at="now", **folders)
         assert read_results(outcome.data, now).block.digests.scored == outcome.scored  # type: ignore[union-attr]
@@ -78,7 +78,7 @@ def stored(folder: Path, of: Suite, lines: list[bytes] = LINES) -> StoredEvaluat
 
 
 def test_a_withdrawn_question_counts_no_more(tmp_path: Path) -> None:
-    """Scores, standard errors, tables and digests are those of the other questions; the digest `asked` stays."""
+    """Without a withdrawn question, scores, errors and tables are those of the others; the digest `asked` stays."""
     evaluation, now = stored(tmp_path, plain()), plain(errata=ERRATA)
     for name in ("samples", "tables"):
         (tmp_path / name).mkdir()
@@ -102,7 +102,7 @@ def test_a_withdrawn_question_counts_no_more(tmp_path: Path) -> None:
 
 
 def test_reported_metrics_and_errors_stay(tmp_path: Path) -> None:
-    """Only the limit of errors differs: what the evaluator reported is the score, and a sample keeps its error."""
+    """If only the limit of errors changes, reported metrics stay the scores, and errors of samples are kept."""
     lines = [line(0, error="no answer", metrics={"accuracy": 0.0, "error": 1.0}), *LINES[1:]]
     rescored = stored(tmp_path, reported(max_errors=1), lines).rescored(reported(max_errors=2))
     assert rescored["results"]["similar"]["rank"] == 0.5
@@ -110,28 +110,28 @@ def test_reported_metrics_and_errors_stay(tmp_path: Path) -> None:
 
 
 def test_too_many_errors_are_refused(tmp_path: Path) -> None:
-    """A stricter suite does not take the answers."""
+    """Rescoring is refused if the new suite allows fewer errors than the answers have."""
     lines = [line(0, error="no answer"), *LINES[1:]]
     with pytest.raises(RescoringRefused, match="1 questions of nearer ended with an error, and 0 may"):
         stored(tmp_path, plain(max_errors=1), lines).rescored(plain())
 
 
 def test_samples_without_questions_are_scored_by_their_metrics(tmp_path: Path) -> None:
-    """Their digests are not stored, and their metrics are."""
+    """Samples without `question` are scored by their stored metrics."""
     lines = [line(number, question=...) for number in range(8)]
     rescored = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
     assert rescored["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
 
 
-def test_a_question_that_the_evaluator_left_out_holds_no_scores_back(tmp_path: Path) -> None:
-    """inspect-ai's evaluator leaves out long ones; the prompts have to be those of the evaluation all the same."""
+def test_a_sample_without_its_question_does_not_prevent_rescoring(tmp_path: Path) -> None:
+    """Answers are scored again although a sample lacks `question`, which inspect-ai's evaluator omits if it is long."""
     lines = [line(0, question=...), *LINES[1:]]
     rescored = stored(tmp_path, plain(), lines).rescored(plain(errata=ERRATA))
     assert rescored["results"]["nearer"]["accuracy"] == pytest.approx(5 / 7)
 
 
 def test_what_other_workers_said_about_the_answers_stays(tmp_path: Path) -> None:
-    """Only the comparison of the earlier scores with the samples is dropped: bot and readers need the rest."""
+    """Rescoring keeps the cross-check by other workers, and drops the comparison of the earlier scores with samples."""
     again = {"worker": "lent", "status": "disputed", "by": ["second", "third"], "reason": "question 3"}
     evaluation = stored(tmp_path, plain())
     for checked in ({"samples": 8}, {"samples": 8, "recomputed": 8, "again": again}):
@@ -144,7 +144,7 @@ def test_what_other_workers_said_about_the_answers_stays(tmp_path: Path) -> None
 
 
 def test_an_evaluator_gets_no_samples_without_their_questions(tmp_path: Path) -> None:
-    """The reason says what its author has to change."""
+    """If samples lack `question`, rescoring by the evaluator is refused with what its author has to change."""
     lines = [line(number, question=...) for number in range(8)]
     with pytest.raises(RescoringRefused, match="leaves `question` in each sample"):
         stored(tmp_path, plain(scores_again=CAN), lines).rescored(
@@ -153,7 +153,7 @@ def test_an_evaluator_gets_no_samples_without_their_questions(tmp_path: Path) ->
 
 
 def test_an_erratum_of_a_question_that_was_not_asked_is_refused(tmp_path: Path) -> None:
-    """It names a question of another commit."""
+    """Rescoring is refused if an erratum withdraws a question that the evaluation did not have."""
     now = plain(errata=[{"task": "nearer", "question": 8, "reason": "Wrong."}])
     with pytest.raises(RescoringRefused, match="withdraws question 8 of nearer, which was not asked"):
         stored(tmp_path, plain()).rescored(now)
@@ -173,7 +173,7 @@ CHANGED: dict[str, tuple[list[bytes], str]] = {
 
 @pytest.mark.parametrize(("lines", "words"), CHANGED.values(), ids=CHANGED)
 def test_an_evaluator_may_change_metrics_and_targets_alone(tmp_path: Path, lines: list[bytes], words: str) -> None:
-    """Whatever else it changes, the evaluation keeps its scores."""
+    """Rescoring is refused if the evaluator changes anything but metrics and targets, or adds or omits questions."""
     stored_answers = {
         number: AnswerDigests.of(EvaluatorSample.model_validate_json(LINES[number])) for number in range(2)
     }
@@ -208,7 +208,7 @@ TAMPERED: dict[str, tuple[Callable[[Rows], Rows], str]] = {
 def test_tables_that_are_not_the_evaluations_are_refused(
     tmp_path: Path, change: Callable[[Rows], Rows], words: str
 ) -> None:
-    """Strangers may write details repos: what does not fit the digests is not scored."""
+    """Rescoring is refused if the tables do not match the digests: untrusted accounts can write details repos."""
     evaluation = stored(tmp_path, plain())
     table = pq.read_table(tmp_path / "nearer.parquet")
     pq.write_table(pa.Table.from_pylist(change(table.to_pylist()), schema=table.schema), tmp_path / "nearer.parquet")
@@ -217,7 +217,7 @@ def test_tables_that_are_not_the_evaluations_are_refused(
 
 
 def test_results_without_a_report_are_refused(tmp_path: Path) -> None:
-    """The evaluator's results.json is part of the file."""
+    """Rescoring is refused if the results file has no report of an evaluator."""
     evaluation = stored(tmp_path, plain())
     data = json.loads(evaluation.data)
     del data["evaluator"]
@@ -226,7 +226,7 @@ def test_results_without_a_report_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_stored_sample_is_the_one_that_the_evaluator_left(tmp_path: Path) -> None:
-    """Texts with line ends, quotes and letters of any kind, numbers, an error: all come back from the table."""
+    """Samples read back from a table equal those that the evaluator wrote, with any characters, metrics and errors."""
     lines = [
         line(number, output=text, prompt=text, error=error, metrics={"accuracy": 0.5, "count": 3.0})
         for number, (text, error) in enumerate([("a\nb\u2028\x85\r", ""), ('"é😀"', "late"), ("", "")])

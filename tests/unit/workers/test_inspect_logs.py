@@ -1,4 +1,4 @@
-"""The evaluator of inspect-ai's tasks: samples and results that follow from logs which inspect-ai wrote."""
+"""The evaluator of inspect-ai's tasks: how it turns inspect-ai's logs into samples and results."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ QUESTIONS = [Sample(input=f"Say {letter}", target=letter, metadata={"kind": "vow
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """inspect-ai writes below the test's folder."""
+    """Let inspect-ai write below the test's folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def log_of(folder: Path, task: Task, *answers: str, **settings: Any) -> EvalLog:
-    """The log of a run by inspect-ai, whose own stand-in for a model gives these answers."""
+    """Run `task` in inspect-ai with its mock model, which gives these answers, and return the log."""
     outputs = [ModelOutput.from_content("mockllm", answer) for answer in answers]
     for output in outputs:
         output.usage = ModelUsage()  # or it counts tokens, with a table from the network
@@ -44,7 +44,7 @@ def log_of(folder: Path, task: Task, *answers: str, **settings: Any) -> EvalLog:
 
 
 def answers_of(folder: Path, task: Task, metrics: list[str], *answers: str, **settings: Any) -> InspectedTask:
-    """What the evaluator reads in such a log; every line and the report are as the contract says."""
+    """The samples and report that the evaluator reads from such a log, checked against the evaluator contract."""
     withdrawn = settings.pop("withdrawn", ())
     read = task_answers("letters", metrics, log_of(folder, task, *answers, **settings), task.dataset, withdrawn)
     for sample in read.samples:
@@ -60,7 +60,7 @@ def values(read: InspectedTask, metric: str) -> list[float]:
 
 @scorer(metrics={"length": [mean()], "unknown": [mean()]})
 def lengths() -> Scorer:
-    """A scorer of several numbers, of which one is none."""
+    """A scorer with two values, of which one is NaN."""
 
     async def score(state: Any, target: Any) -> Score:  # inspect-ai's interface
         return Score(value={"length": len(state.output.completion) / 10, "unknown": math.nan})
@@ -70,7 +70,7 @@ def lengths() -> Scorer:
 
 @scorer(metrics=[mean()])
 def not_a_number() -> Scorer:
-    """A scorer whose value is no number at the first question."""
+    """A scorer whose value for the first question is NaN."""
 
     async def score(state: Any, target: Any) -> Score:  # inspect-ai's interface
         return Score(value=math.nan if state.input_text == "Say a" else 1)
@@ -80,7 +80,7 @@ def not_a_number() -> Scorer:
 
 @solver
 def stumbling(*places: str) -> Solver:
-    """A solver that raises at some questions."""
+    """A solver that raises an error for some questions."""
 
     async def solve(state: Any, generate: Any) -> Any:
         if state.input_text in places:
@@ -91,7 +91,7 @@ def stumbling(*places: str) -> Solver:
 
 
 def test_samples_and_report_follow_from_the_log(tmp_path: Path) -> None:
-    """Prompts, answers, metrics of two scorers, and inspect-ai's own aggregates."""
+    """The evaluator reads prompts, answers, the metrics of two scorers and inspect-ai's aggregates from the log."""
     task = Task(MemoryDataset(QUESTIONS), solver=[system_message("Speak."), generate()], scorer=[includes(), exact()])
     read = answers_of(tmp_path, task, ["accuracy", "exact"], "a!", "e", "?")
     assert [sample["id"] for sample in read.samples] == [0, 1, 2]
@@ -109,7 +109,7 @@ def test_samples_and_report_follow_from_the_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("reducer", "value"), [(pass_at(2), 1.0), (None, 0.5)], ids=["pass_at_2", "mean"])
 def test_epochs_are_one_question_with_the_reduced_score(tmp_path: Path, reducer: Any, value: float) -> None:
-    """All answers are shown; the value is what inspect-ai's reducer makes of them."""
+    """With several epochs, a question's sample has all answers, and the value that inspect-ai's reducer computes."""
     task = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes(), epochs=Epochs(2, reducer))
     read = answers_of(tmp_path, task, ["accuracy"], "a", "x")
     assert values(read, "accuracy") == [value] and read.report["metrics"]["accuracy"] == value
@@ -118,7 +118,7 @@ def test_epochs_are_one_question_with_the_reduced_score(tmp_path: Path, reducer:
 
 
 def test_questions_that_fail_count_as_wrong(tmp_path: Path) -> None:
-    """A question whose solver raises, and one whose score is NaN, say so in their samples."""
+    """If the solver raises an error or the score is NaN, the sample has the error and the value 0."""
     task = Task(MemoryDataset(QUESTIONS), solver=stumbling("Say e"), scorer=not_a_number())
     read = answers_of(tmp_path, task, ["mean"], "a", "i")
     assert [sample["error"] for sample in read.samples] == [
@@ -130,21 +130,21 @@ def test_questions_that_fail_count_as_wrong(tmp_path: Path) -> None:
 
 
 def test_a_task_whose_questions_all_fail_ends_the_evaluation(tmp_path: Path) -> None:
-    """The board's operator reads the first error."""
+    """If every question fails, the evaluator ends with the first error."""
     task = Task(MemoryDataset(QUESTIONS), solver=stumbling(*(f"Say {x}" for x in "aei")), scorer=includes())
     with pytest.raises(CannotEvaluate, match="every question of task letters ended with an error: RuntimeError"):
         answers_of(tmp_path, task, ["accuracy"])
 
 
 def test_a_score_of_several_numbers_gives_a_metric_each(tmp_path: Path) -> None:
-    """A member that is not a number makes the question one with an error."""
+    """If one of a score's values is NaN, the question has an error, here the only question."""
     task = Task(MemoryDataset(QUESTIONS[:1]), scorer=lengths())
     with pytest.raises(CannotEvaluate, match="its score is not a number"):
         answers_of(tmp_path, task, ["length"], "12345")
 
 
 def test_a_metric_that_is_no_mean_is_inspects_own(tmp_path: Path) -> None:
-    """It stands in the report alone; one that nothing computes is refused with those that there are."""
+    """A metric of all questions is in the report alone; with withdrawn questions it is refused, as unknown ones are."""
     task = Task(MemoryDataset(QUESTIONS), scorer=includes(), metrics=[mean(), stderr()])
     read = answers_of(tmp_path, task, ["stderr"], "a", "e", "?")
     assert read.report["metrics"]["stderr"] == pytest.approx(1 / 3)
@@ -157,14 +157,14 @@ def test_a_metric_that_is_no_mean_is_inspects_own(tmp_path: Path) -> None:
 
 
 def test_a_long_question_is_left_out(tmp_path: Path) -> None:
-    """Its digest stands for it: a table would cut its JSON, and the answers could not be scored again."""
+    """The sample of a very long question has no `question`, because a details table would cut its JSON."""
     task = Task(MemoryDataset([QUESTIONS[0], Sample(input="a" * 150_000, target="a")]), scorer=includes())
     short, long = answers_of(tmp_path, task, ["accuracy"], "a", "a").samples
     assert "question" in short and "question" not in long
 
 
 def test_a_long_answer_is_cut(tmp_path: Path) -> None:
-    """Its line stays within the contract's limit."""
+    """The evaluator cuts a long answer to 100,000 characters, and marks the cut."""
     task = Task(MemoryDataset(QUESTIONS[:1]), scorer=includes())
     (sample,) = answers_of(tmp_path, task, ["accuracy"], "a" + "é" * 300_000).samples
     assert len(sample["output"]) == 100_000 and sample["output"].endswith(" … [cut]")
@@ -182,7 +182,7 @@ def sleeping(place: str) -> Solver:
 
 
 def test_a_question_ends_at_its_limit_of_time(tmp_path: Path) -> None:
-    """It has an error, and the others have answers."""
+    """A question that reaches its time limit has an error; the others have answers."""
     task = Task(MemoryDataset(QUESTIONS[:2]), solver=sleeping("Say a"), scorer=includes())
     slow, good = answers_of(tmp_path, task, ["accuracy"], "e", time_limit=1).samples
     assert slow["error"] == "it reached its limit of 1 seconds" and slow["metrics"] == {"accuracy": 0.0}

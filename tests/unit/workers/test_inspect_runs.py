@@ -21,7 +21,7 @@ from workers.models.tiny_model import config, model, safetensors, tensors
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """inspect-ai and datasets write below the test's folder, and modules of a test are gone after it."""
+    """Let inspect-ai and datasets write below the test's folder, offline, and remove a test's modules after it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     for offline in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
@@ -38,7 +38,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def plan_of(folder: Path, **options: Any) -> dict[str, Any]:
-    """A plan with the files of the dataset."""
+    """Write the files of the dataset, and return a plan that names them."""
     (folder / "benchmark").mkdir()
     for name, data in question_files().items():
         (folder / "benchmark" / name).write_bytes(data)
@@ -49,7 +49,7 @@ def plan_of(folder: Path, **options: Any) -> dict[str, Any]:
 
 
 def test_tasks_of_an_eval_yaml(tmp_path: Path) -> None:
-    """Questions are those of config and split; shuffled choices are the same each time, and their target follows."""
+    """The evaluator makes tasks from eval.yaml; it shuffles choices in the same way each time, with their targets."""
     plan = plan_of(tmp_path, **SUITE["evaluator"]["options"])
     tasks, again = make_tasks(plan, read_options(plan)), make_tasks(plan, read_options(plan))
     assert list(tasks) == ["capitals", "letters"]
@@ -94,7 +94,7 @@ from inspect_ai.scorer import includes, model_graded_qa
 
 @pytest.mark.parametrize(("source", "words"), PACKAGES.values(), ids=PACKAGES)
 def test_a_packages_task_that_cannot_run_is_refused(tmp_path: Path, source: str, words: str) -> None:
-    """The reason is told before the model is loaded, and the board's operators must change something."""
+    """The evaluator refuses a package's task that cannot run, with the reason, and the fault is not the model's."""
     if source:
         (tmp_path / "evals_of_test.py").write_text(HEAD + source)
     plan = plan_of(tmp_path, tasks={"letters": {"function": "evals_of_test:made"}})
@@ -105,7 +105,7 @@ def test_a_packages_task_that_cannot_run_is_refused(tmp_path: Path, source: str,
 
 
 def test_a_packages_task_reads_the_suites_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`org/name` leads to the suite's files, whatever their folder is called."""
+    """A package's task that loads the dataset `org/name` reads the suite's files."""
     source = f"""
 from inspect_ai.dataset import FieldSpec, hf_dataset
 def made(limit):
@@ -136,7 +136,7 @@ WRONG_DATA: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 def test_a_dataset_that_differs_from_its_eval_yaml_is_refused(
     tmp_path: Path, edit: Callable[[dict[str, Any]], Any], words: str
 ) -> None:
-    """The reason names the config, the split, the column or the step."""
+    """The evaluator refuses a dataset without the config, split, column or solver argument that its eval.yaml names."""
     content = json.loads(json.dumps(EVAL_YAML))
     edit(content["tasks"][0])
     plan = plan_of(tmp_path)
@@ -168,7 +168,7 @@ MODELS: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
 def test_a_model_that_cannot_be_asked_is_refused(
     tmp_path: Path, files: dict[str, bytes], asks: dict[str, Any], words: str
 ) -> None:
-    """The submitter reads why."""
+    """The evaluator refuses a model that it cannot load or prompt, with the reason, as the model's fault."""
     from workers.evaluators.inspect_tasks.model import load_model  # torch is heavy, and needed here alone
 
     for name, data in {**model(), **files}.items():
@@ -202,7 +202,7 @@ def evaluated(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> 
     monkeypatch.chdir(work)
     monkeypatch.setenv("STEWARD_PLAN", str(work / "plan.json"))
     for name in ("INSPECT_DISPLAY", "INSPECT_LOG_LEVEL", "HF_DATASETS_CACHE"):
-        monkeypatch.setenv(name, "")  # the evaluator sets them, and they are as before after the test
+        monkeypatch.setenv(name, "")  # the evaluator sets them; monkeypatch restores them
     with (work / "progress").open("wb") as progress:
         monkeypatch.setenv("STEWARD_PROGRESS", str(progress.fileno()))
         evaluator.main()
@@ -210,7 +210,7 @@ def evaluated(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> 
 
 
 def test_a_plan_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samples, results, progress and the log of inspect-ai follow from a plan, within its limit."""
+    """The evaluator writes samples, results, progress and inspect-ai's log, within the plan's limit of questions."""
     work = evaluated(tmp_path, monkeypatch)
     results = EvaluatorResults.model_validate_json((work / "results.json").read_bytes())
     assert (results.model, results.tasks["capitals"].questions) == ("org/m", 2)
@@ -239,7 +239,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_failure_is_left_with_its_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
 ) -> None:
-    """The evaluator ends with status 1, and failure.json is as the contract says."""
+    """If it fails, the evaluator ends with status 1 and writes a valid failure.json with fault and reason."""
     with pytest.raises(SystemExit, match="1"):
         evaluated(tmp_path, monkeypatch, **changes)
     failure = EvaluatorFailure.model_validate_json((tmp_path / "work" / "failure.json").read_bytes())

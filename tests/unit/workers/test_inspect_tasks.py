@@ -25,7 +25,7 @@ def written(folder: Path, content: object) -> Path:
 
 
 def test_a_task_is_found_by_its_id_or_by_the_suites_name(tmp_path: Path) -> None:
-    """The suite's name of a task serves as the id; a single task needs none."""
+    """The evaluator finds a task of eval.yaml by its id or by the suite's task name; a single task needs no id."""
     folder = written(tmp_path, EVAL_YAML)
     assert read_task(folder, "", "capitals").scorers[0].name == "choice"
     assert read_task(folder, "say-letters", "letters").epochs == 2
@@ -48,14 +48,14 @@ MALFORMED: dict[str, tuple[object, str]] = {
 
 @pytest.mark.parametrize(("content", "words"), MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_file_is_refused(tmp_path: Path, content: object, words: str) -> None:
-    """The board's operator reads what is wrong with the file."""
+    """The evaluator refuses a malformed eval.yaml with the reason, and the fault is not the model's."""
     with pytest.raises(CannotEvaluate, match=words) as refused:
         read_task(written(tmp_path, content), "", "capitals")
     assert refused.value.fault == "evaluator"
 
 
 def test_a_dataset_without_the_file_is_refused(tmp_path: Path) -> None:
-    """A dataset that is no benchmark has no tasks."""
+    """The evaluator refuses a dataset without eval.yaml."""
     with pytest.raises(CannotEvaluate, match=r"eval\.yaml: the dataset has no such file"):
         read_task(tmp_path, "", "capitals")
 
@@ -93,7 +93,7 @@ WRONG_TASKS: dict[str, tuple[Edit, str]] = {
 
 @pytest.mark.parametrize(("edit", "words"), WRONG_TASKS.values(), ids=WRONG_TASKS)
 def test_a_task_that_cannot_run_is_refused(tmp_path: Path, edit: Edit, words: str) -> None:
-    """The reason names the task, and what it may have instead."""
+    """The evaluator refuses a task of eval.yaml that is invalid or cannot run here, with the reason."""
     content = deepcopy(EVAL_YAML)
     edit(content["tasks"][0])
     with pytest.raises(CannotEvaluate, match=words):
@@ -101,7 +101,7 @@ def test_a_task_that_cannot_run_is_refused(tmp_path: Path, edit: Edit, words: st
 
 
 def test_a_question_is_made_as_inspect_makes_it() -> None:
-    """A number as target of a question with choices is a letter; columns of choices, literals and metadata are read."""
+    """The evaluator makes questions from rows as inspect-ai does: with choices, for instance, target 0 becomes A."""
     row = {**CAPITALS[0], "a": 1, "b": 2}
     question = question_of(row, FieldSpec(input="question", target="answer", choices="options"))
     assert question == {"input": row["question"], "choices": row["options"], "target": "A"}
@@ -125,7 +125,7 @@ OPTIONS: dict[str, tuple[dict[str, object], str]] = {
 
 @pytest.mark.parametrize(("options", "words"), OPTIONS.values(), ids=OPTIONS)
 def test_wrong_options_are_refused(options: dict[str, object], words: str) -> None:
-    """The board's operator reads which option is wrong."""
+    """The evaluator refuses invalid options, and names the invalid one."""
     plan = {"options": SUITE["evaluator"]["options"], "tasks": [{"name": "capitals"}, {"name": "letters"}]}
     assert read_options(plan).max_tokens == 8
     with pytest.raises(CannotEvaluate, match=words):

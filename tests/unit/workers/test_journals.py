@@ -1,4 +1,4 @@
-"""The store of journals on a worker's disk: one attempt at a time, within bounds, and never another evaluation's."""
+"""The store of answer journals on a worker's disk: which attempt may use a journal, and when it is removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEBIBYTE = 1 << 20
 
 
 def identity(number: int) -> str:
-    """The identity of an evaluation."""
+    """A fake identity of an evaluation."""
     return f"{number:064x}"
 
 
@@ -37,7 +37,7 @@ def stored(store: JournalStore) -> set[int]:
 
 
 def test_journals_stay_until_they_are_removed(tmp_path: Path) -> None:
-    """One file for each copy of the model, for the worker's user alone; released they stay, removed they do not."""
+    """Journals have one file per copy of the model, for the worker's user only, and are kept until they are removed."""
     store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
     held = store.open(identity(1), 2)
     assert held is not None and held.found_bytes == 0 and held.max_bytes == 5 * MEBIBYTE
@@ -52,7 +52,7 @@ def test_journals_stay_until_they_are_removed(tmp_path: Path) -> None:
 
 
 def test_two_attempts_never_share_a_journal(tmp_path: Path) -> None:
-    """While an attempt holds the journals of an evaluation another one gets none; of other evaluations it does."""
+    """While an attempt uses the journals of an evaluation, no other attempt can open them."""
     store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
     held = store.open(identity(1), 1)
     assert held is not None
@@ -65,7 +65,7 @@ def test_two_attempts_never_share_a_journal(tmp_path: Path) -> None:
 
 
 def test_the_least_recently_used_journals_are_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Old ones, too many and too large ones go, the oldest first; never those in use."""
+    """The store removes journals that are too old, too many or too large, the oldest first, but none that is in use."""
     monkeypatch.setattr(journals_module, "MAX_JOURNALS", 4)
     monkeypatch.setattr(journals_module, "MAX_BYTES", 4 * MEBIBYTE)
     store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
@@ -86,7 +86,7 @@ def test_the_least_recently_used_journals_are_evicted(tmp_path: Path, monkeypatc
 
 
 def test_what_a_killed_worker_left_of_a_journal_is_removed(tmp_path: Path) -> None:
-    """It died while it removed the journals, whose lock was gone first: they would stay for good, and uncounted."""
+    """The store removes journals without a lock file, left by a worker that was killed while it removed them."""
     store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
     leave(store, 1, size=4 * MEBIBYTE)
     (store.root / identity(1) / "lock").unlink()
@@ -96,22 +96,22 @@ def test_what_a_killed_worker_left_of_a_journal_is_removed(tmp_path: Path) -> No
 
 
 def test_a_journal_that_is_too_large_is_emptied(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """If the setting has become smaller, a larger journal is not used: its child would be stopped for its size."""
+    """The store empties a journal that is larger than the current limit, and logs why."""
     leave(JournalStore(tmp_path / "journals", 10 * MEBIBYTE), 1, size=4 * MEBIBYTE)
     held = JournalStore(tmp_path / "journals", 3 * MEBIBYTE).open(identity(1), 1)
     assert held is not None and held.found_bytes == 0 and held.files[0].stat().st_size == 0
     assert "a journal of 4194304 bytes is not used: it may have 3145728" in caplog.text
 
 
-def test_no_room_no_journal(tmp_path: Path) -> None:
-    """With the setting 0, or next to nothing, evaluations have no journals."""
+def test_without_enough_room_an_evaluation_has_no_journals(tmp_path: Path) -> None:
+    """If the limit is 0, or too small for the number of copies, an evaluation has no journals."""
     assert JournalStore(tmp_path / "journals", 0).open(identity(1), 1) is None
     assert JournalStore(tmp_path / "journals", 3 * MEBIBYTE).open(identity(1), 4) is None
     assert not (tmp_path / "journals").exists()
 
 
 def test_a_link_in_the_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
-    """A file that is no plain file is an error, which leaves the attempt without a journal."""
+    """The store raises an error for a journal file that is a symbolic link."""
     store = JournalStore(tmp_path / "journals", 10 * MEBIBYTE)
     leave(store, 1)
     file = store.root / identity(1) / "0"
@@ -121,8 +121,8 @@ def test_a_link_in_the_place_of_a_journal_is_not_followed(tmp_path: Path) -> Non
         store.open(identity(1), 1)
 
 
-def test_answers_for_other_machines_lie_beside_the_journals(tmp_path: Path) -> None:
-    """Each copy of the model has a file for them if the bound leaves room; those of other machines can be dropped."""
+def test_answers_for_other_machines_are_stored_with_the_journals(tmp_path: Path) -> None:
+    """Each copy of the model has a file of answers to share if the limit allows it; fetched answers can be dropped."""
     store = JournalStore(tmp_path / "journals", 4_000 * MEBIBYTE)
     held = store.open(identity(1), 2)
     assert held is not None and held.answers_bytes * 2 <= journals_module.MAX_BYTES // 8
@@ -144,7 +144,7 @@ FACTS: dict[str, Any] = {"questions": {"a/b": "0" * 40}, "versions": {"torch": "
 
 
 def test_an_identity_names_what_answers_depend_on(tmp_path: Path) -> None:
-    """Another model, suite, precision, number of copies, version or machine is another evaluation; a retry is not."""
+    """An identity changes with the model, suite, precision, copies, versions or machine, but not with a retry."""
     first = plan(tmp_path)
     same = [plan(tmp_path, 2), plan(tmp_path / "elsewhere"), first.model_copy(update={"batch_size": 2})]
     changes: list[dict[str, Any]] = [
@@ -160,7 +160,7 @@ def test_an_identity_names_what_answers_depend_on(tmp_path: Path) -> None:
 
 
 def test_a_portable_identity_leaves_out_the_machine(tmp_path: Path) -> None:
-    """Other devices, copies, batch sizes and versions of Python may go on with the answers; other evaluations not."""
+    """The portable identity is the same for other devices, copies and batch sizes, but not for other evaluations."""
     first, facts = plan(tmp_path), {"questions": {"a/b": "0" * 40}, "versions": {"torch": "2", "python": "3.11"}}
     same: list[dict[str, Any]] = [
         {"copies": 2}, {"device": "cuda"}, {"spread": "parts"}, {"batch_size": 8}, {"threads": 4},

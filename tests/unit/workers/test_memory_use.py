@@ -1,4 +1,4 @@
-"""The memory of a child, while the child ends."""
+"""How a worker measures the memory of a child, also while the child ends."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def ended_process() -> Iterator[int]:
     os.waitpid(pid, 0)
 
 
-def test_the_sockets_of_an_ended_process_are_those_of_a_process_that_is_gone(ended_process: int) -> None:
-    """A child that ends between two reads of its memory counts as gone, and does not stop its supervisor."""
+def test_the_sockets_of_an_ended_process_cannot_be_read(ended_process: int) -> None:
+    """Reading the sockets of an ended process raises `FileNotFoundError`, as for a process that does not exist."""
     with pytest.raises(FileNotFoundError):
         dict(_socket_counts(Path(f"/proc/{ended_process}/net")))
 
@@ -42,7 +42,7 @@ def test_open_sockets_are_counted() -> None:
 
 
 def test_each_error_of_an_ended_process_means_that_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel answers in four ways about a process that ends while it is read; another error is the machine's."""
+    """Four errors mean that the process ended while it was read, and count as no memory; another error is raised."""
     memory_use = MemoryUse(cast(ZygoteClient, None))
 
     def fail(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Files of a mounted model: only those whose copies are what the Hub names count."""
+"""Files of a mounted model: the worker copies only those that match the Hub's checksums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.models.mounted_files import copy_mounted
 NAME, CONTENT = "model.safetensors", b"weights of the model"
 BLOB = BlobRef(len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 GIT_BLOB = BlobRef(2, oid="9e26dfeeb6e641a33dae4961196235bdb965b21b")
-"""Of the file `{}`."""
+"""The git blob of a file with the content `{}`."""
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return volume, folder
 
 
-def test_what_the_hub_names_is_copied(folders: tuple[Path, Path]) -> None:
-    """By either checksum, also from a subfolder; the copy does not change with the mounted file."""
+def test_files_that_match_the_hubs_checksums_are_copied(folders: tuple[Path, Path]) -> None:
+    """Files that match their SHA-256 or git checksum are copied, not linked, also from a subfolder."""
     volume, folder = folders
     (volume / "additional_chat_templates").mkdir()
     (volume / "additional_chat_templates" / "a.json").write_bytes(b"{}")
@@ -67,8 +67,8 @@ def _pipe(file: Path) -> None:
         pytest.param(_pipe, id="a pipe"),
     ],
 )
-def test_anything_else_is_left_to_the_download(folders: tuple[Path, Path], change: Callable[[Path], object]) -> None:
-    """And nothing of it stays where the download puts its file."""
+def test_a_different_file_is_left_to_the_download(folders: tuple[Path, Path], change: Callable[[Path], object]) -> None:
+    """A file that is missing, differs from the checksum or is not a plain file is listed for download, not copied."""
     volume, folder = folders
     change(volume / NAME)
     assert copy_mounted(volume, folder, {NAME: BLOB}) == [NAME]
@@ -76,7 +76,7 @@ def test_anything_else_is_left_to_the_download(folders: tuple[Path, Path], chang
 
 
 def test_a_file_without_a_checksum_is_left_to_the_download(folders: tuple[Path, Path]) -> None:
-    """There is nothing that its copy could be compared with. The same without a mounted folder."""
+    """A file without a checksum, or without a mounted folder, is listed for download."""
     volume, folder = folders
     assert copy_mounted(volume, folder, {NAME: BlobRef(len(CONTENT))}) == [NAME]
     assert copy_mounted(volume / "nowhere", folder, {NAME: BLOB}) == [NAME]

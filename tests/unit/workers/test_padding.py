@@ -1,4 +1,4 @@
-"""The positions of a batch that the harness discards, compared with those that it reads."""
+"""The positions at the start of a padded batch whose outputs the harness does not read."""
 
 from __future__ import annotations
 

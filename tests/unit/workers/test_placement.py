@@ -1,4 +1,4 @@
-"""The placement rule as a table, and its arguments against those of the libraries."""
+"""How a model is placed on a machine's devices, and whether the libraries accept the arguments for it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_batches_are_halved_down_to_one_question() -> None:
     ]
 
 
-# --- the words of the libraries
+# --- the arguments of the libraries
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_a_checkpoints_own_quantisation_is_read_by_transformers(method: str) -> 
 def test_the_harness_takes_what_a_plan_tells_its_model(
     libraries: dict[str, set[str]], kind: str, tmp_path: Path
 ) -> None:
-    """Every word is one of its own; `use_safetensors` it hands on to `from_pretrained`."""
+    """The harness's model class takes every argument of a plan; it passes `use_safetensors` to `from_pretrained`."""
     from workers.common.run_plan import RunPlan
     from workers.evaluation.harness import model_arguments
 
@@ -204,7 +204,7 @@ def test_only_files_that_are_loaded_count(tmp_path: Path) -> None:
 
 
 def test_only_the_adapters_own_file_adds_to_its_base_model(tmp_path: Path) -> None:
-    """A merged model beside an adapter is not loaded."""
+    """The estimate adds the adapter's file to the base model, but not a merged model beside it."""
     base, adapter = tmp_path / "base", tmp_path / "adapter"
     for folder in (base, adapter):
         folder.mkdir()
@@ -241,7 +241,7 @@ def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: lis
     [("1", [1]), ("GPU-bbbb", [1]), ("gpu-b", [1]), ("1, 0", [1, 0]), ("0,0", [0]), ("0,MIG-1/2/3", [0]), ("", [0, 1])],
 )
 def test_a_worker_uses_only_the_gpus_that_a_batch_system_allots(device: str, allotted: str, indices: list[int]) -> None:
-    """The others may be another job's; numbers in STEWARD_DEVICE are an operator's own choice."""
+    """A worker uses the GPUs in CUDA_VISIBLE_DEVICES, unless STEWARD_DEVICE names GPUs by number."""
     environment = {"CUDA_VISIBLE_DEVICES": allotted}
     assert [gpu.index for gpu in select_devices(device, parse_gpus(SMI), environment)] == indices
     assert [gpu.index for gpu in select_devices("cuda:0", parse_gpus(SMI), environment)] == [0]
@@ -250,14 +250,14 @@ def test_a_worker_uses_only_the_gpus_that_a_batch_system_allots(device: str, all
 
 @pytest.mark.parametrize("allotted", ["MIG-8a1b", "-1", "7", "NoDevFiles", ",x,"])
 def test_an_allotted_gpu_that_is_not_there_is_said_at_start(allotted: str) -> None:
-    """The worker neither takes all GPUs in its place, nor evaluates on the CPU without a word."""
+    """If no GPU in CUDA_VISIBLE_DEVICES exists, the worker raises an error, and uses neither other GPUs nor the CPU."""
     with pytest.raises(NoDevice, match=r"this machine has cuda:0, cuda:1: set STEWARD_DEVICE"):
         select_devices("auto", parse_gpus(SMI), {"CUDA_VISIBLE_DEVICES": allotted})
 
 
 @pytest.mark.parametrize(("device", "listing"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
 def test_a_gpu_that_is_not_there_is_said_at_start(device: str, listing: str) -> None:
-    """A missing GPU is an error at start."""
+    """If the GPU in STEWARD_DEVICE does not exist, the worker raises an error that names the setting."""
     with pytest.raises(NoDevice, match="STEWARD_DEVICE"):
         select_devices(device, parse_gpus(listing), {})
 
@@ -271,7 +271,7 @@ def test_without_gpus_a_worker_uses_the_cpu() -> None:
 def test_a_driver_that_does_not_answer_is_said_at_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """A worker with a GPU does not evaluate on the CPU; without a driver, or where the operator says so, it does."""
+    """If a GPU driver is installed but fails or hangs, the worker raises an error, unless the operator set the CPU."""
     tool, driver = tmp_path / "nvidia-smi", tmp_path / "driver"
     tool.write_text(f"#!/bin/sh\n{ending}\n")
     tool.chmod(0o755)

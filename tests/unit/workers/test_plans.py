@@ -27,14 +27,14 @@ from workers.settings import WorkerSettings
 
 
 def test_a_plan_travels_as_json() -> None:
-    """A plan survives its way to the child as JSON."""
+    """A plan that is written as JSON and read again is unchanged."""
     plan = RunPlan.model_validate(PLAN)
     assert RunPlan.model_validate_json(plan.model_dump_json()) == plan
 
 
 @pytest.mark.parametrize("wrong", [{"device": "cuda; rm"}, {"revision": "main"}, {"batch_size": 0}, {"token": "hf_x"}])
 def test_a_plan_that_says_too_much_or_too_little_is_refused(wrong: dict[str, object]) -> None:
-    """A branch instead of a commit, an unknown device, or an extra field such as a token is refused."""
+    """A plan with a branch instead of a commit, an unknown device, or an extra field such as a token is refused."""
     with pytest.raises(ValidationError):
         RunPlan.model_validate({**PLAN, **wrong})
 
@@ -52,7 +52,7 @@ def test_a_plan_that_says_too_much_or_too_little_is_refused(wrong: dict[str, obj
 def test_a_suites_engine_comes_before_the_boards(
     tmp_path: Path, board: dict[str, str], suite: str | None, asked: EngineName | None, engine: str
 ) -> None:
-    """The engine is the board's, shared prefixes by default; a suite's own one, or one that is asked for, is used."""
+    """A plan has the engine asked for, else the suite's, else the board's, else `shared-prefix`."""
     suite_file = find_suite("open-llm-v2").model_copy(update={"engine": suite})
     assert planned(tmp_path, suite_file, board, asked).engine == engine
 
@@ -77,7 +77,7 @@ def planned(folder: Path, suite: Suite, board: dict[str, str], engine: EngineNam
 
 
 def test_a_plan_names_the_questions_that_do_not_count(tmp_path: Path) -> None:
-    """Those of the suite's errata, by task; the child leaves them out of the scores."""
+    """A plan lists the questions that the suite's errata withdraw, by task."""
     wrong = [Erratum(task="leaderboard_ifeval", question=number, reason="wrong") for number in (7, 3)]
     suite = find_suite("open-llm-v2").model_copy(update={"errata": tuple(wrong)})
     assert planned(tmp_path, suite, {}).withdrawn == {"leaderboard_ifeval": (3, 7)}
@@ -113,7 +113,7 @@ def test_the_worker_itself_imports_nothing_heavy() -> None:
 
 
 def test_a_forked_process_imports_no_library_to_publish(tmp_path: Path) -> None:
-    """Each process of a job would take a second for it, in which its GPU has nothing to do."""
+    """After `import_libraries`, writing a table imports no module, which would cost each forked process a second."""
     code = (
         "import sys; from pathlib import Path; from workers.publication import details, publish; "
         "publish.import_libraries(); before = set(sys.modules); import leaderboard.uncertainty; "

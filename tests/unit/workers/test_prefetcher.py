@@ -1,4 +1,4 @@
-"""Prefetching: its failures do not disturb the running job."""
+"""Prefetching the next job's model: failures do not disturb the running job."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ JOB = EvaluationJob(
 )
 
 
-def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failed fork the running job goes on, and the next poll retries the download."""
+def test_a_failed_fork_is_no_error_and_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed fork raises no error in the running job, and the next poll tries the download again."""
     tries = []
 
     def refused() -> int:
@@ -44,7 +44,7 @@ def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatc
     assert fetching.pid is None and len(tries) == 2
 
 
-def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_job_in_the_queue_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A malformed entry in the queue, such as a list in the place of keyword arguments, is skipped."""
     looks = []
 

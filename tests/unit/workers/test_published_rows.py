@@ -1,4 +1,4 @@
-"""Tables of answers that a hostile worker published: each ends in a reason, and costs little."""
+"""How a cross-check reads tables of answers that a hostile worker may have published."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def written(columns: Mapping[str, Any], **options: Any) -> Write:
 
 
 def bomb(path: Path) -> None:
-    """A few kilobytes of which forty rows have gigabytes: one text of a dictionary."""
+    """Write a table of a few kilobytes whose forty rows expand to gigabytes, as all refer to one long text."""
     rows = {"doc_id": pa.array(range(40)), **{name: pa.array(["[]"] * 40) for name in TEXTS}}
     rows["responses"] = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.int32()), pa.array(["x" * 40_000_000]))
     pq.write_table(pa.table(rows), path, compression="zstd", store_schema=False)
@@ -49,7 +49,7 @@ def bomb(path: Path) -> None:
 
 
 def torn(path: Path) -> None:
-    """A table whose beginning was overwritten."""
+    """Write a table, then overwrite its first half."""
     written({"prompt": pa.array(["x" * 100, "y" * 100])})(path)
     data = bytearray(path.read_bytes())
     data[4 : len(data) // 2] = b"\xff" * (len(data) // 2 - 4)
@@ -72,14 +72,14 @@ def torn(path: Path) -> None:
     ],
 )
 def test_a_hostile_table_ends_in_a_reason(tmp_path: Path, write: Write, words: str) -> None:
-    """An error that the process reports as the table's."""
+    """Reading a malformed or oversized table raises an error with the reason."""
     write(tmp_path / "table")
     with pytest.raises((TableRefused, pa.ArrowException, OSError, ValueError), match=words):
         list(wanted_rows(tmp_path / "table", WantedRows([0, 1], TEXTS, MAX_TEXT)))
 
 
 def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
-    """Every text of the wanted questions, by all filters; a table that grows when it is read costs no other process."""
+    """The reading process returns the wanted questions' rows, and fails on a table that needs too much memory."""
     rows = [row(number, filter=name, prompt=f"é{number}") for number in range(700) for name in ("a", "b")]
     write_rows(rows, tmp_path / "table")  # type: ignore[arg-type]  # as a worker does
     published = published_rows(tmp_path / "table", [3, 650, 10_000])
@@ -93,7 +93,7 @@ def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
 
 
 def test_the_process_imports_no_pandas(tmp_path: Path) -> None:
-    """It would take half of the time in which one question is read, and memory that the limits count."""
+    """The reading process does not import pandas, which would cost time and memory."""
     write_rows(cast(list[SampleRow], [row(0)]), tmp_path / "table")
     code = (
         "import sys; from pathlib import Path; from workers.jobs.table_process import WantedRows, wanted_rows; "
@@ -118,7 +118,7 @@ def test_the_process_imports_no_pandas(tmp_path: Path) -> None:
 def test_a_failure_is_the_tables_or_the_machines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, output: bytes, error: type[Exception]
 ) -> None:
-    """What the table does to its reader counts against its author, and nothing else; the reader has no token."""
+    """Only failures that the table causes are blamed on its author; the reading process has no token."""
     monkeypatch.setenv("STEWARD_WORKER_TOKEN", "hf_" + "a" * 30)
     environment = dict[str, str]()
 
@@ -132,8 +132,8 @@ def test_a_failure_is_the_tables_or_the_machines(
     assert environment and "STEWARD_WORKER_TOKEN" not in environment
 
 
-def test_answers_in_a_table_that_is_none_are_not_the_models() -> None:
-    """Every drawn question of its task differs, with the reason; the other tasks are compared."""
+def test_a_refused_table_does_not_affect_other_tasks() -> None:
+    """If the table of one task is refused, the check keeps the reason and reads the questions of the other tasks."""
     first, second = STARTER.tasks[:2]
     order = SimpleNamespace(questions=(CheckedQuestion(first, 0), CheckedQuestion(second, 1)))
 
@@ -149,7 +149,7 @@ def test_answers_in_a_table_that_is_none_are_not_the_models() -> None:
     assert refused == {first: "its table of answers takes too much memory to read"}
 
 
-def test_metrics_that_no_parser_reads_differ() -> None:
-    """Thousands of brackets in a published cell end no check."""
+def test_metrics_that_cannot_be_parsed_count_as_different() -> None:
+    """Published metrics with thousands of nested brackets count as different, without an error."""
     deep = {"metrics": '{"acc": 1.0, "x": ' + "[" * 5_000 + "]" * 5_000 + "}"}
     assert not _metrics_agree(deep, {"metrics": json.dumps({"acc": 1.0})})

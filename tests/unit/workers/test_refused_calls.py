@@ -1,4 +1,4 @@
-"""A worker whose calls the bot refuses for good, or whose reports fail, ends or goes on visibly."""
+"""What a worker does if the bot refuses its calls, or if its heartbeats fail or would come too late."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_with(*, refusal: CallRefused | None, cancelled: bool = False, stopping: 
 
 
 def test_an_attempt_whose_beats_are_refused_does_not_wait_for_one() -> None:
-    """It would wait for ever before it publishes."""
+    """If the bot refuses an attempt's beats, the worker raises the refusal and does not wait for a successful beat."""
     with pytest.raises(CallRefused, match="the phase is too long"):
         run_with(refusal=CallRefused("the phase is too long"))._confirm_current()
 
@@ -44,7 +44,7 @@ def test_a_wait_ends_with_its_attempt(*, cancelled: bool, stopping: bool, reason
 
 
 def test_an_attempt_that_the_bot_refuses_is_not_handed_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each worker that got it would evaluate it again: it goes silent, and the bot counts it as lost."""
+    """The worker does not hand back an attempt that the bot refuses: the next worker would evaluate it in vain."""
     handed_back: list[str] = []
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
@@ -60,7 +60,7 @@ def test_an_attempt_that_the_bot_refuses_is_not_handed_back(monkeypatch: pytest.
 
 
 def test_a_job_goes_on_when_its_worker_cannot_beat() -> None:
-    """An error of any kind would end the worker and leave the job in a slot that the next worker takes."""
+    """An unexpected error of the worker's heartbeat does not end the running job."""
 
     def fail(**_: Any) -> NoReturn:
         raise RuntimeError("unexpected")
@@ -71,7 +71,7 @@ def test_a_job_goes_on_when_its_worker_cannot_beat() -> None:
 
 
 def test_a_worker_beats_while_its_libraries_load() -> None:
-    """It takes minutes on a busy machine: a silent worker would lose its job, and the orders of cross-checks."""
+    """The worker sends heartbeats while its libraries load, which can take minutes, so that it keeps its job."""
     announced = list[str]()
     loads = SimpleNamespace(alive=lambda: True, wait_until_ready=lambda stop: [stop() for _ in range(3)])
     worker = EvaluationWorker.__new__(EvaluationWorker)
@@ -83,7 +83,7 @@ def test_a_worker_beats_while_its_libraries_load() -> None:
 
 
 def test_a_machine_with_many_kinds_of_gpus_has_a_bounded_description() -> None:
-    """Records of workers, outcomes and results hold 200 characters, and would not be written with more."""
+    """The description of a machine's devices has at most 200 characters, the limit in records and results."""
     devices = [
         Device(number, f"GPU-{number}", f"NVIDIA RTX {number:04} Ada Generation", 1 << 30) for number in range(16)
     ]

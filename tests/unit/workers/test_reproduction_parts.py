@@ -58,7 +58,7 @@ def two(first: float, second: float) -> dict[str, Any]:
         (row(), row(acc_norm=0.0), "same"),  # the answer is the same, and scored otherwise
         (row(), row(**two(-0.5001, -1.5)), "other-digits"),
         (row(), row(**two(-1.5, -0.5)), "other-answers"),
-        (row(), row(**two(-0.6, -1.4), acc_norm=0.0), "other-answers"),  # by the length of the choices
+        (row(), row(**two(-0.6, -1.4), acc_norm=0.0), "other-answers"),  # another choice by log-likelihood per length
         (row(), row(**two(-0.6, -1.4), acc_norm=0.9), "other-digits"),
         (row(), row(resps=[["a text"]]), "other-answers"),
         (row(resps=[["a text"]]), row(resps=[["another text"]]), "other-answers"),
@@ -69,7 +69,7 @@ def two(first: float, second: float) -> dict[str, Any]:
     ],
 )
 def test_each_sample_has_one_verdict(published: SampleRow, here: SampleRow, verdict: SampleVerdict) -> None:
-    """The prompt counts first, then the answer, then the digits of its log-likelihoods."""
+    """The verdict is the first of these that differs: the prompt, the answer, the digits of its log-likelihoods."""
     assert sample_verdict(published, here) == verdict
 
 
@@ -98,13 +98,13 @@ def of_evaluator(output: str, score: float = 1.0, **changes: Any) -> SampleRow:
 def test_samples_of_other_evaluators_have_the_same_verdicts(
     published: SampleRow, here: SampleRow, verdict: SampleVerdict, difference: float
 ) -> None:
-    """Outputs count, and decimals in them may differ in their last digits if the metrics hardly do."""
+    """Outputs of other evaluators are compared as text; last digits of decimals may differ if the metrics agree."""
     assert sample_verdict(published, here) == verdict
     assert largest_difference(published, here) == pytest.approx(difference)
 
 
 def test_samples_in_another_order_are_paired() -> None:
-    """Each question is compared with itself; one that a side lacks stands alone, and no other suffers."""
+    """Samples are paired by question, whatever their order; a question that one side lacks is paired with None."""
     rows = [row(doc_id=number) for number in range(5)]
     pairs = [
         (one and one["doc_id"], other and other["doc_id"])
@@ -115,7 +115,7 @@ def test_samples_in_another_order_are_paired() -> None:
 
 
 def test_the_first_sample_that_is_scored_otherwise_is_named() -> None:
-    """Unless another one differs more; its metrics stand side by side."""
+    """The report shows the first sample with other metrics for the same answer, unless another sample differs more."""
     differences = SampleDifferences()
     differences.add("one", of_evaluator("yes"), of_evaluator("yes"))
     differences.add("one", of_evaluator("yes", 1.0), of_evaluator("yes", 0.0, id=0))
@@ -130,7 +130,7 @@ def test_the_first_sample_that_is_scored_otherwise_is_named() -> None:
 
 
 def test_differences_and_answers_of_a_sample() -> None:
-    """Log-likelihoods by choice, or the text."""
+    """A sample's answers are its choices' log-likelihoods or its text; only log-likelihoods have a difference."""
     assert largest_difference(row(), row(**two(-0.25, -1.5))) == 0.25
     assert largest_difference(row(resps=[["one"]]), row(resps=[["two"]])) == 0.0
     assert answers_of(row()) == ("-0.5", "-1.5")
@@ -138,8 +138,8 @@ def test_differences_and_answers_of_a_sample() -> None:
 
 
 @pytest.mark.parametrize("responses", ['[["a", "True"]]', '[[[[], "True"]]]', "[1]", "[" * 100_000, "{}", None])
-def test_answers_of_a_strangers_table_may_be_anything(responses: str | None) -> None:
-    """What is no log-likelihood counts as another answer, and ends no comparison."""
+def test_malformed_responses_count_as_other_answers(responses: str | None) -> None:
+    """Malformed responses in an untrusted table count as other answers, and raise no error."""
     published: dict[str, Any] = {**row(), "responses": responses}
     differences = SampleDifferences()
     differences.add("t", published, row())
@@ -148,7 +148,7 @@ def test_answers_of_a_strangers_table_may_be_anything(responses: str | None) -> 
 
 
 def test_recorded_prompts_become_tasks_of_the_harness(tmp_path: Path) -> None:
-    """Questions with choices are one task, and texts one for each kind of arguments; prompts stay as they are."""
+    """Prompts with choices become one task of the harness, prompts for texts another; their text is unchanged."""
     hostile = 'x {{ input }} {% raw %} "quoted" \n  é'
     chosen = recorded_prompt("one", row(arguments={"gen_args_0": {"arg_0": hostile, "arg_1": " Yes"}}))
     texts = [recorded_prompt("two", row(doc_id=number, **TEXT)) for number in range(2)]
@@ -172,14 +172,14 @@ def test_recorded_prompts_become_tasks_of_the_harness(tmp_path: Path) -> None:
         ({"continuations": "[1, 2]"}, "of a kind"),
     ],
 )
-def test_what_is_not_whole_is_not_asked_again(fields: dict[str, str], reason: str) -> None:
-    """The reason stands in the report."""
+def test_an_incomplete_sample_is_not_replayed(fields: dict[str, str], reason: str) -> None:
+    """A sample with cut, missing or malformed choices or a cut prompt is not replayed, and the error has the reason."""
     with pytest.raises(NotReplayable, match=reason):
         recorded_prompt("task", {**row(), **fields})
 
 
 def test_a_result_is_named_by_its_attempt_or_its_file(tmp_path: Path) -> None:
-    """A results file names attempt and model; what names nothing gets a sentence."""
+    """`steward reproduce` accepts a results file or an attempt, and refuses any other argument with the reason."""
     published = results()
     file = tmp_path / "results.json"
     file.write_bytes(dump(with_block(published.data, published.block)))
@@ -201,7 +201,7 @@ def reproduction(verdict: SampleVerdict, first: DifferentSample | None, *reasons
 
 
 def test_both_sides_of_the_first_sample_are_shown() -> None:
-    """Prompts and tokens from shortly before the first difference; answers by choice; verdict and reasons."""
+    """The output has both prompts and tokens from shortly before they differ, answers by choice, and the reasons."""
     sides = [
         SampleSide("x" * 500 + end, (*range(100), number), (f"-{number}.5", "-2.0"))
         for end, number in (("one\x1b[2J", 1), ("two", 2))
@@ -218,7 +218,7 @@ def test_both_sides_of_the_first_sample_are_shown() -> None:
 
 
 def test_the_same_and_other_digits_are_told_apart() -> None:
-    """The largest difference is named; what differs without effect is not called a reason. All of it is JSON, too."""
+    """The output has the largest difference of numbers, or calls reasons without effect; the JSON has the verdict."""
     assert "numbers differ by at most 0.12." in "\n".join(_lines(reproduction("other-digits", None, "torch")))
     assert "Also different, without effect" in "\n".join(_lines(reproduction("same", None, "torch")))
     report = json.loads(reproduction_json(reproduction("other-digits", None, "torch")))

@@ -1,4 +1,4 @@
-"""The parts of rescoring: stored answers get their types back, bad ones are named, and alarms are noticed."""
+"""The parts of rescoring: how stored answers are read, scored again and written, and which of them are refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ANSWER = json.dumps([["It is."]])
 
 
 def write(folder: Path, rows: list[dict[str, Any]], leave_out: str = "") -> Path:
-    """A table of answers; the rows have these values and no others."""
+    """Write a table of answers with these values; missing values get defaults."""
     names = [name for name in ("doc_id", "doc", "responses", "filter") if name != leave_out]
     schema = pa.schema([(name, pa.int64() if name == "doc_id" else pa.string()) for name in names])
     whole = [
@@ -52,7 +52,7 @@ def write(folder: Path, rows: list[dict[str, Any]], leave_out: str = "") -> Path
 
 
 class ScriptedTask:
-    """A task whose metric is a function of question and answer, with the harness's interface."""
+    """A fake task of the harness, whose metric is a function of question and answer."""
 
     OUTPUT_TYPE = "generate_until"
 
@@ -62,7 +62,7 @@ class ScriptedTask:
         self._filters = [self]
 
     def apply(self, requests: list[Any]) -> None:
-        """As a filter of the harness: the first repetition."""
+        """Keep the first repetition, as a filter of the harness does."""
         for request in requests:
             request.filtered_resps["none"] = request.resps[0]
 
@@ -74,12 +74,12 @@ def scored(table: AnswersTable, task: ScriptedTask, alarms: AlarmWatch | None = 
 
 
 def right(doc: dict[str, Any], answers: list[str]) -> dict[str, Any]:
-    """A metric."""
+    """A metric: 1 if the first answer is the question's `right` one, else 0."""
     return {"acc": float(answers[0] == doc.get("right", "It is."))}
 
 
 def test_stored_responses_get_the_types_of_the_harness() -> None:
-    """Digits and truths are as they were before they were spelled out; other values are refused."""
+    """Numbers and booleans that were stored as text are read as the harness had them; invalid values are refused."""
     drawn = -12.345678901234567
     likelihoods = typed_responses("multiple_choice")
     assert likelihoods([[[str(drawn), "True"]], [["-0.5", "False"]]]) == [[(drawn, True)], [(-0.5, False)]]
@@ -92,7 +92,7 @@ def test_stored_responses_get_the_types_of_the_harness() -> None:
 
 
 def test_one_row_of_each_question_is_read(tmp_path: Path) -> None:
-    """Rows of other filters have the same responses; the order is the table's, the first question the lowest."""
+    """Of a table with several filters, only the rows of the first filter are read and scored, in the table's order."""
     rows = [{"doc_id": number, "filter": name} for name in ("strict", "loose") for number in (2, 0, 1)]
     table = open_table(write(tmp_path, rows), TASK)
     assert (table.filter, table.questions, table.groups, table.sizes) == ("strict", (2, 0, 1), (0, 1), (2, 1))
@@ -114,13 +114,13 @@ def test_one_row_of_each_question_is_read(tmp_path: Path) -> None:
 def test_tables_of_another_form_are_refused(
     tmp_path: Path, rows: list[dict[str, Any]], leave_out: str, words: str
 ) -> None:
-    """A missing column, repeated questions, broken questions, and an empty table each have their sentence."""
+    """A table with a missing column, repeated or malformed questions, or no rows is refused with the reason."""
     with pytest.raises(RescoringRefused, match=words):
         open_table(write(tmp_path, rows, leave_out), TASK)
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    """And one that does not exist."""
+    """A file that is not a table or does not exist is refused with the reason."""
     (tmp_path / "table.parquet").write_bytes(b"no table")
     with pytest.raises(RescoringRefused, match="cannot be read"):
         open_table(tmp_path / "table.parquet", TASK)
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_answers_that_cannot_be_scored_are_named(tmp_path: Path) -> None:
-    """Cut and missing texts, and questions that lack a field; a withdrawn question may be as it is."""
+    """Cut or missing answers, and questions whose metric fails, are listed with the reason, except withdrawn ones."""
     cut = json.dumps([["x" * MAX_TEXT]])[:MAX_TEXT] + CUT
     rows = [{}, {"responses": cut}, {"responses": None}, {"doc": "{}"}, {"doc": cut}]
     table = open_table(write(tmp_path, rows), TASK)
@@ -148,7 +148,7 @@ def test_answers_that_cannot_be_scored_are_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def alarms(monkeypatch: pytest.MonkeyPatch) -> Iterator[AlarmWatch]:
-    """A watch that is installed for one test."""
+    """An `AlarmWatch` that is installed for one test."""
     monkeypatch.setattr(signal, "signal", signal.signal)
     before, watch = signal.getsignal(signal.SIGALRM), AlarmWatch()
     watch.install()
@@ -159,7 +159,7 @@ def alarms(monkeypatch: pytest.MonkeyPatch) -> Iterator[AlarmWatch]:
 
 
 def test_a_metric_that_runs_out_of_time_is_noticed(tmp_path: Path, alarms: AlarmWatch) -> None:
-    """Metrics catch their alarm and count the answer as wrong: the question is named nevertheless, and no other."""
+    """A question whose metric reaches its time limit is listed, although the metric catches the alarm and returns 0."""
     table = open_table(write(tmp_path, [{}, {"responses": json.dumps([["slow"]])}, {}]), TASK)
 
     def on_alarm(*_: object) -> None:
@@ -184,14 +184,14 @@ def test_a_metric_that_runs_out_of_time_is_noticed(tmp_path: Path, alarms: Alarm
 
 
 class ScriptedPool:
-    """Processes that answer at once, with what a function returns."""
+    """A fake pool of processes, which returns the results of a function at once."""
 
     def __init__(self, score: Callable[[ScoringPart], PartScores]) -> None:
         self.score = score
         self.asked: list[frozenset[int] | None] = []
 
     def submit(self, _: object, part: ScoringPart) -> Any:
-        """As an executor's."""
+        """Record the questions, and return a future that has its result."""
         self.asked.append(part.only)
         return SimpleNamespace(result=lambda: self.score(part))
 
@@ -200,8 +200,7 @@ class ScriptedPool:
 def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_slow_alone: bool
 ) -> None:
-    """On an idle machine it may succeed: then its part is scored again. Else it keeps the harness's value, and is
-    named."""
+    """A question that reached its time limit is scored again alone; if that succeeds, its part is scored again."""
     table = open_table(write(tmp_path, [{}, {}]), TASK)
     part = ScoringPart(TASK, table, table.groups, BENCHMARK)
     late = PartScores([0, 1], {("acc", "none"): [1.0, 0.0]}, timed_out=[1])
@@ -216,7 +215,7 @@ def test_a_question_that_ran_out_of_time_is_scored_once_more_alone(
 
 
 def test_an_evaluation_that_cannot_be_read_ends_no_other(tmp_path: Path) -> None:
-    """Whatever its tables make the libraries raise, it alone is refused."""
+    """An unexpected error while one evaluation is scored becomes the refusal of that evaluation."""
 
     class Rescorer:
         def rescore(self, *_: object, **__: object) -> None:
@@ -229,7 +228,7 @@ def test_an_evaluation_that_cannot_be_read_ends_no_other(tmp_path: Path) -> None
 
 
 def test_processes_that_end_refuse_one_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has too little memory to read or to write a table; the next evaluation gets others."""
+    """If processes end for lack of memory, the evaluation is refused, and the pool is closed for the next one."""
 
     class BrokenPool:
         def map(self, *_: object) -> None:
@@ -252,7 +251,7 @@ def test_processes_that_end_refuse_one_evaluation(tmp_path: Path, monkeypatch: p
 
 
 def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the command's environment it has only what a program needs to start, and it may not read the rest in /proc."""
+    """The process has no token in its environment, and cannot read the command's environment in /proc."""
     monkeypatch.setenv("STEWARD_BOT_TOKEN", "hf_secret")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with RescoringProcess(find_suite("starter").model_dump_json(), 1) as process:
@@ -268,7 +267,7 @@ def test_the_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_questions_that_do_not_count_stay_among_the_samples() -> None:
-    """The harness aggregates the other ones, filter by filter, and keeps every sample."""
+    """The harness aggregates metrics without the withdrawn questions, for each filter, and keeps all samples."""
     samples = [
         {"doc_id": number, "filter": name, "metrics": ["acc"], "acc": number / 10}
         for name in ("none", "strict")
@@ -282,7 +281,7 @@ def test_questions_that_do_not_count_stay_among_the_samples() -> None:
 
 
 def test_a_rescored_table_has_the_new_metrics_of_each_filter(tmp_path: Path) -> None:
-    """One row for each question and filter, by filter; texts stay, and a question without new metrics is left out."""
+    """A rescored table has a row with new metrics and earlier texts for each filter and each question scored again."""
     lines = [sample(doc_id=number, filter=name) for name in ("none", "other") for number in range(3)]
     (tmp_path / "lines").write_bytes(b"\n".join(lines) + b"\n")
     write_samples(tmp_path / "lines", tmp_path / "earlier.parquet", ["acc_norm,none"])
@@ -309,7 +308,7 @@ def test_a_rescored_table_has_the_new_metrics_of_each_filter(tmp_path: Path) -> 
 
 
 def test_questions_are_kept_up_to_a_number_of_characters() -> None:
-    """The same text gives the same question; above the limit, all are read anew. Other JSON is not kept."""
+    """Parsed questions are cached by their text until the texts exceed the limit; then all are parsed again."""
     docs, texts = StoredDocs(30), [json.dumps({"question": name}) for name in "ab"]
     first = docs.read(texts[0])
     assert docs.read(texts[0]) is first == {"question": "a"}
@@ -320,7 +319,7 @@ def test_questions_are_kept_up_to_a_number_of_characters() -> None:
 
 
 def test_templates_of_a_kept_question_are_filled_in_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text is that of the harness, and of the question itself; a plain dictionary is rendered each time."""
+    """A template is rendered once for a cached question, with the same text, but each time for a plain dictionary."""
     rendered = lm_eval.utils.apply_template
     monkeypatch.setattr(lm_eval.utils, "apply_template", rendered)
     render_once()
@@ -334,7 +333,7 @@ def test_templates_of_a_kept_question_are_filled_in_once(monkeypatch: pytest.Mon
 
 
 def test_answers_are_scored_with_confined_templates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process that scores answers again runs under the operator's account, outside a worker's sandbox."""
+    """While answers are scored again, a template that accesses Python's internals raises `SecurityError`."""
     monkeypatch.setattr(lm_eval.utils, "env", lm_eval.utils.env)  # so that the test restores both
     monkeypatch.setattr(lm_eval.utils, "apply_template", lm_eval.utils.apply_template)
     with Rescorer(find_suite("starter"), 1), pytest.raises(SecurityError):
@@ -342,6 +341,6 @@ def test_answers_are_scored_with_confined_templates(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_task_with_code_of_its_own_gets_its_questions_anew() -> None:
-    """Its code could change them."""
+    """A task with code of its own counts as one that may change its questions; a task with templates does not."""
     assert leaves_questions_alone(SimpleNamespace(config=SimpleNamespace(doc_to_target="{{right}}")))
     assert not leaves_questions_alone(ScriptedTask(right))

@@ -49,7 +49,7 @@ SECRET = "wk_9Zq/+aB?c=dE~fG!h 1"
 @pytest.mark.parametrize("before", ["", "u", "us", "user:"])
 @pytest.mark.parametrize("after", ["", ":", "@hub/path"])
 def test_an_encoded_secret_goes(before: str, after: str) -> None:
-    """In the header of a basic sign-in, in either alphabet of base64, and in an address."""
+    """A secret is hidden also in base64, as in a header of basic authentication, and URL-encoded."""
     for encode in (b64encode, urlsafe_b64encode):
         encoded = encode(f"{before}{SECRET}{after}".encode()).decode()
         scrubbed = scrub(f"header: {encoded} sent", [SECRET])
@@ -59,6 +59,6 @@ def test_an_encoded_secret_goes(before: str, after: str) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n    ", "\n| "])
 def test_a_secret_goes_that_a_library_broke_over_lines(end: str) -> None:
-    """Wherever the line ends."""
+    """A secret is hidden also if a line break splits it, wherever that is."""
     for at in range(1, len(SECRET)):
         assert scrub(f"a {SECRET[:at]}{end}{SECRET[at:]} b", [SECRET]) == f"a {HIDDEN} b"

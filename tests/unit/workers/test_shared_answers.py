@@ -46,7 +46,7 @@ def test_an_upload_must_save_more_time_than_it_takes(
 
 
 def test_only_the_time_of_computing_counts() -> None:
-    """Neither the time before the first answer nor that of replayed answers counts, and an upload begins anew."""
+    """The time before the first answer and that of replayed answers do not count; an upload restarts the count."""
     time = ComputingTime()
     reports = [(50.0, 1, 0), (51.0, 2, 0), (60.0, 102, 100), (61.0, 103, 100), (64.0, 104, 100), (65.0, 90, 100)]
     for now, count, replayed in reports:
@@ -58,7 +58,7 @@ def test_only_the_time_of_computing_counts() -> None:
 
 
 class Uploads:
-    """Stands in for the branches: an upload takes until it may end."""
+    """A fake of the branches with shared answers, whose uploads wait for `may_end`."""
 
     repo = Repo("dataset", "lab/details")
     name = BranchName("0" * 12, "f" * 16, "1" * 8)
@@ -85,7 +85,7 @@ class Uploads:
         return 1
 
     def remove_abandoned(self, branches: dict[str, str]) -> list[str]:
-        """Note them."""
+        """Record the branches."""
         self.abandoned = branches
         return list(branches)
 
@@ -104,7 +104,7 @@ def sharing(folder: Path, uploads: Uploads, interval: float = 0.0, **options: An
 
 
 def test_one_upload_at_a_time_and_only_for_new_answers(tmp_path: Path) -> None:
-    """While an upload takes place, and after it without new answers, none begins."""
+    """No upload begins while another one runs, or if there are no new answers since the last one."""
     uploads = Uploads()
     shared = sharing(tmp_path, uploads)
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_one_upload_at_a_time_and_only_for_new_answers(tmp_path: Path) -> None:
     "options", [{"interval": 900.0}, {"seconds": 1.0}, {"is_current": lambda: False}], ids=["early", "cheap", "lost"]
 )
 def test_no_upload_without_need(tmp_path: Path, options: dict[str, Any]) -> None:
-    """Before the interval is over, for answers that are computed at once, or by a worker that lost the attempt."""
+    """Nothing is uploaded before the interval is over, if computing takes a second, or if the attempt was lost."""
     uploads = Uploads()
     sharing(tmp_path, uploads, **options).poll()
     assert uploads.begun == 0
@@ -127,7 +127,7 @@ def test_no_upload_without_need(tmp_path: Path, options: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("error", [Transient("The Hub is away."), ValueError("The Hub is away.")])
 def test_what_goes_wrong_is_a_line_in_the_log(error: Exception, tmp_path: Path) -> None:
-    """A failed upload or removal does not end the attempt, whatever it fails of."""
+    """A failed upload or removal is logged, and does not end the attempt."""
     uploads = Uploads()
     uploads.error = error
     uploads.may_end.set()
@@ -139,7 +139,7 @@ def test_what_goes_wrong_is_a_line_in_the_log(error: Exception, tmp_path: Path) 
 
 
 def test_an_upload_that_cannot_begin_is_a_line_in_the_log(tmp_path: Path) -> None:
-    """An unreadable journal, or no room for a thread, does not end the child; the next try follows later."""
+    """An upload that cannot begin, here because its file is missing, is logged and raises no error."""
     shared = sharing(tmp_path, Uploads(), interval=0.0)
     (tmp_path / "answers-0").unlink()
     shared.poll()
@@ -147,7 +147,7 @@ def test_an_upload_that_cannot_begin_is_a_line_in_the_log(tmp_path: Path) -> Non
 
 
 def test_a_handed_back_attempt_leaves_its_answers_in_time(tmp_path: Path) -> None:
-    """A stop uploads at once, whatever the interval, and waits no longer than it may."""
+    """A stopping worker uploads at once, whatever the interval, unless the answers are cheap, and waits briefly."""
     uploads = Uploads()
     sharing(tmp_path, uploads, interval=900.0).hand_over(0.2)
     assert uploads.begun == 1
@@ -157,7 +157,7 @@ def test_a_handed_back_attempt_leaves_its_answers_in_time(tmp_path: Path) -> Non
 
 
 def test_branches_are_removed_after_the_upload_that_takes_place(tmp_path: Path) -> None:
-    """An upload that ends later would create the branch again."""
+    """The worker removes a branch after a running upload has ended, which would otherwise create the branch again."""
     uploads = Uploads()
     shared = sharing(tmp_path, uploads)
     shared.poll()
@@ -167,7 +167,7 @@ def test_branches_are_removed_after_the_upload_that_takes_place(tmp_path: Path) 
 
 
 def test_a_branch_is_remembered_until_it_is_removed(tmp_path: Path) -> None:
-    """From before its upload on, even if that fails; the branches of a week ago are removed with it, others stay."""
+    """A worker notes a branch from before its upload to its removal, which also removes branches older than a week."""
     uploads, branches = Uploads(), MadeBranches(tmp_path / "branches")
     uploads.may_end.set()
     uploads.error = Transient("The Hub is away.")
@@ -188,7 +188,7 @@ def test_a_branch_is_remembered_until_it_is_removed(tmp_path: Path) -> None:
 def test_no_more_branches_are_remembered_or_removed_than_the_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest are forgotten, and removed first."""
+    """Above the limits, the worker forgets the oldest notes, and removes abandoned branches from the oldest on."""
     monkeypatch.setattr(made_branches, "MAX_NOTES", 3)
     monkeypatch.setattr(made_branches, "MAX_ABANDONED", 2)
     branches = MadeBranches(tmp_path / "branches")
@@ -201,7 +201,7 @@ def test_no_more_branches_are_remembered_or_removed_than_the_bounds(
 
 
 def test_a_note_without_a_repo_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk cuts a note off: it must not keep the other branches of this machine from being removed."""
+    """The worker drops a note without a repo, which a full disk cut off, and removes the other branches."""
     deleted = list[str]()
     client = SimpleNamespace(delete_branch=lambda repo, _: deleted.append(repo.id))
     branches = AnswerBranches(HubAccess("https://hub"), "lab/new", Uploads.name, is_private=False, is_gated=False)
@@ -211,5 +211,5 @@ def test_a_note_without_a_repo_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def noted(folder: Path) -> list[str]:
-    """The branches that are remembered."""
+    """The names of the branches that the worker has noted."""
     return sorted(note.name for note in (folder / "branches").iterdir())

@@ -33,7 +33,7 @@ def everything(task: str) -> list[StarterQuestion]:
 
 @pytest.mark.parametrize("task", MAKERS)
 def test_there_are_enough_questions_and_no_example_is_asked(task: str) -> None:
-    """Forty or more a task, none twice, and the few-shot examples are apart."""
+    """Each task has at least forty test questions, and no two questions are equal, few-shot examples included."""
     asked, shown = questions(task), questions(task, "fewshot")
     assert len(asked) == TEST_QUESTIONS >= 40
     assert len(shown) == SHOTS
@@ -41,7 +41,7 @@ def test_there_are_enough_questions_and_no_example_is_asked(task: str) -> None:
 
 
 def test_boolean_expressions_evaluate_to_their_target() -> None:
-    """Python's own reading of the expression agrees."""
+    """The target of a boolean expression is its value in Python."""
     for question in everything("boolean_expressions"):
         tree = ast.parse(question.input.removesuffix(" is"), mode="eval")
         assert str(evaluated(tree.body)) == question.target
@@ -59,7 +59,7 @@ def evaluated(node: ast.expr) -> bool:
 
 
 def test_walks_lead_where_their_target_says() -> None:
-    """Added up as complex numbers, a walk is at its start or not."""
+    """The target of a walk says whether the sum of its steps is zero."""
     ways = {"right": 1, "left": -1, "forward": 1j, "backward": -1j}
     for question in everything("navigation"):
         steps = re.findall(r"Go (\d+) (\w+)\.", question.input)
@@ -69,7 +69,7 @@ def test_walks_lead_where_their_target_says() -> None:
 
 
 def test_the_last_speaker_is_what_the_target_says() -> None:
-    """Following the chain from its first sentence to its last question."""
+    """The target says whether the last speaker is honest, as computed along the chain of sentences."""
     for question in everything("web_of_lies"):
         first, *chain, _ = re.split(r"(?<=[.?]) ", question.input)
         honest = "truth" in first
@@ -79,7 +79,7 @@ def test_the_last_speaker_is_what_the_target_says() -> None:
 
 
 def test_the_right_date_stands_at_the_right_letter() -> None:
-    """Counted one day at a time; and no other option is that date."""
+    """The target is the letter of the only option with the right date, computed one day at a time."""
     for question in everything("date_arithmetic"):
         asked, *options = re.split(r" \([A-D]\) ", question.input)
         day, count, unit, way = re.findall(
@@ -93,7 +93,7 @@ def test_the_right_date_stands_at_the_right_letter() -> None:
 
 
 def test_only_things_of_the_kind_are_counted() -> None:
-    """Numbers are added up for the kind that is asked for."""
+    """The target is the sum of the numbers of things of the kind in question."""
     numbers = {"a": 1, "an": 1, "two": 2, "three": 3}
     for question in everything("object_counting"):
         kind = re.findall(r"How many ([\w ]+) do I have", question.input)[0]
@@ -103,7 +103,7 @@ def test_only_things_of_the_kind_are_counted() -> None:
 
 
 def test_sorted_words_are_sorted() -> None:
-    """The target has the same words, in another order: the alphabet's."""
+    """The target has the question's words in alphabetical order, and the question does not."""
     for question in everything("word_sorting"):
         words = question.input.partition(": ")[2].split(", ")
         assert question.target.split(", ") == sorted(words) != words

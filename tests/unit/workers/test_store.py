@@ -1,4 +1,4 @@
-"""The store of models: each file once, bounded, and nothing evicted that is in use."""
+"""The store of models on a worker's disk: shared files, eviction at its limit, and checks of files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Hub:
 
 @pytest.fixture
 def hub() -> Hub:
-    """A Hub without downloads."""
+    """A fake Hub with no downloads yet."""
     return Hub()
 
 
@@ -69,7 +69,7 @@ def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, 
     assert store.size() == SIZE + 6
 
 
-def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> None:
+def test_the_least_recently_used_snapshot_is_evicted_first(tmp_path: Path, hub: Hub) -> None:
     """At the limit the least recently used snapshot is evicted; a use without a download counts."""
     store = ModelStore(tmp_path, max_bytes=2 * SIZE)
     for revision in "ab":
@@ -108,7 +108,7 @@ def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> N
     assert (hub.hold(store, "b", shared=shared).folder / "shared").read_bytes() == shared
 
 
-def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: Hub) -> None:
+def test_a_shared_file_that_was_evicted_is_downloaded_again(tmp_path: Path, hub: Hub) -> None:
     """A shared file whose last snapshot is evicted to make space is downloaded again."""
     store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
@@ -137,8 +137,8 @@ def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub)
     assert store.size() == 4 * SIZE and not list(tmp_path.glob("staging/*/*"))
 
 
-def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
-    """An abandoned download pins no files."""
+def test_an_abandoned_download_pins_no_files(tmp_path: Path, hub: Hub) -> None:
+    """After a download fails, the stored files that it was to share can be evicted."""
     store = ModelStore(tmp_path, max_bytes=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
@@ -153,7 +153,7 @@ def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
     assert kept(store) == ["b", "c"] and store.size() == 3 * SIZE
 
 
-def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp_path: Path, hub: Hub) -> None:
+def test_an_abandoned_download_pins_no_files_after_a_try_without_room(tmp_path: Path, hub: Hub) -> None:
     """After a second try that does not fit, the files pinned by the first can be evicted."""
     shared = b"s" * SIZE
     held = hub.hold(ModelStore(tmp_path, max_bytes=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
@@ -188,7 +188,7 @@ def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> No
 
 
 def test_a_snapshot_of_a_killed_process_makes_room(tmp_path: Path, hub: Hub) -> None:
-    """A process that dies while it links or evicts a snapshot leaves one that no mark completes."""
+    """A snapshot without its mark of completion, left by a killed process, is removed to make room."""
     store = ModelStore(tmp_path, max_bytes=SIZE)
     hub.hold(store, "a").release()
     (store.root / "snapshots" / "org--model" / "a.complete").unlink()
@@ -197,7 +197,7 @@ def test_a_snapshot_of_a_killed_process_makes_room(tmp_path: Path, hub: Hub) -> 
 
 
 def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) -> None:
-    """Files with a wrong checksum are removed."""
+    """A downloaded file with a wrong checksum is removed, and raises an error."""
     store = ModelStore(tmp_path)
 
     def lies(folder: Path, names: list[str]) -> None:
@@ -216,7 +216,7 @@ def small(data: bytes) -> BlobRef:
 
 @pytest.mark.parametrize("arrived", [b"", b"{", b'{"a": 2}', b"<html>"])
 def test_a_small_file_that_arrives_otherwise_is_thrown_away(tmp_path: Path, arrived: bytes) -> None:
-    """A config of git is compared too, also an empty one: other models would share it."""
+    """A small file of git with a wrong checksum is refused and not stored, so that it can be downloaded again."""
     store, wanted = ModelStore(tmp_path), {"config.json": small(b'{"a": 1}')}
     arrivals = [arrived, b'{"a": 1}']
 
@@ -237,7 +237,7 @@ DAMAGES: dict[str, bytes] = {"cut off": b"w" * 10, "empty": b"", "other bytes": 
 def test_a_blob_that_changed_on_the_disk_is_downloaded_again(
     tmp_path: Path, hub: Hub, damage: str, revision: str
 ) -> None:
-    """Neither the model that brought it nor one that shares it meets what a loss of power left."""
+    """A stored file that was damaged on the disk is downloaded again, for its own model and for one that shares it."""
     store, weights = ModelStore(tmp_path), b"w" * SIZE
     hub.hold(store, "a", weights=weights).release()
     (stored,) = tmp_path.glob("blobs/*")
@@ -250,7 +250,7 @@ def test_a_blob_that_changed_on_the_disk_is_downloaded_again(
 
 
 def test_a_blob_that_goes_while_it_is_compared_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another worker makes room while the checksum of a file from an earlier version is computed, which takes long."""
+    """A file that another worker removes while its checksum is computed counts as missing."""
     (tmp_path / "blob").write_bytes(b"weights")
 
     def remove(*_: object) -> bool:
@@ -262,7 +262,7 @@ def test_a_blob_that_goes_while_it_is_compared_is_missing(tmp_path: Path, monkey
 
 
 def test_a_reuse_computes_no_checksum(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Size and time of a compared blob are enough; a blob of an earlier version is compared once."""
+    """A checked file is reused without a new checksum; if its modification time changed, it is checked once more."""
     store, weights = ModelStore(tmp_path), b"w" * SIZE
     hub.hold(store, "a", weights=weights).release()
     computed: list[str] = []
@@ -287,7 +287,7 @@ def test_a_reuse_computes_no_checksum(tmp_path: Path, hub: Hub, monkeypatch: pyt
 def test_a_snapshot_is_complete_once_it_is_on_the_disk(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A loss of power leaves no snapshot that counts as complete and lacks its bytes."""
+    """A snapshot is marked as complete only after its files and folders were synced to the disk."""
     synced: list[Path] = []
     write = os.fsync
 

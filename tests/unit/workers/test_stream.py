@@ -53,7 +53,7 @@ def test_what_is_sent_arrives_in_any_pieces(
 
 @given(st.binary(max_size=2_000))
 def test_noise_is_refused_and_never_anything_else(noise: bytes) -> None:
-    """Any bytes either wait for the rest of their line or break the stream: no other error, no invented message."""
+    """Random bytes raise `StreamBroken` and no other error, unless they are valid messages."""
     reader = StreamReader()
     reader.feed(STARTED, now=0)
     try:
@@ -78,8 +78,8 @@ def test_noise_is_refused_and_never_anything_else(noise: bytes) -> None:
         b"\n",
     ],
 )
-def test_what_is_no_message_is_forged(forged: bytes) -> None:
-    """Unknown kinds, extra or wrong fields, a second start: refused, without repeating the child's words."""
+def test_an_invalid_message_is_refused_as_forged(forged: bytes) -> None:
+    """The worker refuses unknown kinds, extra or wrong fields, and a second start, without quoting the message."""
     reader = StreamReader()
     reader.feed(STARTED, now=0)
     with pytest.raises(ForgedMessage) as refused:
@@ -95,7 +95,7 @@ def test_nothing_comes_before_the_start(early: bytes) -> None:
 
 
 def test_nothing_comes_after_the_end() -> None:
-    """The first end counts; what follows breaks the stream."""
+    """A message after the end message is refused."""
     reader = StreamReader()
     reader.feed(STARTED + FINISHED, now=0)
     with pytest.raises(ForgedMessage):
@@ -103,7 +103,7 @@ def test_nothing_comes_after_the_end() -> None:
 
 
 def test_a_failure_may_come_before_the_start() -> None:
-    """A failure message may come first."""
+    """A failure message is accepted without a start message before it."""
     failed = FailedMessage(type="OSError", text="no walls")
     assert StreamReader().feed(lines(failed), now=0) == [failed]
 

@@ -63,7 +63,7 @@ def test_the_real_numbers_of_questions() -> None:
 
 
 def test_questions_of_bbh_are_like_the_examples_of_their_task() -> None:
-    """They are about as long as the examples in the task file, or longer with more options, and have its answers."""
+    """Generated questions are about as long as the examples in the task file, and have its answers and options."""
     splits = open_llm_v2.bbh(20)
     tasks = list(open_llm_v2.bbh_tasks())
     assert len(tasks) == 24
@@ -143,7 +143,7 @@ def test_instructions_are_of_all_kinds_whose_checks_need_no_data(
 
 
 def test_datasets_are_the_same_in_each_run() -> None:
-    """Generators draw from random numbers of their own, and return the same rows again."""
+    """Generators return the same rows again, whatever the state of Python's shared random number generator."""
     random.seed(1)
     first = {repo: maker(2) for repo, maker in MAKERS.items()}
     random.seed(2)
@@ -160,7 +160,7 @@ def compared(ours: Answer, theirs: Answer, score: float = 0.5) -> TaskFigures:
 
 
 def test_both_sides_answers_are_read_alike(tmp_path: Path) -> None:
-    """The command's file of samples, and the table that a worker makes of such a file, give the same answers."""
+    """The sample file of lm-eval's command, and the table that a worker makes of such a file, give the same answers."""
     sample = {"doc": {}, "target": "x", "filter": "none", "metrics": ["acc"], "acc": 1.0, "filtered_resps": []}
     choices = {f"gen_args_{number}": {"arg_0": "Q:", "arg_1": " a" * number} for number in range(11)}
     values = [[[str(-float(number)), "False"]] for number in range(11)]

@@ -32,22 +32,22 @@ class ZygotelessClient:
         self.is_given_up = False
 
     def next_number(self) -> int:
-        """The only number."""
+        """Return the only number of a child."""
         return 1
 
     def order(self, order: Any) -> None:
-        """Takes any order."""
+        """Accept any order."""
 
     def read_answers(self) -> list[dict[str, Any]]:
-        """Returns no answers."""
+        """Return no answers."""
         return []
 
     def kill(self, number: int) -> None:
-        """Raises Killed."""
+        """Raise `Killed`."""
         raise Killed(number)
 
     def give_up(self) -> None:
-        """Records that the supervisor gave the zygote up."""
+        """Record that the supervisor gave the zygote up."""
         self.is_given_up = True
 
 
@@ -61,7 +61,7 @@ class StuckClient(ZygotelessClient):
             os.write(self._silent, b"!")
 
     def read_answers(self) -> list[dict[str, Any]]:
-        """Returns the zygote's problem, if it reports one."""
+        """Return the zygote's problem."""
         return self.words
 
 
@@ -104,10 +104,10 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 class DyingClient(ZygotelessClient):
-    """A client whose zygote ends after its child has broken the rules of the stream."""
+    """A client whose zygote ends after its child has sent an invalid message."""
 
     def order(self, order: Any) -> None:
-        """Writes the child's message, and raises ZygoteBroken."""
+        """Write the child's message, and raise `ZygoteBroken`."""
         stream = os.open(order.stream, os.O_WRONLY | os.O_NONBLOCK)
         os.write(stream, b"no message\n")
         os.close(stream)
@@ -115,7 +115,7 @@ class DyingClient(ZygotelessClient):
 
 
 def test_what_a_child_said_last_is_read_without_its_zygote(tmp_path: Path, home: Path) -> None:
-    """A forged message that is read after the end of the zygote ends the attempt; no zygote is asked to kill."""
+    """If the zygote has ended, the supervisor still reads the child's last message, and ends the attempt as forged."""
     callbacks = ChildCallbacks(report=lambda _: None, stop=lambda: "", log=BoundedLog())
     supervisor = ChildSupervisor(
         cast(ZygoteClient, DyingClient()), SandboxSpec(home=home, root=tmp_path, uid=1), plan_in(tmp_path), callbacks
@@ -128,7 +128,7 @@ def test_what_a_child_said_last_is_read_without_its_zygote(tmp_path: Path, home:
 def test_a_folder_that_this_machine_cannot_read_is_not_the_childs_fault(
     number: int, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child is killed for folders that it hides, not for an error of the disk, or too many open files."""
+    """The supervisor kills a child for folders without read permission, but not for other errors of the machine."""
 
     def fail(_: Path) -> int:
         raise OSError(number, os.strerror(number))
@@ -146,10 +146,10 @@ def test_a_folder_that_this_machine_cannot_read_is_not_the_childs_fault(
 
 
 @pytest.mark.parametrize("speaks", [True, False])
-def test_a_zygote_that_forks_nobody_is_given_up(
+def test_a_zygote_that_does_not_fork_is_given_up(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *, speaks: bool
 ) -> None:
-    """If the zygote hangs, or has a child that cannot be killed, the attempt is handed back and the zygote killed."""
+    """If the zygote hangs, or reports that it cannot fork, the attempt is handed back and the zygote is given up."""
     monkeypatch.setattr("workers.sandbox.supervision.FORK_SECONDS", 20.0 if speaks else 0.0)
     zygote_client, callbacks = (
         StuckClient(speaks=speaks),
@@ -164,7 +164,7 @@ def test_a_zygote_that_forks_nobody_is_given_up(
 
 
 def test_a_child_does_not_outlive_its_supervisor(tmp_path: Path, home: Path) -> None:
-    """An unexpected error of the supervisor kills the zygote, and the child with it, before it is raised."""
+    """On an unexpected error the supervisor gives up the zygote, which ends the child too, and raises the error."""
 
     def stop() -> str:
         raise OSError(errno.EIO, "the disk fails")
@@ -204,13 +204,13 @@ def test_a_journal_has_its_own_bound(tmp_path: Path, home: Path, monkeypatch: py
 def test_a_child_cannot_hide_what_it_wrote(
     name: str, depth: int, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Folders nested too deeply to be read kill the child."""
+    """A child is killed for files in folders that are nested too deeply to be read."""
     nest(tmp_path / "spool", name, depth)
     assert "spool-limit" in look(tmp_path, home, monkeypatch)
 
 
 def nest(folder: Path, name: str, depth: int) -> None:
-    """Folders in folders in `folder`, and two megabytes at the bottom."""
+    """Create `depth` nested folders in `folder`, and a file of two megabytes in the last one."""
     at = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir(name, dir_fd=at)

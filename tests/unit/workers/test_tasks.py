@@ -48,7 +48,7 @@ def test_the_harnesss_own_suites_need_no_files() -> None:
     assert task_files(find_suite("open-llm-v2"), repo="x/y", revision="a" * 40) == {}
 
 
-def test_what_lay_in_the_folder_before_is_gone(tmp_path: Path) -> None:
+def test_writing_task_files_removes_earlier_ones(tmp_path: Path) -> None:
     """Writing task files removes files of an older version of the suite."""
     (tmp_path / "starter_removed.yaml").write_text("task: starter_removed\n")
     write_tasks(STARTER, tmp_path, repo="org/questions", revision="a" * 40)
@@ -56,7 +56,7 @@ def test_what_lay_in_the_folder_before_is_gone(tmp_path: Path) -> None:
 
 
 def test_tasks_of_the_harness_are_read_from_the_folders_of_their_names(tmp_path: Path) -> None:
-    """A group, and the first leaderboard's tasks, are in a few folders; all are searched if a folder lacks a task."""
+    """A suite's tasks are read from the few folders of their names, or from all folders if one has no such folder."""
     folders = {
         suite: [folder.name for folder in task_folders(find_suite(suite).run, None)]
         for suite in ("open-llm-v1", "open-llm-v2")

@@ -1,4 +1,4 @@
-"""Trials on the worker's side: what each child is asked, and what is read of what it left."""
+"""A trial on a worker: its division into parts, and what the worker reads from the files of each child."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PART = TrialPart("starter", STARTER.tasks, 4)
 
 
 def leave(spool: Path, counts: Any, samples: dict[str, str], **seconds: Any) -> None:
-    """The child leaves results with these counts and seconds, and the first line of each file of samples."""
+    """Write results with these counts and seconds, and the first line of each file of samples, as a child does."""
     (spool / "samples").mkdir(exist_ok=True)
     results = {"results": {}, "n-samples": counts, "steward": {"seconds": seconds}}
     (spool / "results.json").write_text(json.dumps(results))
@@ -26,13 +26,13 @@ def leave(spool: Path, counts: Any, samples: dict[str, str], **seconds: Any) -> 
 
 
 def counted(*numbers: tuple[int, int]) -> dict[str, dict[str, int]]:
-    """Counts of the suite's first tasks: asked, and all."""
+    """Counts of the suite's first tasks: questions asked, and all questions."""
     pairs = zip(STARTER.tasks, numbers, strict=False)
     return {task: {"effective": asked, "original": whole} for task, (asked, whole) in pairs}
 
 
 def test_each_benchmark_is_one_part_whose_questions_its_tasks_share() -> None:
-    """A group of 24 tasks is asked one question of each, a single task all 32."""
+    """A trial has one part for each benchmark, whose tasks share 32 questions, at least one for each task."""
     parts = trial_parts(V2, 32)
     assert [part.run for part in parts] == [(benchmark.source,) for benchmark in V2.benchmarks]
     assert {part.name: part.limit for part in parts} == {
@@ -41,7 +41,7 @@ def test_each_benchmark_is_one_part_whose_questions_its_tasks_share() -> None:
 
 
 def test_a_suite_of_very_many_benchmarks_is_one_part() -> None:
-    """A child for each of them would load the model too often."""
+    """A suite with more than `MAX_PARTS` benchmarks is one part, because each part loads the model again."""
     benchmark = STARTER.benchmarks[0]
     many = tuple(benchmark.model_copy(update={"source": f"t{n}"}) for n in range(MAX_PARTS + 1))
     suite: Suite = STARTER.model_copy(update={"benchmarks": many})
@@ -50,7 +50,7 @@ def test_a_suite_of_very_many_benchmarks_is_one_part() -> None:
 
 
 def test_the_report_has_times_counts_and_texts_before_choices(tmp_path: Path) -> None:
-    """The answer to a task's first question is a text, or the most likely of its choices."""
+    """The report has times, counts, and the answers to tasks' first questions: texts, then the most likely choices."""
     first, second = STARTER.tasks[:2]
     choice = json.dumps({"filtered_resps": [["-3.5", "False"], ["-1.0", "False"]], "doc": "a secret question"})
     leave(
@@ -66,7 +66,7 @@ def test_the_report_has_times_counts_and_texts_before_choices(tmp_path: Path) ->
 
 
 def test_no_answer_to_a_restricted_benchmark_is_shown(tmp_path: Path) -> None:
-    """Its questions are secret, and an answer may quote them."""
+    """The worker reads no generated answers of a restricted benchmark, because they may quote its secret questions."""
     task = STARTER.tasks[0]
     leave(tmp_path, counted((4, 100)), {task: json.dumps({"filtered_resps": ["quoted"]})}, evaluate=1.0)
     assert read_part(PART, tmp_path, STARTER).generated
@@ -82,7 +82,7 @@ def test_no_answer_to_a_restricted_benchmark_is_shown(tmp_path: Path) -> None:
      {"t": {"effective": 10**12, "original": 10**12}}],
 )  # fmt: skip
 def test_counts_that_make_no_sense_fail_the_trial(tmp_path: Path, counts: Any) -> None:
-    """The child runs the model, so what it left is untrusted."""
+    """Missing, malformed or absurd counts in a child's results, which are untrusted, fail the trial."""
     leave(tmp_path, counts, {})
     with pytest.raises(EvaluationFailed):
         read_part(PART, tmp_path, STARTER)
@@ -94,14 +94,14 @@ def test_counts_that_make_no_sense_fail_the_trial(tmp_path: Path, counts: Any) -
      '{"filtered_resps": [[NaN, 1], 3]}', "[" * 100_000, '{"filtered_resps": 7}'],
 )  # fmt: skip
 def test_answers_that_make_no_sense_are_left_out(tmp_path: Path, line: str) -> None:
-    """The times are shown nevertheless."""
+    """Malformed samples of a child are left out, and do not fail the trial."""
     leave(tmp_path, counted((4, 100)), {STARTER.tasks[0]: line}, evaluate=1.0)
     result = read_part(PART, tmp_path, STARTER)
     assert (result.generated, result.chosen) == ((), ())
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    """A child's link could lead to another child's answers."""
+    """The worker does not follow links among a child's files, because they could lead to another child's answers."""
     leave(tmp_path, counted((4, 100)), {}, evaluate=1.0)
     (tmp_path / "other.jsonl").write_text(json.dumps({"filtered_resps": ["stolen"]}))
     (tmp_path / "samples" / f"{STARTER.tasks[0]}.jsonl").symlink_to(tmp_path / "other.jsonl")

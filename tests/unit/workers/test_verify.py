@@ -1,4 +1,4 @@
-"""Verification: the comparison, and the questions for the new run."""
+"""`steward verify`: the comparison of a new run with the published one, and the questions of the new run."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_two_engines_agree_within_the_tolerance(changes: dict[str, Any], agrees:
 
 
 def test_a_text_may_differ_between_engines_if_its_score_is_the_same() -> None:
-    """Such texts are counted; a text with another score does not agree."""
+    """A text that differs at the same score agrees and is counted; a text with another score does not agree."""
     published = [sample(doc_id=i, resps=[["Yes."]]) for i in range(3)]
     here = [published[0], sample(doc_id=1, resps=[["Yes!"]]), sample(doc_id=2, resps=[["No"]], acc_norm=0.0)]
     comparison = compare_task("task", rows(*published), rows(*here), EngineTolerance("float32"))
@@ -80,7 +80,7 @@ def test_a_text_may_differ_between_engines_if_its_score_is_the_same() -> None:
 
 @pytest.mark.parametrize(("shift", "agrees"), [(0.01, True), (-0.01, True), (0.1, False)])
 def test_half_precision_is_judged_by_all_log_likelihoods_together(shift: float, agrees: bool) -> None:
-    """Single ones may differ more than in float32; their spread and their mean may not."""
+    """In half precision single log-likelihoods may differ more than in float32, but not all in the same direction."""
     tolerance = EngineTolerance("torch.bfloat16")
     published, here = (
         rows(*(sample(resps=responses(-1.0 - number + by, -9.0)) for number in range(5))) for by in (0.0, shift)
@@ -99,7 +99,7 @@ def recorded(datasets: dict[str, str]) -> RecordedAttempt:
     )
 
 
-def test_questions_are_those_of_then(tmp_path: Path) -> None:
+def test_a_verification_asks_the_recorded_questions(tmp_path: Path) -> None:
     """The new run uses the recorded repos and commits of the questions, even if the board now uses others."""
     hub_gateway = TokenHubGateway(HUB, STARTER, tmp_path)
     assert gateway_as_recorded(hub_gateway, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
@@ -109,7 +109,7 @@ def test_questions_are_those_of_then(tmp_path: Path) -> None:
         gateway_as_recorded(hub_gateway, recorded({}))
 
 
-def test_it_is_equal_only_where_scores_are_too() -> None:
+def test_a_verification_is_equal_only_if_its_scores_are() -> None:
     """A verification is equal only if samples and unrounded scores are equal; two engines need the same scores, too."""
     block = results().block
     same: dict[str, Any] = {"versions": {}, "hardware": ("cpu", "cpu")}
@@ -121,7 +121,7 @@ def test_it_is_equal_only_where_scores_are_too() -> None:
 
 
 def test_scores_agree_as_far_as_metrics_explain() -> None:
-    """A score that is a mean of probabilities follows the log-likelihoods; another one may not differ at all."""
+    """Scores of two engines agree only if they differ by no more than the metrics, and all samples agree."""
     task = TaskComparison("task", 2, 1, 2, None, metric_difference=1e-5)
     scores = {"Navigation": (50.0, 50.0009)}
     verification = Verification(results().block, (task,), scores, {}, ("cpu", "cpu"))
@@ -147,6 +147,6 @@ def test_scores_agree_as_far_as_metrics_explain() -> None:
     ],
 )
 def test_an_engine_has_a_name_and_a_version(use: dict[str, Any] | None, words: str) -> None:
-    """What computed the answers, for log-likelihoods and texts."""
+    """The description has the engine and its version, and the engine of texts if that is another one."""
     record = use and EngineUse.model_validate({"version": 2, "compared": 0, "largest_difference": 0, **use})
     assert describe_engine(record) == words

@@ -1,4 +1,4 @@
-"""A publication waits while the Hub is away: the results are the work of hours."""
+"""A publication waits while the Hub does not answer, because its results took hours to compute."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class FailingCommit:
         self.waits: list[float] = []
 
     def __call__(self) -> str:
-        """Commit."""
+        """Raise the next error, or succeed."""
         if self.errors:
             raise self.errors.pop(0)
         return "committed"
 
 
 def test_a_publication_waits_for_a_hub_that_is_away() -> None:
-    """The pauses grow, and last as long as the Hub asks for."""
+    """The worker tries to publish again after growing pauses, or after the time that the Hub's rate limit asks for."""
     commit = FailingCommit(
         Unreachable("no route"), Transient("502"), RateLimited("429", seconds=300, what="api"), Busy("409"),
         *(Unreachable("no route") for _ in range(3)),
@@ -37,7 +37,7 @@ def test_a_publication_waits_for_a_hub_that_is_away() -> None:
 
 
 def test_a_publication_that_may_not_be_made_ends_at_once() -> None:
-    """A token without the right to write does not get it by waiting."""
+    """If the Hub denies the write, the worker raises the error and does not try again."""
     commit = FailingCommit(Denied("403"))
     with pytest.raises(Denied):
         wait_for_hub(commit, commit.waits.append)
@@ -45,7 +45,7 @@ def test_a_publication_that_may_not_be_made_ends_at_once() -> None:
 
 
 def test_a_publication_waits_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Hub that stays away ends the attempt in the end."""
+    """If the Hub is unreachable for longer than the limit, the worker raises the error."""
     monkeypatch.setattr(publish, "PUBLICATION_WAIT_SECONDS", 4.0)
     commit = FailingCommit(Unreachable("no route"))
     with pytest.raises(Unreachable):
@@ -53,13 +53,13 @@ def test_a_publication_waits_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_run_of_a_backend_leaves_time_for_the_whole_wait() -> None:
-    """The platform ended a run whose finished evaluation still waited for the Hub."""
+    """A backend's run has enough time after its evaluation for the longest wait for the Hub."""
     backend, limit = SlurmBackend(kind="slurm", template="t", spool="s"), 8 * 3_600.0
     assert backend.seconds(limit) - backend.evaluation_seconds(limit) > PUBLICATION_WAIT_SECONDS
 
 
 def test_a_worker_that_stops_does_not_wait_for_the_hub() -> None:
-    """The reason to stop ends the wait."""
+    """If the worker stops, the wait for the Hub ends with the reason."""
 
     def stop(_: float) -> None:
         raise AttemptStopped("handed-back")

@@ -1,4 +1,4 @@
-"""A worker learns from the Hub whose token it has, also where the Hub does not answer at once."""
+"""How a worker asks the Hub for the account of its token, also if the Hub does not answer at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_ACCOUNT = ""
 
 
 class UnsteadyHub:
-    """A Hub that gives these answers, one after the other, when it is asked for the account."""
+    """A fake Hub client that gives these answers in turn when it is asked for the account."""
 
     answers: list[HubError | str]
 
@@ -28,7 +28,7 @@ class UnsteadyHub:
         pass
 
     def whoami(self) -> SimpleNamespace:
-        """The next answer."""
+        """Return or raise the next answer."""
         answer = self.answers.pop(0)
         if isinstance(answer, HubError):
             raise answer
@@ -45,10 +45,10 @@ class UnsteadyHub:
         ([Garbled("no JSON")], NO_ACCOUNT),
     ],
 )
-def test_a_hub_that_is_away_makes_no_worker_nameless(
+def test_a_worker_asks_for_its_account_until_the_hub_answers(
     answers: list[HubError | str], account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until its next start it would get no cross-checks, and results of others be published without a comparison.
+    """A worker asks again after a rate limit or a temporary error, because without an account it gets no cross-checks.
 
     Many workers that start at once reach the Hub's limit for this call.
     """

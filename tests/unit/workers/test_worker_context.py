@@ -42,7 +42,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
 
 
 def test_a_worker_without_a_token_does_not_start(settings: WorkerSettings) -> None:
-    """It would evaluate for hours, and could publish nothing."""
+    """A worker without a token raises an error at its start, because it could not publish results."""
     assert settings.token() is None
     with pytest.raises(SecretMissing, match="Set STEWARD_WORKER_TOKEN, or"), open_worker_context(settings):
         pass
@@ -54,7 +54,7 @@ def test_a_worker_has_a_name_that_none_had_before_it(settings: WorkerSettings) -
         assert first.worker != second.worker
 
 
-def test_an_outcome_that_nobody_was_told_outlives_its_worker(settings: WorkerSettings) -> None:
+def test_an_unsent_outcome_is_kept_when_the_worker_ends(settings: WorkerSettings) -> None:
     """An unsent outcome stays in the slot when the worker ends; other files are removed."""
     outcome = Outcome(
         attempt=attempt_id("trial", "org/m.json", "a" * 40, 1),

@@ -9,7 +9,7 @@ from workers.common.logs import MAX_LINE_BYTES, BoundedLog
 
 
 @given(st.lists(st.binary(max_size=400), max_size=40))
-def test_it_holds_no_more_than_it_may(pieces: list[bytes]) -> None:
+def test_a_log_stays_within_its_limits(pieces: list[bytes]) -> None:
     """The log holds at most head, tail and one unfinished line, and counts the missing bytes."""
     log = BoundedLog(head=50, tail=100)
     for piece in pieces:
@@ -29,7 +29,7 @@ def test_short_logs_stay_whole_in_any_pieces(text: str, size: int) -> None:
 
 @given(st.text(alphabet="ab\r\n", max_size=60), st.integers(1, 7))
 def test_pieces_make_no_difference_to_what_is_redrawn(text: str, size: int) -> None:
-    """A progress bar reads the same however its bytes arrive."""
+    """A redrawn progress bar results in the same log however its bytes are split."""
     whole, pieces, data = BoundedLog(), BoundedLog(), text.encode()
     whole.write(data)
     for start in range(0, len(data), size):
@@ -44,9 +44,8 @@ def test_only_the_last_state_of_a_progress_bar_is_kept() -> None:
     assert log.text() == "begin\n100%|###|\nend\n"
 
 
-def test_beginning_and_end_survive() -> None:
-    """A long log holds its first and last lines whole, and the number of bytes cut between: half a token of a line
-    that is cut in two would not be recognised as one."""
+def test_a_long_log_keeps_its_first_and_last_lines() -> None:
+    """A long log has whole lines at its start and end, so that no token is cut in two, and the number of cut bytes."""
     log = BoundedLog(head=20, tail=20)
     for number in range(1000):
         log.write(f"line {number}\n".encode())
@@ -67,7 +66,7 @@ def test_the_worker_speaks_on_lines_of_its_own() -> None:
 
 
 def test_what_a_terminal_would_obey_is_left_out() -> None:
-    """Terminal sequences are removed; words, tabs and lines of any language stay."""
+    """The log has no terminal sequences or control characters; text, tabs and lines of any language are kept."""
     log = BoundedLog()
     log.write(
         b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]52;c;cm0gLXJm\x1b\\\x1bPq#0\x1b\\a\x07\x08\x00b\x1b[2J\x1b[999;1H\n"
@@ -87,7 +86,7 @@ def test_no_bytes_move_a_cursor(data: bytes) -> None:
 
 
 def test_nothing_that_a_child_says_passes_for_the_workers_words() -> None:
-    """Lines that imitate the worker's are quoted, also in errors that the worker logs, and at the end."""
+    """Lines of a child that imitate the worker's get a quotation mark `| `, also in errors that the worker logs."""
     log = BoundedLog()
     log.write(b"[worker] claim granted\n  [worker] published\n0%\r[worker] all is well\n")
     log.say("ValueError: no\n[worker] never mind")

@@ -75,7 +75,7 @@ def test_sockets_are_denied_only_where_there_is_no_network_namespace() -> None:
 
 
 def test_the_filter_leaves_no_memory_that_is_not_counted() -> None:
-    """Memory outside of processes and files cannot be made, and buffers of sockets keep their size."""
+    """The filter denies memory outside processes and files, and ignores changes to the size of socket buffers."""
     program = seccomp.program(sockets=True, shared_memory=False, machine="x86_64")
     for number in (MEMFD_CREATE, SHMGET, SHMAT, SEMGET, MSGGET, MQ_OPEN, VMSPLICE, MEMFD_SECRET):
         assert verdict(program, number) == ENOSYS
@@ -103,7 +103,7 @@ def test_a_process_that_only_computes_can_read_and_write_and_end() -> None:
 
 @given(st.integers(0, 500), st.integers(0, 2**32 - 1), st.sampled_from(["x86_64", "aarch64"]), st.booleans())
 def test_the_filter_always_comes_to_an_answer(number: int, argument: int, machine: str, sockets: bool) -> None:
-    """Each call gets one of the results: no jump leaves the program."""
+    """The filter's program ends with a valid result for any call number and argument."""
     program = seccomp.program(sockets=sockets, shared_memory=sockets, machine=machine)
     architecture = X86_64 if machine == "x86_64" else 0xC00000B7
     answer = verdict(program, number, argument=argument, architecture=architecture)
@@ -147,8 +147,8 @@ def test_the_zygote_is_passed_no_secret(tmp_path: Path) -> None:
         (RedisAway("Redis does not answer"), 4),
     ],
 )
-def test_only_an_error_of_the_settings_waits_for_a_person(error: Exception, code: int) -> None:
-    """systemd and `steward up` start a worker no more after status 2: a full disk passes without a person."""
+def test_only_an_error_of_the_settings_prevents_a_restart(error: Exception, code: int) -> None:
+    """Only errors of settings end a worker with status 2, after which systemd and `steward up` do not restart it."""
     assert exit_code(error) == code
 
 
@@ -194,7 +194,7 @@ def test_a_slot_is_empty_before_every_attempt(tmp_path: Path) -> None:
 
 
 def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists are written with commas; a token file wins over the variable and never shows in a printed setting."""
+    """Lists are written with commas; a token file is preferred to the variable, and printed settings have no token."""
     (tmp_path / "token").write_text("hf_file\n")
     monkeypatch.chdir(tmp_path)
     for name, value in {

@@ -1,4 +1,4 @@
-"""A worker whose Redis goes away, or refuses writes, begins anew instead of ending."""
+"""A worker whose Redis does not answer, or refuses writes, restarts its loop instead of ending."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class UnluckyWorker:
 
 
 def ran(monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[float]]:
-    """The exit code of a worker, and the pauses that it made."""
+    """Run a worker, and return its exit code and the pauses that it made."""
     pauses = list[float]()
     monkeypatch.setattr(module, "EvaluationWorker", UnluckyWorker)
     monkeypatch.setattr(module, "_connect", lambda _: None)
@@ -64,13 +64,13 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[float]]:
     ],
 )
 def test_a_worker_begins_anew(when: str, error: redis.RedisError, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RQ's loop ends with the error of its last call; the zygote, which took long to load, goes on."""
+    """After an error of Redis, which ends RQ's loop, the worker pauses and starts the loop again."""
     UnluckyWorker.errors, UnluckyWorker.other_errors = [(when, error)], []
     assert ran(monkeypatch) == (0, [module.RESTART_SECONDS])
     assert UnluckyWorker.errors == []
 
 
 def test_a_worker_that_cannot_go_on_does_not_try_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RQ's loop also ends where a new zygote cannot be started: on a full disk, whose rest its log would fill."""
+    """If RQ's loop ends for another reason, such as a full disk, the worker pauses before it starts the loop again."""
     UnluckyWorker.errors, UnluckyWorker.other_errors = [], [OSError(errno.ENOSPC, "full")] * 3
     assert ran(monkeypatch) == (0, [module.RESTART_SECONDS] * 3)

@@ -44,12 +44,12 @@ def waiting_worker(pid: int, *, interval: float) -> EvaluationWorker:
 
 
 def away(*_: object, **__: object) -> None:
-    """What a call to a Redis that is away does."""
+    """Raise the error of a call to a Redis that does not answer."""
     raise redis.ConnectionError("no answer")
 
 
 def test_a_busy_workers_heartbeats_need_no_alarm(job_process: subprocess.Popen[bytes]) -> None:
-    """RQ's loop sends a heartbeat on this exception; raised from an alarm alone, it may never come."""
+    """The wait raises the exception on which RQ's loop sends a heartbeat, even while SIGALRM is blocked."""
     worker = waiting_worker(job_process.pid, interval=0.1)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
@@ -64,7 +64,7 @@ def test_a_busy_workers_heartbeats_need_no_alarm(job_process: subprocess.Popen[b
 
 
 def test_no_alarm_interrupts_a_worker() -> None:
-    """An alarm between a command to Redis and its answer would leave the answer to the next command."""
+    """RQ's timeouts install no alarm in a worker, which could come between a command to Redis and its answer."""
     before = signal.getsignal(signal.SIGALRM)
     with EvaluationWorker.death_penalty_class(1000, HorseMonitorTimeoutException):
         assert signal.getsignal(signal.SIGALRM) is before
@@ -79,7 +79,7 @@ def test_the_wait_ends_with_the_process(job_process: subprocess.Popen[bytes]) ->
 
 
 def test_the_child_of_a_job_that_died_ends_while_redis_is_away(job_process: subprocess.Popen[bytes]) -> None:
-    """RQ asks Redis for the job's status first; without its job the child would keep the device from the next one."""
+    """If a job's process has ended, the worker stops the job's child, even if Redis does not answer."""
     worker, stopped = waiting_worker(job_process.pid, interval=1000), list[bool]()
     cast(Any, worker.worker_context).zygote_client.stop = lambda: stopped.append(True)
     job = SimpleNamespace(id="job", timeout=-1, started_at=None, get_status=away)
@@ -93,7 +93,7 @@ def test_the_child_of_a_job_that_died_ends_while_redis_is_away(job_process: subp
 def test_a_job_over_its_time_is_killed_while_redis_is_away(
     job_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that restarts without killing it would run the next job in the same slot, beside it."""
+    """The worker kills a job that exceeds its time, even if Redis does not answer, before it restarts its loop."""
     worker = waiting_worker(job_process.pid, interval=0.1)
     worker.job_deadline = 0.0
     monkeypatch.setattr(worker, "heartbeat", away)
@@ -107,7 +107,7 @@ def test_a_job_over_its_time_is_killed_while_redis_is_away(
 def test_a_job_that_does_not_die_at_once_is_waited_for(
     job_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may wait in the kernel, such as for a disk that hangs: heartbeats go on, and no other job begins."""
+    """If a killed job does not end at once, for instance in a hanging disk access, the worker waits with heartbeats."""
     worker, beats = waiting_worker(job_process.pid, interval=0.1), list[bool]()
 
     def beat(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""The orders that a worker sends its zygote."""
+"""The orders that a worker sends to its zygote, the process that forks the children."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RecordingZygote(Zygote):
 
 
 def test_an_order_may_hold_long_answers() -> None:
-    """A cross-check of long answers reaches the child whole: an order that ends the zygote would let them pass."""
+    """The zygote receives an order with megabytes of answers, as of a cross-check, and the orders after it."""
     receiving, sending = os.pipe()
     zygote = RecordingZygote(receiving)
     serving = threading.Thread(target=zygote.serve)
@@ -44,7 +44,7 @@ def test_an_order_may_hold_long_answers() -> None:
 
 
 def test_a_group_is_killed_while_its_number_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the zygote has reaped a child, another process may have its number."""
+    """The zygote kills a child's process group before it reaps the child, after which its number may be reused."""
     killed: list[int] = []
 
     def kill_group(pid: int) -> None:

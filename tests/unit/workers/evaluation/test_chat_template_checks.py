@@ -1,4 +1,4 @@
-"""The time that a chat template may take is the processor's."""
+"""The time limit of a chat template counts processor time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_template_on_a_busy_machine_is_not_endless() -> None:
-    """Time in which the process does not run is not the template's."""
+    """A template that waits longer than the limit without computing is not stopped."""
 
     def wait() -> str:
         time.sleep(0.3)
@@ -30,7 +30,7 @@ def test_a_template_on_a_busy_machine_is_not_endless() -> None:
 
 
 def test_an_endless_template_is_stopped() -> None:
-    """It raises after its processor time, and leaves neither a timer nor a handler."""
+    """An endless template raises an error at the limit of processor time, and no timer or signal handler is left."""
 
     def compute() -> str:
         while True:

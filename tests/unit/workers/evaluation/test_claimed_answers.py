@@ -1,4 +1,4 @@
-"""Answers that another worker claims: they agree if the model gives them on this machine, too."""
+"""The comparison of the answers that another worker published with the model's answers on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Score = tuple[float, bool]
 
 
 def moved(*differences: float) -> list[Score]:
-    """The answers of OWN, each with another log-likelihood."""
+    """The answers of `OWN` with these differences added to their log-likelihoods."""
     return [(score + by, greedy) for (score, greedy), by in zip(OWN, differences, strict=True)]
 
 
@@ -44,13 +44,13 @@ def moved(*differences: float) -> list[Score]:
     ],
 )
 def test_log_likelihoods_agree_within_rounding(claimed: list[Score], epsilon: float | None, words: str) -> None:
-    """In float32 each one; in half precision most of them, and the choice that follows."""
+    """In float32 each log-likelihood has to be nearly equal; half precision allows more, but no other choice."""
     problem = scores_differ(claimed, OWN, epsilon)
     assert words in problem and bool(words) == bool(problem)
 
 
 def test_texts_agree_if_the_model_nearly_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each token is nearly the most likely one, and so is the end; an invented, a cut or a longer text is found."""
+    """A text agrees if each token and its end are nearly the most likely; invented, cut or longer texts differ."""
     from lm_eval.api.instance import Instance
 
     lm = harness_model(random_model("llama"), max_length=120)
@@ -82,15 +82,15 @@ def row(**changes: Any) -> dict[str, Any]:
 
 
 def test_claimed_answers_are_read_from_a_row() -> None:
-    """Log-likelihoods as the harness writes them, and texts."""
+    """A row's responses are read as log-likelihoods or as texts."""
     assert answers_in(QUESTION, [row()]) == ClaimedAnswer(task="task", number=3, answers=((-1.5, False), (-2.5, True)))
     texts = answers_in(QUESTION, [row(responses=json.dumps([["so"]]))])
     assert texts.answers == ("so",)
 
 
 @pytest.mark.parametrize("responses", ["[[", "{}", '[[["x", "False"]]]', '[[["nan", "False"]]]', "7", '[["a", 1]]'])
-def test_what_cannot_be_read_are_no_answers(responses: str) -> None:
-    """A table may have cut them, or a worker may have written anything."""
+def test_malformed_responses_are_read_as_no_answers(responses: str) -> None:
+    """Responses that are cut, malformed or not numbers are read as no answers."""
     assert answers_in(QUESTION, [row(responses=responses)]).answers == ()
 
 
@@ -116,12 +116,12 @@ AGREES = ("agrees", "")
 def test_all_but_the_answers_is_the_same_letter_for_letter(
     published: Mapping[str, Any], here: Mapping[str, Any], compared: tuple[str, str] | None, verdict: str
 ) -> None:
-    """Question, prompt and metrics: those of the claimed answer, of which smaller ones may be the clock's fault."""
+    """Question, prompt, filter and metrics have to be equal, but published metrics may be lower, as after a timeout."""
     row_result = row_verdict([row(**published)], compared, [row(**here)])
     assert row_result[0] == verdict
     assert compared is not None or row_result[1] == NOT_SEEN
 
 
 def test_a_question_that_was_not_published_differs() -> None:
-    """A worker may leave out what it does not want to be seen."""
+    """A question without a published row differs, because a worker could omit what it wants to hide."""
     assert row_verdict((), None, ())[0] == "differs"

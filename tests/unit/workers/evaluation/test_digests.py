@@ -1,4 +1,4 @@
-"""What the digests of a result are made from: the same everywhere, and another one for another question or score."""
+"""The digests of a result: what changes them, such as other questions or scoring, and what does not."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from workers.evaluation.digest_recorder import unchanged_randomness
 
 @pytest.fixture
 def code(tmp_path: Path) -> Any:
-    """The task's code."""
+    """The module of the task's code."""
     return load_module(written(tmp_path))
 
 
 def written(folder: Path, text: str = CODE) -> Path:
-    """The file with a task's code, in a new folder."""
+    """Write a task's code to a file in `folder`, and return the file."""
     folder.mkdir(exist_ok=True)
     (folder / "utils.py").write_text(text)
     return folder / "utils.py"
 
 
 def digests(parts: DigestParts) -> tuple[str, str]:
-    """`asked` and `scored`."""
+    """The digests `asked` and `scored`."""
     return asked_digest(parts), scored_digest(parts, "")
 
 
@@ -51,7 +51,7 @@ def test_two_processes_make_the_same_digests(tmp_path: Path) -> None:
 
 
 def test_a_changed_regular_expression_changes_how_it_is_scored(tmp_path: Path) -> None:
-    """It changes `scored` and the digest of the module, and leaves `asked`."""
+    """A changed regular expression in a task's code changes `scored` and the module's digest, but not `asked`."""
     before = recorded(MadeUpTask(load_module(written(tmp_path / "before")))).parts()
     changed = written(tmp_path / "after", CODE.replace("-?[0-9]+", "-?[0-9.]+"))
     after = recorded(MadeUpTask(load_module(changed))).parts()
@@ -61,7 +61,7 @@ def test_a_changed_regular_expression_changes_how_it_is_scored(tmp_path: Path) -
 
 
 def test_a_changed_prompt_changes_what_is_asked(code: Any) -> None:
-    """It changes `asked`, and leaves `scored`."""
+    """A changed prompt changes `asked`, but not `scored`."""
     before, after = (recorded(MadeUpTask(code, prompt)).parts() for prompt in ("{} =", "{} is"))
     assert digests(before)[0] != digests(after)[0]
     assert digests(before)[1] == digests(after)[1]
@@ -69,14 +69,14 @@ def test_a_changed_prompt_changes_what_is_asked(code: Any) -> None:
 
 
 def test_another_right_answer_is_another_question(code: Any) -> None:
-    """The requests stay, the documents differ."""
+    """Another right answer changes `asked`, although the requests to the model are the same."""
     before, after = (recorded(MadeUpTask(code, answer=answer)).parts() for answer in ("4", "5"))
     assert before.tasks["sums"].asked.requests == after.tasks["sums"].asked.requests
     assert digests(before)[0] != digests(after)[0]
 
 
 def test_another_commit_of_the_same_questions_asks_the_same(code: Any) -> None:
-    """It is recorded, and changes no digest."""
+    """The commit of the questions is recorded, but changes no digest."""
     first, other = recorded(MadeUpTask(code)), recorded(MadeUpTask(code))
     other.revisions = {"ada/sums": "d" * 40}
     assert first.parts().tasks["sums"].asked.dataset == f"ada/sums@{'c' * 40}"
@@ -85,7 +85,7 @@ def test_another_commit_of_the_same_questions_asks_the_same(code: Any) -> None:
 
 
 def test_a_chat_template_does_not_change_what_is_asked(code: Any) -> None:
-    """`asked` is that of the requests without it; the model gets those with it."""
+    """A chat template changes the requests to the model, but not `asked`, which is computed without it."""
     task = MadeUpTask(code)
     parts = recorded(task, apply_chat_template=True, chat_template="<user>{}".format).parts()
     assert task.instances[0].args[0] == "<user>0 + 0 ="
@@ -105,7 +105,7 @@ def test_copies_record_what_one_process_records(code: Any) -> None:
 
 
 def test_copies_ask_each_question_with_the_examples_of_one_process(code: Any) -> None:
-    """Although examples are drawn from one random sequence, and each copy asks only its share."""
+    """Each copy of the model asks its share of the questions with the examples that a single process would draw."""
     tasks = [MadeUpTask(code) for _ in range(3)]
     for task in tasks:
         task.config.num_fewshot = 2
@@ -119,7 +119,7 @@ def test_copies_ask_each_question_with_the_examples_of_one_process(code: Any) ->
 
 
 def test_prompts_are_token_lists(code: Any) -> None:
-    """Another token, and another end of the context, give other prompts; requests without tokens give none."""
+    """The digest of prompts changes with a token and with the end of the context; it is empty without tokens."""
     digests_of_prompts = []
     for context, answer in (([1, 2], [3]), ([1], [2, 3]), ([1, 2], [4])):
         recorder = recorded(task := MadeUpTask(code))
@@ -130,7 +130,7 @@ def test_prompts_are_token_lists(code: Any) -> None:
 
 
 def test_packages_count_by_their_version(code: Any) -> None:
-    """Those that the task's code imports, without the general ones."""
+    """The digest parts have the versions of packages that the task's code imports, but not of general ones."""
     parts = recorded(MadeUpTask(code)).parts()
     assert "pydantic" in parts.versions
     assert "numpy" not in parts.versions
@@ -138,7 +138,7 @@ def test_packages_count_by_their_version(code: Any) -> None:
 
 
 def test_drawing_examples_for_the_digest_draws_none_away() -> None:
-    """The generators of the harness are as before."""
+    """Random numbers drawn inside `unchanged_randomness` leave the harness's random generators as before."""
     import random
 
     task = SimpleNamespace(sampler=SimpleNamespace(rnd=random.Random(1)), fewshot_rnd=random.Random(2))
@@ -149,7 +149,7 @@ def test_drawing_examples_for_the_digest_draws_none_away() -> None:
 
 
 def test_tasks_that_are_not_accepted_are_refused_before_the_first_answer(code: Any, tmp_path: Path) -> None:
-    """The child leaves what it would ask; accepted tasks, and a plan that accepts anything, go on."""
+    """If the plan does not accept the child's tasks, the child does not answer, and writes the tasks' digest parts."""
     from workers.evaluation.harness_model import ReportingModel
 
     recorder = recorded(MadeUpTask(code))

@@ -33,7 +33,7 @@ def _encoded(engine: str, **options: Any) -> list[Any]:
 
 
 def test_texts_have_the_tokens_of_the_harness() -> None:
-    """Contexts and answers have the harness's tokens, with any word on the first token; answers share one list."""
+    """Contexts and answers have the harness's tokens, whatever `add_bos_token` is; the same answers share one list."""
     for options in ({}, {"add_bos_token": True}, {"add_bos_token": False}):
         encoded = _encoded("shared-prefix", **options)
         assert encoded == _encoded("harness", **options)
@@ -41,6 +41,6 @@ def test_texts_have_the_tokens_of_the_harness() -> None:
 
 
 def test_texts_are_encoded_one_by_one_where_a_batch_gives_other_tokens() -> None:
-    """A tokenizer whose batches differ is used as the harness uses it."""
+    """If a tokenizer gives other tokens for a batch, texts are encoded one by one, as the harness does."""
     encoder = BatchEncoder([("a", "b"), ("c", "d")], lambda text: [len(text)], lambda texts: [[0] for _ in texts])
     assert [encoder.encode(text) for text in ("ab", "a", "cd", "c")] == [[2], [1], [2], [1]]

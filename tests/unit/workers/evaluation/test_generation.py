@@ -1,4 +1,4 @@
-"""Generation in batches that answers leave gives the texts of the harness, ends where it ends, and is checked.
+"""Continuous batching: it generates the same texts as one prompt at a time, and the engine checks them.
 
 `make engine` runs all cases, `make test` some.
 """
@@ -51,7 +51,7 @@ def one_by_one(model: Any, prompts: list[list[int]], tokens: int, ends: Callable
 
 @pytest.fixture(params=["rows", "pages"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The way of a CPU, or that of a GPU, which works on a CPU, too."""
+    """The method of generation for a CPU ("rows"), or the one for a GPU ("pages"), which runs on a CPU, too."""
     name: str = request.param
     if name == "pages":
         monkeypatch.setattr(row_generation, "generate_rows", generate_pages)
@@ -93,7 +93,7 @@ def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], row
 
 @pytest.mark.usefixtures("way")
 def test_a_full_cache_loses_no_answer() -> None:
-    """If answers outgrow the cache, some wait, and come back although all others end at a stop sequence."""
+    """If answers outgrow the cache, some wait and are completed later, and all have the expected tokens."""
     model, tokenizer = llama(eos_token_id=None), Letters()
     free = one_by_one(model, PROMPTS, 40, lambda _: False)
     stops = [tokenizer.decode(answer[-6:-2]) for answer in free]
@@ -112,7 +112,7 @@ def test_a_full_cache_loses_no_answer() -> None:
 
 
 def test_rows_that_outgrow_the_cache_wait_and_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caches of all rows hold no more tokens than they may; a row that gave its own up has the same answer."""
+    """All rows' caches together stay within the limit: rows give up their caches, begin again, and are completed."""
     model, compute, used, began = llama(eos_token_id=None), RowBatch.compute, list[int](), list[int]()
 
     def watched(batch: RowBatch, chosen: Any) -> Any:
@@ -138,13 +138,13 @@ def test_rows_that_outgrow_the_cache_wait_and_begin_again(monkeypatch: pytest.Mo
 
 
 def test_a_row_that_alone_needs_more_than_the_cache_is_generated() -> None:
-    """Rows come one after the other, although each needs more tokens than the caches of all may hold."""
+    """Rows are generated although each of them needs more tokens than all caches together may hold."""
     rows = generate_rows(llama(), PROMPTS[:2], [], rows=2, cache_tokens=10, max_new_tokens=3, has_ended=lambda _: False)
     assert sorted((number, len(answer)) for number, answer in rows) == [(0, 3), (1, 3)]
 
 
 def test_a_window_shows_the_same_tokens_behind_a_shared_beginning() -> None:
-    """Layers that see the last tokens only see the same ones, whether or not prompts begin alike."""
+    """With a sliding window of attention, prompts that share a beginning get the same answers as one at a time."""
     model = llama("mistral", sliding_window=20, eos_token_id=None)
     checker = generation.AnswerChecker(model, 1e-3, first=100, every=1)
     answers = dict(
@@ -165,7 +165,7 @@ def test_a_window_shows_the_same_tokens_behind_a_shared_beginning() -> None:
     "kind", [lambda: random_model("llama4_text"), lambda: llama(sliding_window=11)], ids=["chunks", "unused window"]
 )
 def test_texts_beyond_a_window_of_the_cache_alone_are_the_harness_ones(kind: Callable[[], Any]) -> None:
-    """Attention in chunks, and a Llama with a window in its config, have the cache of a window that they lack."""
+    """Models whose cache has a window that their attention lacks give the same texts within it, an error beyond it."""
     model, prompts = kind(), [[3, 1, 4], [1, 5, 9, 2, 6]]
     expected = one_by_one(model, prompts, 6, lambda _: False)
 

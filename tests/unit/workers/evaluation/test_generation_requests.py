@@ -1,4 +1,4 @@
-"""The harness's requests for texts get the harness's answers, by the engine or, where it stands aside, by the harness.
+"""The harness's requests for texts get the harness's answers, from the engine or, where it cannot, from the harness.
 
 `make engine` runs all cases, `make test` some.
 """
@@ -33,7 +33,7 @@ OTHER_CACHE = {
     "deepseek_v2", "deepseek_v32", "minimax", "moshi", "bert", "bart", "falcon_h1", "cpmant",
 }  # fmt: skip
 ASIDE = EAGER | OTHER_CACHE
-"""Architectures whose texts are generated the harness's way: their attention is not `sdpa`, or has another cache."""
+"""Architectures whose texts the harness generates: their attention is not `sdpa`, or has another cache."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def lm() -> Any:
 
 
 class Hook:
-    """Records what the harness is told of each answer."""
+    """Records the answers that are reported to the harness's cache."""
 
     def __init__(self) -> None:
         self.answers: list[str] = []
@@ -81,7 +81,7 @@ def by_harness(lm: Any, requests: list[Any], batch_size: int) -> list[str]:
 
 
 def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
-    """Texts end at the task's stop sequences and limit, as the harness's own; each is reported once."""
+    """The engine's texts equal the harness's at batch size 1, with the same stop sequences; each is reported once."""
     (plain,) = by_harness(lm, requests_of({"until": [], "max_gen_toks": 12})[:1], 1)
     options = {"until": [plain[3:5]], "max_gen_toks": 12, "do_sample": False}
     requests = requests_of(options)
@@ -95,7 +95,7 @@ def test_the_harness_gets_the_texts_of_one_prompt_a_batch(lm: Any) -> None:
 
 @pytest.mark.parametrize(("own_limit", "by"), [(5, "engine"), (12, "engine"), (20, "harness")])
 def test_a_models_own_limit_of_new_tokens_prevails(lm: Any, own_limit: int, by: str) -> None:
-    """As in the harness, whose length transformers ignores then; a longer one than the task's is left to it."""
+    """A model's own limit of new tokens replaces the task's, as in the harness, which answers if it is longer."""
     lm.model.generation_config.max_new_tokens, lm.cache_hook = own_limit, Hook()
     try:
         requests = requests_of({"until": [], "max_gen_toks": 12, "do_sample": False})
@@ -109,7 +109,7 @@ def test_a_models_own_limit_of_new_tokens_prevails(lm: Any, own_limit: int, by: 
 
 @pytest.mark.parametrize("own_limit", [2.5, float("nan"), True])
 def test_a_models_own_limit_that_is_no_whole_number_is_left_to_the_harness(lm: Any, own_limit: Any) -> None:
-    """A generation config is JSON of a stranger, and transformers takes any number above 0."""
+    """Requests are left to the harness if the untrusted generation config has a limit that is not a whole number."""
     lm.model.generation_config.max_new_tokens = own_limit
     try:
         group = GenerationGroup(lm, requests_of({"until": [], "max_gen_toks": 12, "do_sample": False}))
@@ -120,7 +120,7 @@ def test_a_models_own_limit_that_is_no_whole_number_is_left_to_the_harness(lm: A
 
 @pytest.mark.parametrize("until", ["", ["", "b"]], ids=["alone", "beside another"])
 def test_an_empty_stop_sequence_ends_texts_after_one_token(lm: Any, until: str | list[str]) -> None:
-    """As in the harness, which finds it in every text."""
+    """An empty stop sequence ends each text after one token, as in the harness."""
     requests = requests_of({"until": until, "max_gen_toks": 6})
     expected = by_harness(lm, requests, 1)
     texts, record = generate_until(lm, requests, lambda _: pytest.fail("the harness was asked"))
@@ -138,7 +138,7 @@ def test_an_empty_stop_sequence_ends_texts_after_one_token(lm: Any, until: str |
 def test_a_model_that_generates_in_its_own_way_is_left_to_the_harness(
     lm: Any, method: str, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its texts are not the most likely tokens of its forward pass, which is all that the engine computes."""
+    """If a model overrides how texts are generated, the harness answers: the engine takes the most likely tokens."""
     monkeypatch.setattr(lm.model, method, types.MethodType(value, lm.model), raising=False)
     requests = requests_of({"until": [], "max_gen_toks": 6})
     expected = by_harness(lm, requests, 1)
@@ -163,7 +163,7 @@ def test_a_model_that_generates_in_its_own_way_is_left_to_the_harness(
     ids=["sampling", "penalty", "objects", "off"],
 )
 def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: dict[str, Any], reason: str) -> None:
-    """Sampling does not matter to greedy answers; any other setting may change them, or end the evaluation."""
+    """Settings of sampling do not matter to greedy answers; requests with other active settings go to the harness."""
     model = llama()
     model.generation_config = copy.deepcopy(model.generation_config)
     model.generation_config.update(**settings)
@@ -172,7 +172,7 @@ def test_what_a_models_own_settings_may_change_is_left_to_the_harness(settings: 
 
 @pytest.mark.parametrize("name", ["guidance_scale", "max_time"])
 def test_false_is_a_number_where_the_harness_takes_it_for_one(lm: Any, name: str) -> None:
-    """transformers only asks whether these are set: False is a guidance by 0, or no time, and other texts."""
+    """If such a setting is False, which transformers takes for 0 and which changes texts, the harness answers."""
     requests = requests_of({"until": [], "max_gen_toks": 6})
     plain = by_harness(lm, requests, 1)
     setattr(lm.model.generation_config, name, False)
@@ -188,14 +188,14 @@ def test_false_is_a_number_where_the_harness_takes_it_for_one(lm: Any, name: str
     "options", [{"do_sample": True, "temperature": 0.7}, {"repetition_penalty": 1.5}], ids=["sampling", "penalty"]
 )
 def test_options_that_change_scores_are_answered_by_the_harness(lm: Any, options: dict[str, Any]) -> None:
-    """Batches that answers leave are for greedy requests only."""
+    """Requests with sampling or a penalty go to the harness, because the engine answers greedy requests only."""
     requests = requests_of({"until": [], "max_gen_toks": 4, **options})
     texts, record = generate_until(lm, requests, lambda asked: ["theirs"] * len(asked))
     assert texts == ["theirs"] * len(requests) and len(record.reasons) == 1 and not record.answers
 
 
 def test_mixed_precision_is_left_to_the_harness(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that the harness runs in mixed precision gives other texts without it."""
+    """Requests to a model in mixed precision go to the harness, because the engine would give other texts."""
     monkeypatch.setattr(lm, "mixed_precision_dtype", torch.bfloat16)
     requests = requests_of({"until": [], "max_gen_toks": 4})
     texts, record = generate_until(lm, requests, lambda asked: ["theirs"] * len(asked))
@@ -205,7 +205,7 @@ def test_mixed_precision_is_left_to_the_harness(lm: Any, monkeypatch: pytest.Mon
 def test_texts_beyond_the_limit_of_position_embeddings_are_left_to_the_harness(
     lm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One text that crosses the limit would change the positions of all rows of its step."""
+    """Requests whose texts could exceed the limit of rotary position embeddings go to the harness."""
     lm.cache_hook = Hook()
     monkeypatch.setattr(generation, "rope_limit", lambda _: max(map(len, PROMPTS)) + 3)
     texts, record = generate_until(
@@ -227,7 +227,7 @@ def test_texts_beyond_the_limit_of_position_embeddings_are_left_to_the_harness(
 def test_lack_of_memory_is_no_fault_of_the_model(
     error: Exception, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is raised as it is, so that the evaluation runs again with less; other errors lead to the harness's way."""
+    """Lack of memory is raised unchanged, to evaluate again with less; other errors become `GenerationFailed`."""
     monkeypatch.setattr(RowBatch, "write", lambda *_: (_ for _ in ()).throw(error))
     rows = generate_rows(llama(), PROMPTS, [], rows=4, cache_tokens=500, max_new_tokens=5, has_ended=lambda _: False)
     with pytest.raises(expected) as raised:
@@ -253,7 +253,7 @@ def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
 def test_texts_of_each_architecture_are_the_harness_ones(family: str) -> None:
-    """A tiny random model gives the same texts, in a batch of rows or, with a reason, the harness's way."""
+    """A tiny random model gives the harness's texts, from the engine or, with a reason, from the harness itself."""
     lm = harness_model(random_model(family), max_length=120)
     requests = requests_of({"until": [], "max_gen_toks": 16})
     expected = by_harness(lm, requests, 1)

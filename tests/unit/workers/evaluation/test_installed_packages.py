@@ -9,7 +9,7 @@ from workers.evaluation.installed_packages import list_packages_without_pip
 
 
 def test_the_report_lists_the_packages_that_pip_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same lines as pip's, and no process of pip; other commands of the report still run."""
+    """The report lists the packages that pip lists, without running pip; its other commands still run."""
     run, commands = collect_env.run, list[object]()
     monkeypatch.setattr(collect_env, "run", lambda command: commands.append(command) or run(command))
     by_pip = collect_env.get_pip_packages(collect_env.run)

@@ -1,4 +1,4 @@
-"""A damaged journal is read up to the damage, or not at all."""
+"""The journal of an evaluation's answers: a damaged one is read up to the damage, or not at all."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(UNITS, st.data())
 @settings(max_examples=examples(100), deadline=None)
 def test_a_journal_that_is_cut_anywhere_holds_the_units_before(path: Path, units: Units, data: st.DataObject) -> None:
-    """After a cut at any byte the whole records before it count, and new ones are appended behind them."""
+    """After a cut at any byte the complete records before it are read, and new ones are appended after them."""
     write(path, units)
     size = path.stat().st_size
     os.truncate(path, data.draw(st.integers(0, size)))
@@ -85,7 +85,7 @@ def test_a_journal_that_is_cut_anywhere_holds_the_units_before(path: Path, units
 @given(UNITS.filter(bool), st.data())
 @settings(max_examples=examples(100), deadline=None)
 def test_no_changed_byte_changes_an_answer(path: Path, units: Units, data: st.DataObject) -> None:
-    """Whatever byte is changed, to whatever, the units that are read are those before it, as they were written."""
+    """If any byte is changed, only the units before it are read, as they were written."""
     write(path, units)
     content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
@@ -97,7 +97,7 @@ def test_no_changed_byte_changes_an_answer(path: Path, units: Units, data: st.Da
 @given(UNITS.filter(lambda units: len(units) > 1), st.data())
 @settings(max_examples=examples(100), deadline=None)
 def test_records_out_of_order_end_the_journal(path: Path, units: Units, data: st.DataObject) -> None:
-    """Records that were reordered, repeated or left out do not count, nor do those behind them."""
+    """After records were reordered, repeated or left out, only the records before the first wrong one are read."""
     write(path, units)
     content, places = path.read_bytes(), [0]
     with opened(path) as journal:
@@ -111,8 +111,8 @@ def test_records_out_of_order_end_the_journal(path: Path, units: Units, data: st
 
 @given(st.binary(max_size=300))
 @settings(max_examples=examples(100), deadline=None)
-def test_noise_is_no_journal(path: Path, noise: bytes) -> None:
-    """Any bytes, behind a right header or not, hold no unit, and the file is a journal afterwards."""
+def test_a_file_of_random_bytes_is_read_as_an_empty_journal(path: Path, noise: bytes) -> None:
+    """Random bytes, with or without a valid header before them, hold no unit, and the file can be used afterwards."""
     header = f"steward-journal 1 {IDENTITY}\n".encode()
     for content in (noise, header + noise):
         path.write_bytes(content)
@@ -142,7 +142,7 @@ def test_the_log_says_what_is_wrong(tmp_path: Path, damage: Any, line: str, capl
 
 
 def test_a_full_journal_takes_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """At its limit the journal stays as it is, and says so once; what it holds can be read."""
+    """A journal at its limit takes no more answers and logs this once; its answers can still be read."""
     with opened(tmp_path / "0", max_bytes=200) as journal:
         for number in range(20):
             journal.add(bytes([number]) * 16, "x" * 20)
@@ -155,7 +155,7 @@ def test_a_full_journal_takes_no_more(tmp_path: Path, caplog: pytest.LogCaptureF
 
 @contextmanager
 def file_limit(size: int) -> Iterator[None]:
-    """Let this process write no file beyond `size` bytes, as if the disk were full there."""
+    """Let this process write no file beyond `size` bytes, as if the disk were full."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -165,7 +165,7 @@ def file_limit(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_ends_the_journal_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """If the file system takes no more bytes, the evaluation goes on, and the whole records before stay."""
+    """On a full disk the journal raises no error and takes no more answers; complete records can still be read."""
     with opened(tmp_path / "0") as journal:
         with file_limit(150):
             for number in range(3):
@@ -177,8 +177,8 @@ def test_a_full_disk_ends_the_journal_and_nothing_else(tmp_path: Path, caplog: p
         assert not journal.is_open
 
 
-def test_a_record_that_is_no_json_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child may write what it likes with a right checksum: what cannot be read is not there."""
+def test_a_record_that_is_not_json_counts_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record with a valid checksum whose content cannot be read counts as missing."""
     for data in (b"[" * 100_000, b"\xff", b""):
         with monkeypatch.context() as patch:
             patch.setattr(journal_module.json, "dumps", lambda _, raw=data: SimpleNamespace(encode=lambda: raw))
@@ -200,7 +200,7 @@ def test_values_that_are_no_scores_are_none(value: Any) -> None:
 
 
 def test_one_in_a_hundred_units_is_computed_afresh() -> None:
-    """Of the first units found one is chosen, and one of each further hundred, however they are asked for."""
+    """The journal chooses one in a hundred of the units found for a check, but never too many of them at once."""
     journal = AnswerJournal()
     chosen = [len(journal.choose_sample(range(10))) for _ in range(40)]
     assert chosen == ([1] + [0] * 9) * 4
@@ -224,7 +224,7 @@ def test_keys_tell_parts_apart() -> None:
 
 
 def test_a_bad_block_of_the_disk_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a record cannot be read its unit is computed, and where the file cannot be read it is begun anew."""
+    """If a record cannot be read from the disk, its unit counts as missing; an unreadable file is started anew."""
 
     def fails(*_: object) -> int:
         raise OSError(errno.EIO, "Input/output error")
@@ -245,7 +245,7 @@ def test_a_bad_block_of_the_disk_costs_time_alone(tmp_path: Path, monkeypatch: p
 
 
 def test_a_disk_that_cuts_no_file_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some file systems cannot shorten a file while they are full: the evaluation goes on, without new answers."""
+    """If a full file system cannot shorten the file, the journal raises no error and takes no more answers."""
     units = [(bytes([number]) * 16, f"answer {number}") for number in range(4)]
     with opened(tmp_path / "journal") as journal:
         journal.add(*units[0])

@@ -1,4 +1,4 @@
-"""Answers by request, which another machine left: recorded once, checked by a sample, and used only if it agrees."""
+"""Answers that machines share by request: how they are recorded, and that they are used only if a sample agrees."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def recording(model: Any, journal: AnswerJournal, **options: Any) -> Any:
 
 
 def generations() -> list[Any]:
-    """Requests for texts: two kinds of options."""
+    """Requests for texts, with two kinds of options."""
     from lm_eval.api.instance import Instance
 
     source = random.Random(0)
@@ -84,7 +84,7 @@ def test_each_answer_is_recorded_under_its_request(model: Any, tmp_path: Path, e
 def test_answers_that_the_engine_withdraws_do_not_stay(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the engine turns out to be wrong in the middle, the harness's own answers take the place of all of its."""
+    """If the engine is found to be wrong after some answers, the recorded answers are those of the harness."""
     disagreement = trust.Comparison.disagreement
     monkeypatch.setattr(trust, "COMPARED_EVERY", 90)
     monkeypatch.setattr(
@@ -101,7 +101,7 @@ def test_answers_that_the_engine_withdraws_do_not_stay(
 def test_texts_that_the_engine_withdraws_do_not_stay(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the engine turns out to generate other texts than the model, the harness's own take the place of its."""
+    """If the engine is found to generate wrong texts, the recorded texts are those of the harness."""
     monkeypatch.setattr(GenerationGroup, "_text", lambda *_: "wrong")
     calls = [0]
 
@@ -119,7 +119,7 @@ def test_texts_that_the_engine_withdraws_do_not_stay(
 
 
 def test_half_precision_of_two_batch_sizes_agrees() -> None:
-    """What differs between two batch sizes of one model in bfloat16 is within the limits for two machines."""
+    """Answers of one model in bfloat16 with two batch sizes differ, but within the limits for two machines."""
     import torch
 
     half = random_model("llama").to(torch.bfloat16)
@@ -134,7 +134,7 @@ def test_half_precision_of_two_batch_sizes_agrees() -> None:
 
 
 def test_texts_that_are_drawn_at_random_have_no_key() -> None:
-    """No machine repeats them."""
+    """Requests for random sampling have no key, as no machine repeats their texts; other requests have unique keys."""
     assert request_key(TEXTS, ("a", {"do_sample": True})) is None
     assert request_key(TEXTS, ("a", {"temperature": 0.7})) is None
     keys = [
@@ -147,11 +147,11 @@ def test_texts_that_are_drawn_at_random_have_no_key() -> None:
     assert None not in keys and len(set(keys)) == len(keys)
 
 
-# --- what another machine left
+# --- answers of another machine
 
 
 class Machine:
-    """Computes the answer to request n, n, and counts."""
+    """Computes the log-likelihood -n for request n, and records which answers were computed and reported."""
 
     def __init__(self, error: float = 0.0) -> None:
         self.error = error
@@ -176,7 +176,7 @@ class Machine:
 
 
 def leave(path: Path, numbers: Sequence[int], error: Callable[[int], float] = lambda _: 0.0) -> None:
-    """Leave the answers to these requests, with errors."""
+    """Write a journal with the answers to these requests, each with its error added."""
     with opened(path) as journal:
         for number in numbers:
             key = request_key(SCORES, (str(number), "x"))
@@ -185,7 +185,7 @@ def leave(path: Path, numbers: Sequence[int], error: Callable[[int], float] = la
 
 
 def test_only_the_rest_and_a_sample_is_computed(tmp_path: Path) -> None:
-    """Of each of two journals, which overlap, sixteen answers are computed again; nothing is computed twice."""
+    """The missing answers and a sample of sixteen of each offered journal are computed, none of them twice."""
     leave(tmp_path / "a", range(200), lambda _: 1e-5)
     leave(tmp_path / "b", range(100, 300), lambda _: 1e-5)
     with opened(tmp_path / "a", is_writable=False) as a, opened(tmp_path / "b", is_writable=False) as b:
@@ -203,7 +203,7 @@ def test_only_the_rest_and_a_sample_is_computed(tmp_path: Path) -> None:
     ids=["all", "every second", "within the tolerance"],
 )
 def test_forged_answers_are_found_out(tmp_path: Path, error: Callable[[int], float], is_found_out: bool) -> None:
-    """If the sample differs, the error ends the child before one answer was used or reported."""
+    """If the sample differs from the computed answers, an error is raised before any offered answer is reported."""
     leave(tmp_path / "a", range(300), error)
     machine = Machine()
     with opened(tmp_path / "a", is_writable=False) as journal:
@@ -216,7 +216,7 @@ def test_forged_answers_are_found_out(tmp_path: Path, error: Callable[[int], flo
 
 
 def test_a_few_answers_are_not_worth_a_sample(tmp_path: Path) -> None:
-    """If the sample would be all that was left, everything is computed in one go."""
+    """If the offered answers are no more than a sample, all answers are computed at once."""
     leave(tmp_path / "a", range(16))
     with opened(tmp_path / "a", is_writable=False) as journal:
         machine = Machine()
@@ -232,7 +232,7 @@ def test_a_few_answers_are_not_worth_a_sample(tmp_path: Path) -> None:
     ids=["torn", "changed", "reordered", "an oversized record", "noise", "empty", "of another evaluation"],
 )  # fmt: skip
 def test_a_damaged_journal_costs_time_only(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    """What is before the damage is used, nothing else, and the file of the other machine stays as it is."""
+    """With a damaged journal of another machine all answers are right, and its file is not changed."""
     leave(tmp_path / "a", range(300))
     data = damage((tmp_path / "a").read_bytes())
     (tmp_path / "a").write_bytes(data)
@@ -243,7 +243,7 @@ def test_a_damaged_journal_costs_time_only(tmp_path: Path, damage: Callable[[byt
 
 
 def test_own_answers_are_recorded_and_others_are_not(tmp_path: Path) -> None:
-    """A worker uploads what it computed itself, once; answers of rolling windows and random texts are left out."""
+    """A worker records answers that it computed itself, once each, except for rolling windows and random texts."""
     leave(tmp_path / "a", range(10))
     with opened(tmp_path / "a", is_writable=False) as other, opened(tmp_path / "own") as own:
         answers = PortableAnswers(own, [other])
@@ -257,13 +257,13 @@ def test_own_answers_are_recorded_and_others_are_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [None, [], [1, True], [0.5, 1], [float("nan"), True], {"a": 1}, 7, [[0.5, True]]])
 def test_values_of_other_kinds_are_no_answers(value: Any) -> None:
-    """A forged value that is no answer is as good as none."""
+    """Values that are not valid log-likelihoods or texts are read as missing answers."""
     assert read_answer(SCORES, value) is None
     assert read_answer(TEXTS, value) is None
 
 
 def test_the_sample_has_some_of_each_journal_and_task() -> None:
-    """At least sixteen, one in a hundred, and one of each task, chosen anew each time."""
+    """A random sample has at least sixteen answers of each journal, one in a hundred, and one of each task."""
     tasks = ["large"] * 5_000 + [f"small {number}" for number in range(40)]
     sources = dict.fromkeys(range(len(tasks)), 0)
     sample = choose_sample(sources, tasks)
@@ -278,7 +278,7 @@ SPREAD = [(-3.0 - 0.01 * (number % 7 - 3), False) for number in range(100)]
 
 
 def changed(changes: Mapping[int, Score]) -> list[Score]:
-    """Answers of another machine, of which some are otherwise."""
+    """A hundred answers of another machine, with these changes."""
     return [changes.get(number, score) for number, score in enumerate([(-3.0, False)] * 100)]
 
 
@@ -300,8 +300,8 @@ def test_half_precision_has_limits_of_its_own(offered: list[Score], words: str) 
     assert words in problem and bool(words) == bool(problem)
 
 
-def test_texts_may_part_at_a_near_tie_only(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An equal text agrees; another one if each token is nearly the most likely; a cut or invented one never."""
+def test_texts_may_differ_only_at_nearly_equal_tokens(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text agrees if it is equal, or if each token is nearly the most likely; cut or invented texts do not."""
     lm = harness_model(model, max_length=120)
     (text,) = lm.generate_until(generations()[1:2], disable_tqdm=True)
     context = generations()[1].args[0]
@@ -322,7 +322,7 @@ def test_texts_may_part_at_a_near_tie_only(model: Any, monkeypatch: pytest.Monke
 
 
 def test_each_copy_of_the_model_has_its_own_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the order of the child's descriptors: the journals, the answers of each copy, then what all may read."""
+    """Each copy of the model records answers in its own file, and all copies read those of other machines."""
     from workers.evaluation import harness_model as harness_model_module
 
     leave(tmp_path / "4", range(3))

@@ -1,6 +1,6 @@
-"""An evaluation that dies goes on from its journal: the same answers, digit for digit, and little computed twice.
+"""A killed evaluation continues from its journal, with the same answers, digit for digit, and little computed twice.
 
-`make engine` kills at each tenth, and forges journals of each way to compute; `make test` a sample.
+`make engine` kills at each tenth of the work, and forges journals for each method; `make test` does so for some.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def windows(lm: Any) -> list[Any]:
 
 
 def texts(lm: Any) -> list[str]:
-    """Texts of two kinds of options."""
+    """Texts for requests with two kinds of options."""
     from lm_eval.api.instance import Instance
 
     source = random.Random(0)
@@ -105,7 +105,7 @@ WAYS: dict[str, tuple[Ask, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_attempt_that_is_killed_is_continued_digit_for_digit(model: Any, tmp_path: Path, way: str) -> None:
-    """Killed at a tenth of its passes and continued: equal answers, each reported once, hardly one computed twice."""
+    """An attempt that is killed and continued has equal answers, reports each once, and computes few twice."""
     ask, options = WAYS[way]
     whole = Evaluation(model, tmp_path / "whole", ask, **options)
     assert whole.answers == ask(harness_model(model, max_length=LONGEST, **options))
@@ -117,13 +117,13 @@ def test_an_attempt_that_is_killed_is_continued_digit_for_digit(model: Any, tmp_
         assert not dead.answers and last.answers == whole.answers
         assert last.reported == len(whole.answers)
         assert last.lm.engine_record == whole.lm.engine_record
-        # a trial, a sample, one path of the tree and one batch are much of so few requests
+        # of so few requests, a trial, a sample, one path of the tree and one batch are a large part
         assert dead.tokens + last.tokens < 1.2 * whole.tokens
         assert last.lm.journal.replayed or tenth == 1  # few requests: the model is still examined
 
 
 def test_texts_of_the_engine_are_continued(model: Any, tmp_path: Path) -> None:
-    """Texts by continuous batching: those that had ended are not generated again, and some of them are compared."""
+    """Texts of continuous batching in the journal are not generated again, and some of them are compared."""
     options: dict[str, Any] = {"engine": "shared-prefix"}
     whole = Evaluation(model, tmp_path / "whole", texts, **options)
     assert whole.lm.engine_record.generation.answers == len(whole.answers)
@@ -138,7 +138,7 @@ def test_texts_of_the_engine_are_continued(model: Any, tmp_path: Path) -> None:
 
 
 def test_a_finished_journal_costs_a_sample(model: Any, tmp_path: Path) -> None:
-    """If the attempt dies after its last answer, the next one computes a sample and no more."""
+    """If an attempt is killed after its last answer, the next one computes only a sample again."""
     for name in ("by shared prefix", "the harness's way"):
         ask, options = WAYS[name]
         first = Evaluation(model, tmp_path / name, ask, **options)
@@ -151,7 +151,7 @@ def test_a_finished_journal_costs_a_sample(model: Any, tmp_path: Path) -> None:
 def test_a_forged_journal_costs_time_and_no_score(
     model: Any, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A journal with right checksums and invented answers is found out by its sample, and nothing of it is used."""
+    """The sample reveals a journal with valid checksums and forged answers, and none of its answers is used."""
     ask, options = WAYS[way]
     whole = Evaluation(model, tmp_path / "whole", ask, **options)
     add = AnswerJournal.add
@@ -170,13 +170,13 @@ def test_a_forged_journal_costs_time_and_no_score(
     assert last.answers == whole.answers and last.reported == len(whole.answers)
     assert "the journal of an earlier attempt is not used" in caplog.text
     again = Evaluation(model, tmp_path / "0", ask, **options)
-    assert again.answers == whole.answers and again.tokens < whole.tokens / 4  # its own answers took their place
+    assert again.answers == whole.answers and again.tokens < whole.tokens / 4  # its own answers replaced those
 
 
 def test_forged_texts_of_the_engine_are_found_out(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Tokens that are not the model's are found by a forward pass; the engine then generates the texts."""
+    """A forward pass reveals forged tokens in the journal; the engine then generates the texts."""
     whole = Evaluation(model, tmp_path / "whole", texts, engine="shared-prefix")
     add = AnswerJournal.add
     with monkeypatch.context() as patch:
@@ -189,7 +189,7 @@ def test_forged_texts_of_the_engine_are_found_out(
 
 
 def test_too_little_memory_is_remembered(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the first attempt ran out of memory the next one goes on with the same smaller steps and digits."""
+    """After an attempt that ran out of memory, the next one continues from its journal and has equal answers."""
     import torch
 
     from workers.evaluation.shared_prefix.engine import PrefixEngine
@@ -214,7 +214,7 @@ def test_too_little_memory_is_remembered(model: Any, tmp_path: Path, monkeypatch
 
 
 def test_answers_drawn_at_random_are_drawn_again(model: Any, tmp_path: Path) -> None:
-    """A journal holds no text whose tokens are drawn at random: a later attempt draws the same ones from the seed."""
+    """Texts of random sampling are not stored in the journal: a later attempt draws the same ones from the seed."""
     import torch
     from lm_eval.api.instance import Instance
 
@@ -233,7 +233,7 @@ def test_answers_drawn_at_random_are_drawn_again(model: Any, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("by_context", [True, False])
 def test_batches_are_the_harness_ones(model: Any, by_context: bool) -> None:
-    """One batch at a time computes the rows that the harness computes in one call of all requests."""
+    """With a journal the model gets the same batches of rows as without it."""
     requests = instances(30)
 
     def rows(journal: bool, path: str = os.devnull) -> list[Any]:

@@ -32,13 +32,13 @@ def model() -> Any:
 
 @pytest.fixture
 def answer(model: Any) -> Callable[..., Any]:
-    """Answers requests by the model with the given engine, as `answer_with`."""
+    """A function that answers requests with the model and a given engine, as `answer_with` does."""
     return partial(answer_with, model)
 
 
 @pytest.mark.parametrize("dtype", first(2, ["float32", "bfloat16", "float16"]))
 def test_wrong_values_in_a_cache_are_caught(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache that gives back other values than it was given: the results are the harness's own."""
+    """If the engine's cache returns wrong values, the results are the harness's, and the record has the reason."""
     import torch
 
     from workers.evaluation.shared_prefix import caches
@@ -61,7 +61,7 @@ def test_wrong_values_in_a_cache_are_caught(dtype: str, monkeypatch: pytest.Monk
 def test_an_error_in_one_rare_request_is_caught(
     monkeypatch: pytest.MonkeyPatch, context: str, text: str, task: str
 ) -> None:
-    """Of every kind a request is compared before the others are computed: the only one of its kind, too."""
+    """The engine compares a request of each kind first, and so notices an error in the only request of its kind."""
     from workers.evaluation.shared_prefix import engine_run, trust
 
     model, requests = random_model("mistral"), instances(30)[2:]
@@ -88,7 +88,7 @@ def test_an_error_in_one_rare_request_is_caught(
 def test_wrong_values_after_the_first_comparison_are_caught(
     model: Any, dtype: str, error: float, compared_every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Values go wrong while the engine works: all results are the harness's, and no answer is reported twice."""
+    """If values go wrong while the engine works, all results are the harness's, and no answer is reported twice."""
     import torch
 
     from workers.evaluation.shared_prefix import engine_run, trust
@@ -135,7 +135,7 @@ def no_memory(kind: str) -> None:
 def test_less_memory_gives_the_same_answers(
     answer: Any, room: int, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With memory for `room` tokens of a batch: smaller steps, and with no room at all one by one."""
+    """With memory for `room` tokens the engine takes smaller steps, without it the harness computes: equal answers."""
     from workers.evaluation.shared_prefix import engine_run
     from workers.evaluation.shared_prefix.admission import examine
     from workers.evaluation.shared_prefix.engine import PrefixEngine
@@ -171,10 +171,10 @@ def test_less_memory_gives_the_same_answers(
     ("trees", "kind"),
     first(3, [(True, "gpu"), (False, "python"), (True, "cpu"), (False, "gpu"), (True, "python"), (False, "cpu")]),
 )
-def test_too_little_memory_for_the_trial_says_nothing_of_the_model(
+def test_too_little_memory_for_the_trial_is_not_blamed_on_the_model(
     answer: Any, kind: str, trees: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without memory while the model is examined, the harness computes one by one, and the reason says why."""
+    """If memory is short while the model is examined, the harness computes one by one, and the record says why."""
     from lm_eval.models.huggingface import HFLM
 
     from workers.evaluation.shared_prefix.engine import PrefixEngine
@@ -205,7 +205,7 @@ def test_too_little_memory_for_the_trial_says_nothing_of_the_model(
 def test_a_slow_model_makes_visible_progress(
     dtype: str, wrong_from: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each way in which requests are computed, few steps of the model follow each other without a report."""
+    """Whether the engine or the harness computes, answers are reported after at most a few steps of the model."""
     import torch
 
     from workers.evaluation.shared_prefix import engine_run, trust

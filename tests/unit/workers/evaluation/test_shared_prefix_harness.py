@@ -1,4 +1,4 @@
-"""The harness's model with the engine: the harness's answers, and its own way for requests that the engine cannot take.
+"""The harness's model with the engine: its answers equal the harness's, and which requests go to the harness itself.
 
 `make engine` runs all cases, `make test` some.
 """
@@ -35,12 +35,12 @@ def model() -> Any:
 
 @pytest.fixture
 def answer(model: Any) -> Callable[..., Any]:
-    """Answers requests by the model with the given engine, as `answer_with`."""
+    """A function that answers requests with the model and a given engine, as `answer_with` does."""
     return partial(answer_with, model)
 
 
 def test_answers_are_the_harness_ones(answer: Any) -> None:
-    """All answers agree and are reported once; the record tells how many were compared."""
+    """All answers agree and are reported once; the record has the number of compared answers."""
     requests = instances()
     _, expected, _ = answer("harness", requests, logits_cache=False)
     harness, actual, reports = answer("shared-prefix", requests)
@@ -52,7 +52,7 @@ def test_answers_are_the_harness_ones(answer: Any) -> None:
 
 
 def test_requests_that_split_one_sequence_differently_are_the_harness_ones(answer: Any) -> None:
-    """The harness gives them, from its cache of logits, other numbers than the model's: these are lm-eval's scores."""
+    """Requests that split one sequence differently get the numbers of the harness's cache of logits, as in lm-eval."""
     requests, context = instances(), "abcdefgh" * 3
     pairs = [(context + "ab", "cde"), (context + "abc", "de"), (context + "abcd", "e"), (context + "abcd", "f")]
     requests += [SimpleNamespace(args=pair, task_name="birds") for pair in pairs]
@@ -65,7 +65,7 @@ def test_requests_that_split_one_sequence_differently_are_the_harness_ones(answe
 
 
 def test_sequences_beyond_the_limit_of_position_embeddings_are_the_harness_ones() -> None:
-    """Longrope changes all positions of a sequence of more than 64 tokens: the engine takes the shorter ones."""
+    """With Longrope, which changes all positions of sequences of over 64 tokens, all answers equal the harness's."""
     model, requests = random_model("phi3/longrope"), []
     for number in range(60):
         context = "abcdefgh" * (12 if number % 15 == 0 else 5) + LETTERS[number % 8] * (number // 8 + 1)
@@ -80,7 +80,7 @@ def test_sequences_beyond_the_limit_of_position_embeddings_are_the_harness_ones(
 def test_sequences_beyond_a_window_of_the_cache_alone_are_the_harness_ones(
     kind: str, window: int | None, limit: int | None
 ) -> None:
-    """A Llama with a window in its config has a cache with that window, and attention without one."""
+    """If only a model's cache has a window, the engine takes sequences up to it; all answers equal the harness's."""
     from workers.evaluation.shared_prefix.admission import examine
     from workers.evaluation.shared_prefix.engine import Numerics
 
@@ -94,7 +94,7 @@ def test_sequences_beyond_a_window_of_the_cache_alone_are_the_harness_ones(
 
 
 def test_half_precision_is_measured_by_two_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With batch size 1, too, the harness's own differences are those between two batch sizes."""
+    """With batch size 1, the harness also answers with batch size 4, to measure differences of half precision."""
     import torch
 
     model = random_model("llama").to(torch.bfloat16)
@@ -111,7 +111,7 @@ def test_half_precision_is_measured_by_two_batch_sizes(monkeypatch: pytest.Monke
 
 
 def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> None:
-    """Nothing is compared where nothing can be gained."""
+    """Requests that share too little are answered by the harness, without any comparison."""
     requests = [SimpleNamespace(args=(letter * 9, " a"), task_name="t") for letter in LETTERS]
     harness, actual, _ = answer("shared-prefix", requests)
     assert actual == answer("harness", requests)[1]
@@ -119,7 +119,7 @@ def test_requests_that_share_nothing_are_left_to_the_harness(answer: Any) -> Non
 
 
 def test_copies_that_choose_their_batch_size_together_use_the_harness(model: Any) -> None:
-    """With `auto` each copy waits for the others, also one that leaves the engine."""
+    """If several copies choose their batch size together (`auto`), the harness answers all requests."""
     harness = harness_model(model, max_length=LONGEST, engine="shared-prefix", batch_size="auto")
     harness._world_size = 2
     harness.all_gather = lambda tensor: tensor.expand(2)
@@ -129,7 +129,7 @@ def test_copies_that_choose_their_batch_size_together_use_the_harness(model: Any
 
 
 def test_rolling_log_likelihoods_are_the_harness_ones(answer: Any) -> None:
-    """Texts that are scored as a whole do not go to the engine."""
+    """Rolling log-likelihoods of whole texts are computed by the harness, not by the engine."""
     harness, *_ = answer("shared-prefix", [])
     requests = [SimpleNamespace(args=("abc" * 90,), task_name="t")]
     assert harness.loglikelihood_rolling(requests) == answer("harness", [])[0].loglikelihood_rolling(requests)
@@ -152,7 +152,7 @@ def test_half_precision_uses_the_harness_dtype(answer: Any) -> None:
 def test_one_engine_verifies_half_precision_of_the_other(
     dtype: str, wrong: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `steward verify --engine` compares: a real model's samples agree, and those of a wrong cache do not."""
+    """In the comparison of `steward verify --engine`, a right engine's samples agree, a wrong cache's do not."""
     import torch
 
     from workers.evaluation.shared_prefix import caches, engine_run, trust
@@ -178,13 +178,13 @@ def test_one_engine_verifies_half_precision_of_the_other(
 
 
 def test_an_unknown_engine_is_rejected(model: Any) -> None:
-    """The argument's value is checked."""
+    """An unknown name of an engine raises an error."""
     with pytest.raises(ValueError, match="the engine is 'fast'"):
         harness_model(model, max_length=LONGEST, engine="fast")
 
 
 def test_the_command_line_knows_the_model() -> None:
-    """The module of `steward-eval` registers `steward-hf`, whose default is the engine."""
+    """The module of `steward-eval` registers the model `steward-hf`, whose default engine is `shared-prefix`."""
     from inspect import signature
 
     from lm_eval.api.registry import get_model

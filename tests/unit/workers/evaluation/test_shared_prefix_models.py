@@ -1,4 +1,4 @@
-"""Log-likelihoods by shared prefix equal the harness's for each architecture, or a reason says why it stands aside."""
+"""The engine's log-likelihoods equal the harness's for each architecture, or it refuses the model with a reason."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ASIDE = {
 }
 """Architecture → why the engine leaves it to the harness."""
 UNUSED_WINDOW = {"moshi": 11}
-"""Architecture → the window of its cache that its attention does not have: longer sequences are the harness's."""
+"""Architecture → the window that only its cache has, not its attention: longer sequences go to the harness."""
 CHAINS = {"bloom", "falcon/alibi", "mpt", "gpt_neo"}
 """Architectures without windows in their cache whose rows cannot hold trees."""
 SAMPLE = ("llama", "mistral", "phi3/longrope", "gpt2", "bloom", "mamba", "cpmant", "moshi", "deepseek_v32", "minimax")
@@ -64,7 +64,7 @@ def pairs() -> list[tuple[list[int], list[int]]]:
 
 @pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
 def test_numbers_equal_the_harness_ones(family: str) -> None:
-    """The log-likelihoods of a tiny random model differ by less than 0.0001, within any budget, or it stands aside."""
+    """Log-likelihoods of a tiny random model differ by less than 0.0001, with any budget, or the engine refuses it."""
     from workers.evaluation.shared_prefix.admission import examine
     from workers.evaluation.shared_prefix.engine import Numerics
 
@@ -88,7 +88,7 @@ def test_numbers_equal_the_harness_ones(family: str) -> None:
 
 
 def test_a_model_that_rejects_its_cache_stands_aside() -> None:
-    """A model that has a cache, and raises an error when it is to continue it with several tokens."""
+    """The engine refuses a model that raises an error when it has to continue its cache with several tokens."""
     from workers.evaluation.shared_prefix.admission import examine
     from workers.evaluation.shared_prefix.engine import Numerics
 
@@ -106,7 +106,7 @@ def test_a_model_that_rejects_its_cache_stands_aside() -> None:
 
 
 def test_a_model_that_rejects_a_mask_computes_chains() -> None:
-    """A model that takes a mask, and raises an error when it has four dimensions: no row holds a tree."""
+    """For a model that raises an error if it gets a mask with four dimensions, the engine puts no trees in rows."""
     from workers.evaluation.shared_prefix.admission import examine
     from workers.evaluation.shared_prefix.engine import Numerics
 

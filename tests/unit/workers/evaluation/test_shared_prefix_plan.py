@@ -22,7 +22,7 @@ def texts(plan: Plan) -> list[list[list[list[int]]]]:
 
 
 def check(plan: Plan, budget: Budget) -> None:
-    """Follow the plan token by token: each score has its request's tokens before it, and the memory suffices."""
+    """Check the plan token by token: each score follows its request's tokens, and the memory stays in the budget."""
     caches: dict[int, list[list[int]]] = {}
     scored: Counter[tuple[int, int]] = Counter()
     for number, step in enumerate(plan.steps):
@@ -81,13 +81,13 @@ def requests(draw: st.DrawFn) -> list[AnswerRequest]:
 def test_every_answer_is_computed_once_within_the_budget(
     requests: list[AnswerRequest], cache_tokens: int, step_tokens: int, trees_in_rows: bool
 ) -> None:
-    """Each token of each answer is scored once, after its request's own tokens, with no more memory than given."""
+    """Each token of each answer is scored once, after its request's own tokens, within the budget of memory."""
     budget = Budget(cache_tokens, step_tokens)
     check(make_plan(requests, budget, trees_in_rows=trees_in_rows), budget)
 
 
 def test_shared_beginnings_are_computed_once() -> None:
-    """Two questions with two answers each: the examples are one step, and the questions with their answers another."""
+    """Examples shared by two questions are computed in one step, and the questions with their answers in another."""
     first, second = [1] * 300, [2] * 300
     requests = [
         AnswerRequest.from_pair([*PREFIX, *question], answer, 1000)
@@ -109,7 +109,7 @@ def test_a_small_tree_is_one_row() -> None:
 
 
 def test_answers_of_one_token_cost_one_row() -> None:
-    """Ten letters after one question are read from the same position."""
+    """Ten answers of one token after the same question need one row, as all are read from its last position."""
     requests = [AnswerRequest.from_pair([1, 2, 3], [letter], 1000) for letter in range(10)]
     plan = make_plan(requests, AMPLE, trees_in_rows=False)
     assert texts(plan) == [[[[1, 2, 3]]]]
@@ -117,19 +117,19 @@ def test_answers_of_one_token_cost_one_row() -> None:
 
 
 def test_an_answer_that_begins_another_ends_within_it() -> None:
-    """An answer and its continuation are one row."""
+    """An answer and a longer one that begins with it are computed in one row."""
     requests = [AnswerRequest.from_pair([1], [2, 3], 1000), AnswerRequest.from_pair([1], [2, 3, 4, 5], 1000)]
     assert texts(make_plan(requests, AMPLE, trees_in_rows=False)) == [[[[1, 2, 3, 4]]]]
 
 
 def test_a_sequence_that_is_too_long_loses_its_beginning() -> None:
-    """The model reads the last tokens, as many as it can, and one more is scored."""
+    """A sequence that is too long for the model is cut at its beginning; the last token is only scored, not read."""
     request = AnswerRequest.from_pair(range(10), [10, 11], 4)
     assert (list(request.tokens), request.input_length) == ([7, 8, 9, 10, 11], 4)
 
 
 def test_rows_of_other_lengths_go_to_other_steps() -> None:
-    """Padding stays below an eighth; so much is computed that no request needs."""
+    """Rows of different lengths are divided into few steps, with less than an eighth of padding."""
     requests = [AnswerRequest.from_pair([number] * (40 + number), [1], 1000) for number in range(60)]
     plan = make_plan(requests, AMPLE, trees_in_rows=False)
     assert separate_tokens(requests, once_per_input=True) <= plan.tokens <= 1.125 * sum(range(40, 100))
@@ -138,7 +138,7 @@ def test_rows_of_other_lengths_go_to_other_steps() -> None:
 
 @pytest.mark.parametrize("trees_in_rows", [False, True])
 def test_without_memory_every_sequence_is_computed_alone(trees_in_rows: bool) -> None:
-    """With no room for a cache nothing is kept, and every answer is computed all the same."""
+    """Without memory for a cache, every sequence is computed separately, and all answers are computed."""
     requests = [AnswerRequest.from_pair([*PREFIX, *[number] * 300], [1, 2, number], 1000) for number in range(8)]
     budget = Budget(0, 10_000)
     plan = make_plan(requests, budget, trees_in_rows=trees_in_rows)
@@ -149,7 +149,7 @@ def test_without_memory_every_sequence_is_computed_alone(trees_in_rows: bool) ->
 
 @pytest.mark.parametrize("cache_tokens", range(100, 1300, 40))
 def test_several_prefixes_leave_room_for_what_continues_them(cache_tokens: int) -> None:
-    """Four prefixes with three ends each: however many are computed in one step, the ends fit beside them."""
+    """Plans for several prefixes with several ends each stay within cache budgets of any size."""
     requests = [
         AnswerRequest.from_pair([*[prefix] * 100, *[end] * 60], [1], 1000) for prefix in range(4) for end in range(5, 8)
     ]
@@ -159,7 +159,7 @@ def test_several_prefixes_leave_room_for_what_continues_them(cache_tokens: int) 
 
 @pytest.mark.parametrize("trees_in_rows", [False, True])
 def test_prefixes_of_prefixes_leave_room_for_their_ends(trees_in_rows: bool) -> None:
-    """Three levels, of which some are dissolved, and ends of different lengths, in memory of every size."""
+    """Plans for three levels of prefixes with ends of different lengths stay within cache budgets of any size."""
     requests = [
         AnswerRequest.from_pair([*[first] * 70, *[second] * 10, *third, *end], [1, 2, end[0]], 1000)
         for first in (1, 2, 3)
@@ -173,12 +173,12 @@ def test_prefixes_of_prefixes_leave_room_for_their_ends(trees_in_rows: bool) -> 
 
 
 def test_a_prefix_that_saves_little_is_computed_anew() -> None:
-    """A prefix of forty tokens for two long questions is no step of its own."""
+    """A prefix that is short compared with its two questions gets no step of its own."""
     requests = [AnswerRequest.from_pair([*PREFIX[:40], *[number] * 300], [4], 1000) for number in (5, 6)]
     assert len(make_plan(requests, AMPLE, trees_in_rows=False).steps) == 1
 
 
 def test_no_requests_need_no_step() -> None:
-    """The plan of nothing is empty."""
+    """The plan for no requests has no steps."""
     plan = make_plan([], AMPLE, trees_in_rows=True)
     assert (plan.steps, plan.tokens, plan.peak_cache_tokens) == ((), 0, 0)

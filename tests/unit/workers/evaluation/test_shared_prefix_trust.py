@@ -1,4 +1,4 @@
-"""Which requests are computed both ways, and when the engine's answers are rejected."""
+"""Which requests both the engine and the harness compute, and when the engine's answers are rejected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BFLOAT16 = 0.0078125
 
 
 def test_every_kind_of_request_is_compared() -> None:
-    """Of a rare kind all are chosen, of a frequent one some, together as many as are to be compared."""
+    """The sample has all requests of a rare kind and some of a frequent kind, `COMPARED` together."""
     requests = [AnswerRequest([*range(7), number], range(1 + (number < 3))) for number in range(1000)]
     kinds = ["rare" if number % 100 == 5 else "frequent" for number in range(1000)]
     chosen = choose_sample(requests, kinds)
@@ -32,19 +32,19 @@ def test_every_kind_of_request_is_compared() -> None:
 
 
 def test_few_requests_are_all_compared() -> None:
-    """There are fewer requests than are to be compared."""
+    """If there are fewer requests than the size of the sample, all are compared."""
     assert choose_sample([AnswerRequest(range(8), range(1))] * 3, ["one"] * 3) == [0, 1, 2]
 
 
-def test_more_kinds_than_that_are_each_compared() -> None:
-    """A hundred tasks: one request of each."""
+def test_each_kind_is_compared_if_there_are_more_kinds_than_samples() -> None:
+    """With a hundred kinds, more than the size of the sample, one request of each kind is compared."""
     requests = [AnswerRequest([number], range(1)) for number in range(300)]
     chosen = choose_sample(requests, [number // 3 for number in range(300)])
     assert sorted(index // 3 for index in chosen) == list(range(100))
 
 
 def test_answers_that_the_harness_computes_at_once_are_compared_together() -> None:
-    """Seven questions with ten letters each are the first to have 64 answers; each adds one sequence."""
+    """Answers to one question, which the harness computes together, are all compared or none of them."""
     chosen = choose_sample([AnswerRequest([number // 10], [number % 10]) for number in range(1000)], ["one"] * 1000)
     assert len(chosen) == 70
     assert {len([index for index in chosen if index // 10 == question]) for question in range(100)} == {0, 10}
@@ -60,13 +60,13 @@ def test_answers_that_the_harness_computes_at_once_are_compared_together() -> No
     ],
 )
 def test_float32_answers_agree_each(answer: ScoredAnswer, reason: str) -> None:
-    """A log-likelihood differs by at most 0.0001, and the other value by nothing."""
+    """In float32 an answer agrees if log-likelihoods differ by at most 0.0001 and the greedy flags are equal."""
     comparison = Comparison({0: (-10.0, True)})
     assert comparison.disagreement({0: answer, 9: (0.0, False)}) == reason
 
 
 def test_a_long_answer_may_differ_in_proportion() -> None:
-    """A log-likelihood of -500 has no four decimals in float32."""
+    """The tolerance grows with the size of a log-likelihood, because -500 has no four exact decimals in float32."""
     comparison = Comparison({0: (-500.0, False)})
     assert not comparison.disagreement({0: (-500.0004, False)})
     assert comparison.largest_difference == pytest.approx(0.0004)
@@ -83,7 +83,7 @@ def test_a_long_answer_may_differ_in_proportion() -> None:
     ],
 )
 def test_half_precision_is_measured_by_the_harness_itself(differences: list[float], rejected: str) -> None:
-    """Differences are at most three times the harness's own between two batch sizes, and as often up as down."""
+    """In half precision the limit is three times the harness's own differences between batch sizes, without a bias."""
     expected = dict.fromkeys(range(20), (-8.0, False))
     repeated = {index: (-8.0 + 0.2 * (-1) ** index, True) for index in range(20)}
     comparison = Comparison(expected, repeated, BFLOAT16)
@@ -92,7 +92,7 @@ def test_half_precision_is_measured_by_the_harness_itself(differences: list[floa
 
 
 def test_records_of_copies_add_up() -> None:
-    """The engine counts as used if one copy used it; the others' reasons are named."""
+    """The sum of copies' records names the engine if one copy used it, with the reasons of the others."""
     texts = [GenerationRecord(7, 3, 1, 0.25, ("a", "b")), GenerationRecord(8, 4, 0, 0.5, ("b",))]
     records = [
         EngineRecord("harness", compared=64, largest_difference=0.5, reason="it differs", generation=texts[0]),
@@ -113,7 +113,7 @@ def test_records_of_copies_add_up() -> None:
 
 
 def test_half_precision_may_differ_by_a_few_roundings_of_a_logit() -> None:
-    """Where the harness's answers do not depend on the batch, the engine's may differ by three roundings."""
+    """If the harness's answers do not depend on the batch size, the engine's may differ by a few roundings."""
     expected = dict.fromkeys(range(20), (-1.0, False))
     answers = {index: (-1.0 + 0.3 * (-1) ** index, False) for index in range(20)}
     assert not Comparison(expected, expected, BFLOAT16).disagreement(answers)

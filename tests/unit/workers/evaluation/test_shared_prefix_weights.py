@@ -1,4 +1,4 @@
-"""The engine of shared prefixes with weights of each kind: devices, adapters, prompts, quantised weights."""
+"""The engine of shared prefixes with each kind of weights: on several devices, with adapters, quantised."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def activated(_: Path) -> Any:
 
 
 def quantised(bits: int) -> Any:
-    """A model that says that its weights have so many bits; bitsandbytes needs a GPU."""
+    """A model that is marked as quantised to `bits` bits; real quantisation by bitsandbytes needs a GPU."""
     model = random_model("llama")
     setattr(model, f"is_loaded_in_{bits}bit", True)
     return model
@@ -79,7 +79,7 @@ WEIGHTS = [
 
 @pytest.mark.parametrize(("make", "reason"), first(5, WEIGHTS))
 def test_weights_of_each_kind_give_the_harness_answers(make: Any, reason: str, tmp_path: Path) -> None:
-    """The engine computes with all kinds of weights, or says why it does not."""
+    """All kinds of weights give the harness's answers; the record says why if the engine does not compute them."""
     model, requests = make(tmp_path), instances(40)
     expected = harness_model(model, max_length=LONGEST, logits_cache=False).loglikelihood(requests, disable_tqdm=True)
     harness = harness_model(model, max_length=LONGEST, engine="shared-prefix")

@@ -1,4 +1,4 @@
-"""The harness's templates, compiled once."""
+"""The harness's templates: compiled once, confined, and with a fixed date."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def test_a_template_is_compiled_once_and_gives_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two questions with one template: one compilation, two texts, and a missing field is an error as before."""
+    """A template used for two questions is compiled once and gives two texts; a missing field is still an error."""
     from jinja2 import UndefinedError
     from lm_eval.utils import apply_template, env
 
@@ -42,7 +42,7 @@ def test_a_template_is_compiled_once_and_gives_the_same_texts(monkeypatch: pytes
     ],
 )
 def test_a_template_of_a_suite_reaches_nothing_of_python(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where answers are scored again there is no other sandbox, and a suite file may come from a stranger."""
+    """A suite's template that accesses Python's internals, or runs too long, raises an error; harmless ones work."""
     import lm_eval.utils
     from jinja2.exceptions import SecurityError, UndefinedError
 
@@ -62,7 +62,7 @@ def test_a_template_of_a_suite_reaches_nothing_of_python(template: str, monkeypa
 
 
 def test_chat_templates_print_the_same_date_every_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A template that asks for today's date gets a fixed one; the clock of everything else goes on."""
+    """A chat template that asks for today's date gets a fixed date; the clock of the process is unchanged."""
     from datetime import UTC, datetime
 
     from transformers.utils import chat_template_utils
