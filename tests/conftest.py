@@ -1,4 +1,4 @@
-"""What every test may ask for: a real queue server and a probe of its test process."""
+"""Fixtures of all tests (a queue server, a probe), and pytest hooks that choose and order the tests."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 # Test files run in parallel: two threads of each process would wait for each other in loops that occupy the processors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Collection makes a million objects, which live to the end: no search for garbage need look at them.
+# Collection creates a million objects that live until the end: garbage collection need not scan them.
 gc.disable()
 
-# A shell script that runs us in the background has Ctrl-C ignored, and what we start would inherit that.
+# A process that a shell script starts in the background ignores Ctrl-C, and programs that tests start inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is slow, and that alone is no fault. The same examples each time: what passed here passes there.
-# STEWARD_EXPLORE=1 draws new ones, and STEWARD_WHOLE_MATRIX=1 (`make matrices`) twice as many.
+# Without deadlines, because a busy machine is slow. Every run on every machine has the same examples.
+# STEWARD_EXPLORE=1 draws new examples, and STEWARD_WHOLE_MATRIX=1 (`make matrices`) draws twice as many.
 hypothesis_settings.register_profile(
     "steward",
     deadline=None,
@@ -47,7 +47,7 @@ hypothesis_settings.load_profile("steward")
 
 
 FIRST_PACKAGES = ("leaderboard", "redis_state", "hub", "bot")
-"""Whose unit tests come first: the rules are tested soonest, and what all others build upon."""
+"""Packages whose unit tests run first: the rules, and the packages that all others import."""
 TOGETHER = (
     ("test_leaderboard_suite", "test_first_suite", "test_scores"),
     ("test_weight_types", "test_broken_models", "test_prefetch"),
@@ -58,7 +58,7 @@ TOGETHER = (
     ("test_placement", "test_padding", "test_tiny_models", "test_shared_prefix_models", "test_shared_prefix_harness",
      "test_shared_prefix_fallbacks", "test_templates", "test_digests"),
 )  # fmt: skip
-"""Files that share what takes long to start: one process of pytest-xdist runs them, one after the other."""
+"""Groups of test files that share something slow to start: one process of pytest-xdist runs all files of a group."""
 LONG = (
     *TOGETHER[0], "test_worker_deaths", "test_spine", "test_kill_matrix", *TOGETHER[1], "test_resume",
     *TOGETHER[2], "test_contents_table", *TOGETHER[3], "test_bot_resubmissions",
@@ -67,15 +67,15 @@ LONG = (
     "test_moderation_saga", "test_localhub_fuzz", "test_flags_board", "test_pulls_races", "test_admission_path",
     "test_commands_hostile", "test_former_paths", "test_steward_up",
 )  # fmt: skip
-"""Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do.
-Those that import the harness alternate with those that wait."""
+"""The slowest test files. They start early, so that no process is still busy with one after the others have finished.
+Files that import the evaluation harness alternate with files that mostly wait."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What tells of a mistake soonest, then the long files and what else waits for real workers, then all the rest.
+    """Run the unit tests first, then the slowest files, then the other tests of workers, then all other tests.
 
-    Tests that `one_in` leaves out run where they are chosen by a word (`-k`) or by their file alone.
+    Unless WHOLE_FILES, `-k` or a single file is given, leave out the tests that `one_in` leaves out of `make test`.
     """
     if not WHOLE_FILES and not config.getoption("keyword") and len({item.path for item in items}) > 1:
         left = set(items)
@@ -93,14 +93,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Search for garbage among the objects of the tests only, and seldom: most of them live for a moment."""
+    """Turn garbage collection on again: it runs rarely, and ignores the objects that collection created."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     gc.enable()
 
 
 class FilesTogether(LoadFileScheduling):
-    """`--dist loadfile`, by which all tests of a file run in one process, and here those of several files."""
+    """The scheduler of `--dist loadfile`, which runs not only a file but each group in `TOGETHER` in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         name = Path(nodeid.partition("::")[0]).stem
@@ -109,7 +109,7 @@ class FilesTogether(LoadFileScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether | None:
-    """How files are dealt out to processes; None: as pytest-xdist does it."""
+    """Return the scheduler for `--dist loadfile`; None: the scheduler of pytest-xdist."""
     return FilesTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
@@ -137,7 +137,7 @@ def connection(valkey_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="session")
 def probe() -> Probe:
-    """The probe of this test process."""
+    """The probe of this test process, which opens untrusted files in a subprocess."""
     return shared_probe()
 
 

@@ -1,4 +1,4 @@
-"""The demo, run as people run it, and readers of its state."""
+"""Runs the demo as users do, and reads its state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STARTUP = 600
 
 @dataclass
 class Demo:
-    """A demo that has played its story and goes on serving."""
+    """A demo that has processed its example submissions and still runs."""
 
     process: subprocess.Popen[str]
     folder: Path
@@ -38,16 +38,16 @@ class Demo:
 
     @property
     def good(self) -> dict[str, Any]:
-        """What became of the model that works."""
+        """The request that finished: that of the model that works."""
         (finished,) = (request for request in self.result["requests"] if request["status"] == "FINISHED")
         return finished
 
     def screen(self) -> str:
-        """What it has shown to the person who started it."""
+        """What the demo has printed to standard error."""
         return (self.folder.parent / "demo.log").read_text("utf-8")
 
     def world(self) -> dict[str, Any]:
-        """Its accounts and tokens."""
+        """The accounts and tokens of its Hub, from `world.yaml`."""
         world: dict[str, Any] = yaml.safe_load((self.folder / "world.yaml").read_text())
         return world
 
@@ -56,7 +56,7 @@ class Demo:
         return {user["name"]: user["tokens"][0]["token"] for user in self.world()["users"]}
 
     def processes(self) -> dict[int, str]:
-        """Everything that descends from it and runs: process id → command line."""
+        """The running descendants of its process: process id → command line."""
         parents: dict[int, int] = {}
         commands: dict[int, str] = {}
         for entry in Path("/proc").iterdir():
@@ -75,7 +75,7 @@ class Demo:
         return {pid: commands[pid] for pid in descendants - {self.process.pid}}
 
     def python(self, script: str, *arguments: str, **environment: str) -> str:
-        """What a fresh interpreter prints that runs `script` against its Hub, as a stranger's would."""
+        """Run `script` in a fresh interpreter against its Hub, as an outside user does; return the output."""
         clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         clean |= {"HF_ENDPOINT": self.hub, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
         clean |= {"OMP_WAIT_POLICY": "PASSIVE"}  # the machine is shared with everything that the demo runs
@@ -92,9 +92,9 @@ class Demo:
 
 
 def cache_tiny_model(cache: Path) -> Path:
-    """Put a tiny model into the cache of a user in which the demo looks for its converted one; return the cache.
+    """Store a tiny model where the demo expects its converted model, below the cache folder `cache`; return `cache`.
 
-    The real model's 270 MB are uploaded, hashed and downloaded, and it computes for minutes on a busy machine.
+    The demo uploads, hashes and downloads the real model's 270 MB, and evaluates it for minutes on a busy machine.
     """
     gguf = packaged_gguf()
     source = {"file": gguf.name, "bytes": gguf.stat().st_size, "dtype": "bfloat16"}
@@ -104,12 +104,12 @@ def cache_tiny_model(cache: Path) -> Path:
 
 
 def play(folder: Path, suite: str = "starter", cache: Path | None = None) -> Iterator[Demo]:
-    """Run the demo with all that it keeps below `folder`, until the caller is done with it.
+    """Run the demo with its files below `folder`, and stop it when the generator is closed.
 
-    `cache`: where it looks for its converted model, by default in the user's own cache.
+    `cache`: the cache folder with its converted model, by default the user's own.
     """
     log = (folder / "demo.log").open("w")
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as it is in the background of a script, and inherited
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so in the background of a script; children inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "steward.cli", "demo", "--json", "--suite", suite],

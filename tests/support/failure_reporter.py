@@ -11,20 +11,20 @@ LINES = 100
 
 
 class FailureReporter:
-    """Reports every test, also those that ran in another process of pytest-xdist."""
+    """Prints every failure, also of tests that ran in another process of pytest-xdist."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self.terminal, self.began = terminal, time.monotonic()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A test's set-up, call or tear-down ended."""
+        """Print a failed set-up, call or tear-down of a test."""
         if report.failed:
             self._tell(report, report.when or "")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file was imported, or could not be."""
+        """Print the error of a file that could not be imported."""
         if report.failed:
             self._tell(report, "import")
 
@@ -36,7 +36,7 @@ class FailureReporter:
         self.terminal.write_line(f"FAILED after {seconds:.0f} s: {report.nodeid} ({phase})", red=True)
         for line in words.splitlines()[:LINES]:
             self.terminal.write_line(f"    {line}")
-        self.terminal.flush()  # a pipe is written to when a buffer is full, which may be minutes later
+        self.terminal.flush()  # output to a pipe would stay in a buffer, perhaps for minutes
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -13,7 +13,7 @@ from schemathesis.generation import GenerationMode
 
 
 def generate(operation: Any, mode: GenerationMode, count: int, call: Callable[[schemathesis.Case], None]) -> None:
-    """Have `call` make at most `count` calls of one operation, valid or invalid ones by the document."""
+    """Have `call` make at most `count` calls of one operation, which the document allows or forbids, by `mode`."""
 
     @settings(
         max_examples=count,
@@ -27,5 +27,5 @@ def generate(operation: Any, mode: GenerationMode, count: int, call: Callable[[s
     def play(case: schemathesis.Case) -> None:
         call(case)
 
-    with contextlib.suppress(Unsatisfiable):  # an operation without parameters has no wrong ones
+    with contextlib.suppress(Unsatisfiable):  # an operation without parameters has no invalid calls
         play()

@@ -1,4 +1,4 @@
-"""The probe of a test process."""
+"""The probe that all tests of a process share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.probe import Probe
 
 @cache
 def shared_probe() -> Probe:
-    """Return the probe that all tests of a process share: its start takes seconds. It restarts after a death."""
+    """Return the probe that all tests of a process share: its start takes seconds. After a crash it starts again."""
     probe = Probe()
     atexit.register(probe.close)
     return probe

@@ -55,7 +55,7 @@ def sampled(items: Iterable[pytest.Item]) -> list[pytest.Item]:
 
 
 def sample(cases: Iterable[T], *facets: Callable[[T], object]) -> list[T]:
-    """Return all cases where tests run in full; else each case with a value of a facet that no case before it has."""
+    """Return all cases where tests run in full; else each case in which a facet has a value for the first time."""
     seen = set[object]()
     chosen = list[T]()
     for case in cases:

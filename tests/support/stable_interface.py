@@ -1,4 +1,4 @@
-"""The names that other programs and running boards rely on, and the record of those that are promised.
+"""The names that other programs and running boards depend on, and the record of the promised names.
 
     python -m tests.support.stable_interface     adds today's names to the record; run it at each release
 
@@ -56,7 +56,7 @@ def _chapters(page: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _names(page: str, line: str) -> list[str]:
-    """Yield the code in the first cell of a row, the parameter of an item, or the word of a reason."""
+    """Return the code in the first cell of a row, the parameter of an item, or the code of a reason."""
     if page == "submitting.md":
         return re.findall(r"\*\* · `([^`]+)`", line)
     if not line.startswith("|"):
@@ -99,7 +99,7 @@ def recorded() -> dict[str, Any]:
 
 
 def missing(names: Names, *, server: bool) -> list[str]:
-    """Return promised names that are gone and whose removal was not announced; of a server, or of the pages."""
+    """Return promised names that were removed without an announcement: of the server, or else of the pages."""
     record = recorded()
     return [
         f"{heading}: {name or 'all of it'}"

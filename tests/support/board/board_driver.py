@@ -59,7 +59,7 @@ class BoardDriver:
         self.ada, self.form, self.bob = (HfApi(hub.url, token=token) for token in (ADA, FORM, BOB))
 
     def tick(self) -> None:
-        """Run the timer once; the record of its previous run says that it ran just now."""
+        """Run the timer once, as if its previous run was just now."""
         self.context.redis.set(self.context.keys.ticked, self.time)
         self.schedule.tick()
 

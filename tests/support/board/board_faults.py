@@ -17,7 +17,7 @@ def without_community(stand: BoardDriver) -> None:
 
 
 def another_backend(stand: BoardDriver) -> None:
-    """Change a status with the account of the form, which is no front end of the board any more."""
+    """Change a status as another backend would: with an account that is no longer one of the board's front ends."""
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
     stand.context.board = stand.context.board.model_copy(update={"front_ends": ()})
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "RUNNING", "job_id": "4711"}).encode())

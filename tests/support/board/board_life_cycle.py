@@ -1,4 +1,4 @@
-"""The life of a board that tests disturb at random, and the invariants that hold whenever all work is done."""
+"""A board that tests disturb at random, and the invariants that hold whenever all work is done."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WATCHED = [{"type": "dataset", "name": REQUESTS}, {"type": "space", "name": "boa
 ONCE = ("run", "finish", "fail", "again")
 """Edits that each attempt causes at most once."""
 READS = ("paths-info", "git", "preupload")
-"""Routes that read by another method than GET."""
+"""Routes that only read, although their method is not GET."""
 
 
 class DeliveryStore:
@@ -163,7 +163,7 @@ class BoardLifeCycle:
         return [self.running[attempt] for attempt, state in states.items() if state != "taken"]
 
     def _cancelled(self, attempt: str) -> bool:
-        """Whether the worker, which waits for its claim, is told that the attempt is cancelled."""
+        """Whether the bot has cancelled the attempt while the worker waits for its claim."""
         return bool(self.connection.hget(self.stand.context.keys.attempt(attempt), "cancel"))
 
     def tell(self, job: EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
@@ -251,11 +251,11 @@ class BoardLifeCycle:
 
     @contextmanager
     def _silence(self) -> Iterator[None]:
-        """Another round of syncs writes nothing, unless a failed attempt is being tried again."""
+        """Assert that the bot writes nothing in the block, unless it tries a failed sync again."""
         before = len(self.stand.calls)
         yield
         wrote = [call for call in self.stand.calls[before:] if call[0] != "GET" and call[1] not in READS]
-        assert not wrote or self.connection.hlen(self.stand.context.keys.dirty_tries), f"echoes made it write: {wrote}"
+        assert not wrote or self.connection.hlen(self.stand.context.keys.dirty_tries), f"the bot wrote again: {wrote}"
 
 
 def _edits(message: str) -> Iterator[str]:

@@ -69,7 +69,7 @@ WORDS = {
     "rejected": "This pull request is closed: not now",
     "already": "is already closed, so I changed nothing",
 }
-"""Outcome → words that the bot's reply contains."""
+"""Outcome → text that the bot's reply contains."""
 EFFECTS: Mapping[str, Callable[[dict[str, Any]], bool]] = {
     "relaunched": lambda file: file["status"] == "RERUN",
     "resubmitted": lambda file: file["status"] in ("PENDING", "PENDING_NEW_EVAL"),
@@ -79,7 +79,7 @@ EFFECTS: Mapping[str, Callable[[dict[str, Any]], bool]] = {
     "held": lambda file: file["steward"]["hold"]["reason"] == "I say so",
     "unheld": lambda file: "hold" not in file["steward"],
 }
-"""Outcome that changes the request → whether its file shows that; such a cell has a request of its own."""
+"""Outcome that changes the request → whether the request file shows the change; such a cell has its own request."""
 ENDS = {"finished": "FINISHED", "failed": "FAILED", "spent": "FAILED", "cancelled": "CANCELLED"}
 WRITTEN = {
     "help": "",
@@ -206,7 +206,7 @@ class Table:
         return cell.state in ("waiting", "held")
 
     def _begins(self, cell: Cell) -> bool:
-        """Whether the request is first committed as a waiting one, so that the bot opens its thread."""
+        """Whether the request is first committed as waiting, so that the bot opens its thread."""
         return self._waits(cell) or cell.place == "thread"
 
     def _stands(self, path: str, state: str) -> bool:

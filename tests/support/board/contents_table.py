@@ -1,4 +1,4 @@
-"""Helpers for tests of the aggregated table: a board that has one, and readers of its repo."""
+"""Helpers for tests of the aggregated table: a board that publishes it, and readers of its repo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Ite
 
 
 def with_table(stand: FlagBoardDriver) -> None:
-    """The board names a repo for its table."""
+    """Give the board a repo for its aggregated table."""
     from hub.records import Repo
 
     repos = stand.context.board.repos.model_copy(update={"contents": CONTENTS})
@@ -53,7 +53,7 @@ def finished(stand: FlagBoardDriver, model: str = GOOD, **fields: Any) -> str:
 
 
 def look(stand: FlagBoardDriver, rounds: int = 3) -> list[tuple[str, str]]:
-    """A few rounds later; the calls of the last one."""
+    """Run the timer and the syncs `rounds` times, five minutes apart; return the last round's calls to the Hub."""
     for _ in range(rounds):
         before = len(stand.calls)
         stand.time += 300
@@ -88,7 +88,7 @@ def commits(stand: FlagBoardDriver) -> int:
 
 
 def snapshot(stand: FlagBoardDriver, repo: str, into: Path) -> Path:
-    """Download every file of a dataset as a starting front end does, past the library's own cache."""
+    """Download every file of a dataset as a starting front end does; return the folder, without the library's cache."""
     api = HfApi(stand.hub.url, token=BOT)
     folder = Path(api.snapshot_download(repo, repo_type="dataset", local_dir=into / repo))
     shutil.rmtree(folder / ".cache")

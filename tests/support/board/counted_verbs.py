@@ -40,7 +40,7 @@ class CountedVerb:
 
 
 def add_test_verbs(monkeypatch: pytest.MonkeyPatch) -> CountedVerb:
-    """Register `/bell`, which decides, `/crash` (raises ZeroDivisionError), and `/conflict` (raises Conflict)."""
+    """Register `/bell`, `/crash` (raises ZeroDivisionError) and `/conflict` (raises Conflict), as decisions."""
     bell = CountedVerb()
     verb = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run, decides=True)
 

@@ -37,7 +37,7 @@ class CheckedBoard(BoardDriver):
     """A board whose policy says that the operator owns no worker; worker `w` is of the account CLAIMER."""
 
     alive: Collection[str] = ()
-    """Other accounts that have a worker, of the account's name."""
+    """Other accounts that have a worker, which has the account's name."""
 
     def use(self, policy: WorkerPolicy = POLICY) -> None:
         """Give the board this policy."""

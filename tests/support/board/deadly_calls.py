@@ -8,7 +8,7 @@ from tests.support.board.board_driver import BoardDriver
 
 
 class Killed(BaseException):
-    """Raised in place of the death of the process."""
+    """Raised where a real process would be killed."""
 
 
 class FatalCallLog(list[tuple[str, str]]):
@@ -26,7 +26,7 @@ class FatalCallLog(list[tuple[str, str]]):
 
 
 def dies(stand: BoardDriver, at: int, act: Callable[[], object]) -> bool:
-    """Run `act`, and kill the bot before its call number `at`; return whether it made so many calls."""
+    """Run `act`, and kill the bot before its call number `at`; return whether it was killed."""
     stand.calls = FatalCallLog(at)
     try:
         act()

@@ -32,7 +32,7 @@ def submit(stand: BoardDriver, precision: str, **fields: Any) -> str:
 
 
 def submit_and_take(stand: BoardDriver, precision: str) -> EvaluationJob:
-    """Submit ada/good, and let a worker of its own take the job."""
+    """Submit ada/good, and let a new worker take the job."""
     stand.context.workers.announce(WorkerCard(name=precision, tiers=("all",), since=stand.time, beat=stand.time))
     path = submit(stand, precision)
     stand.settle()

@@ -105,7 +105,7 @@ class FlagBoardDriver(BoardDriver):
         return {reason.code for rule in check.rules for reason in rule.reasons}
 
     def put_flags(self, **files: object) -> None:
-        """Commit files to the flags repo, past the bot: path → content."""
+        """Commit files to the flags repo without the bot: path → content."""
         adds = [CommitOperationAdd(path, in_bytes(content)) for path, content in files.items()]
         self.form.create_commit(FLAGS, adds, commit_message="By hand", repo_type="dataset")
 
@@ -167,7 +167,7 @@ class AppealThread:
 
     def look(self) -> None:
         """Advance the clock, and sync the thread and every key that this marks."""
-        self.stand.time += 300  # so that the budget of commits never holds up what is tested
+        self.stand.time += 300  # so that the budget of commits never delays what is tested
         self.stand.context.mark(f"thread:space/{SPACE}:{self.number}")
         self.stand.work()
         for event in self.events():

@@ -1,4 +1,4 @@
-"""What front ends do with a board's files, as far as a file of Steward can break it.
+"""How front ends read a board's files, reduced to what a file that Steward writes could break.
 
 v1 and v2 are the two generations of the Open LLM Leaderboard; v2 was a Gradio Space, then a React Space. The template
 is what other boards are copied from.
@@ -52,7 +52,7 @@ def queue_page(requests: Path) -> Queue:
 
 
 def submitted(requests: Path) -> dict[str, list[str]]:
-    """The submit check of v1 and v2: organisation → times of its requests, so that none comes twice or too often."""
+    """The submit check of v1 and v2: organisation → times of its requests, by which it refuses too many."""
     keys, times = set[str](), defaultdict[str, list[str]](list)
     for path in sorted(requests.rglob("*.json")):
         request = json.loads(path.read_text())
@@ -126,7 +126,7 @@ def gradio_leaderboard(contents: bytes, generation: str) -> dict[str, str]:
 
 
 def results_v1(results: Path) -> set[str]:
-    """The models of v1's results: every JSON file below the folder is one of results."""
+    """The models of v1's results: every JSON file below the folder is a results file."""
     models = set()
     for path in sorted(results.rglob("*.json")):
         content = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""A web server for fuzzed calls, of a board whose texts by strangers are hostile wherever strangers may write."""
+"""A web server for fuzzed calls, of a board on which texts that users can set are hostile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 @contextmanager
 def fuzzed(valkey: Valkey, folder: Path) -> Iterator[httpx2.Client]:
-    """A client of it; checks are answered at once."""
+    """Yield a client of the server, which answers checks at once instead of waiting for a result."""
     (folder / "board.yaml").write_text(BOARD.replace("name: demo", "name: fuzzed"))
     settings = BotSettings(
         redis_url=valkey.url,
@@ -45,7 +45,7 @@ def fuzzed(valkey: Valkey, folder: Path) -> Iterator[httpx2.Client]:
 
 
 def fill(index: Index) -> None:
-    """Write a few requests, with hostile texts in every field that strangers may set."""
+    """Write a few requests to the index, with hostile texts in fields that users can set."""
     failure = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
     for number in range(30):
         path = f"ada/m{number}_eval_request_False_float16_Original.json"

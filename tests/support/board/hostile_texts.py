@@ -1,4 +1,4 @@
-"""A hundred texts that strangers might write to misuse the bot's comments, and checks that they stay text."""
+"""A hundred texts with which users might misuse the bot's comments, and checks that they stay plain text."""
 
 from __future__ import annotations
 
@@ -150,15 +150,15 @@ def tokens(markdown: str) -> Iterator[Token]:
 
 
 def skeleton(markdown: str) -> tuple[str, ...]:
-    """Return the kinds of tokens in order, and the HTML, without the words and the bot's marker."""
+    """Return the kinds of tokens in order, and the HTML, without the text and the bot's marker."""
     body = markdown.partition("\n")[2] if marker_of(markdown) is not None else markdown
     kept = (token for token in tokens(body) if token.type not in ("text", "text_special", "softbreak", "inline"))
     return tuple(f"{token.type} {token.content}" if token.type.startswith("html") else token.type for token in kept)
 
 
 def trouble(markdown: str, *, hub: str) -> list[str]:
-    """What a stranger achieved in a comment of ours: links that lead elsewhere than to `hub`, pictures, HTML, mentions,
-    addresses that a page would make a link of, markers and commands. Empty where it is nothing but words."""
+    """Return what a hostile text achieved in a comment of the bot: links to other sites than `hub`, pictures, HTML,
+    mentions, addresses that a page would turn into links, and commands. Empty if it is plain text."""
     troubles = [f"command {command.line}" for command in commands_in(markdown)]
     for token in tokens(markdown):
         if token.type == "link_open" and not str(token.attrs.get("href", "")).startswith(hub):

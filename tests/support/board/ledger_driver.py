@@ -1,4 +1,4 @@
-"""A ledger on its own Hub, with a clock that the test sets. Run as a program it writes one repo, and may be killed."""
+"""A ledger on its own Hub, with a clock that the test sets. As a program, it syncs one repo, and a test may kill it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class LedgerDriver:
         return PutFile(id=name, path=f"{name}.json", data=b"{}\n", line=f"Add {name}", wake=("request:r",), **more)
 
     def stage_some(self, number: int) -> list[str]:
-        """Commit `count` requests, and stage an edit of each; return their paths."""
+        """Commit `number` requests, and stage an edit of each; return their paths."""
         paths = [f"o/m{n}.json" for n in range(number)]
         self.commit([CommitOperationAdd(path, b'{"status": "PENDING", "params": 1}') for path in paths], REQUESTS)
         self.ledger.stage(REQUESTS, *(self.edit(path, f"run {path}") for path in paths))

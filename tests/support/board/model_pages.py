@@ -44,7 +44,7 @@ def model_pages_world() -> HubWorld:
 
 
 class ModelPagesDriver(FlagBoardDriver):
-    """A board with `model_pages`, whose effect is on."""
+    """A board with `model_pages` and with the effect `model-pr` on."""
 
     def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         super().__init__(hub, connection, probe)

@@ -53,7 +53,7 @@ def saga_board(folder: Path, valkey: Valkey) -> Iterator[BoardDriver]:
 
 
 def begin(stand: BoardDriver) -> tuple[dict[str, str], dict[str, str]]:
-    """Put both repos back into their first state, with a sound Hub and an empty Redis; return their files."""
+    """Put both repos back into their first state, with a Hub without faults and an empty Redis; return their files."""
     stand.hub.state.faults.clear()
     there = on_main(stand)
     wanted = {it: blob_id(data) for it, data in POINTED.items()}
@@ -113,7 +113,7 @@ MAYA = "hf_maya"
 
 
 def renamed(files: dict[str, bytes], kind: Any) -> set[str]:
-    """Return where each of the files lies after the rename."""
+    """Return the paths of the files after the rename."""
     it = plan(kind, OLD, NEW, files if kind == "results" else {p: d for p, d in files.items() if p.endswith(".json")})
     places = {file.path: file.place for file in it.files}
     return {places.get(where, where) for where in files}

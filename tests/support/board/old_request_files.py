@@ -1,4 +1,4 @@
-"""Twenty thousand request files as two generations of leaderboards, and boards copied from them, left them."""
+"""Old request files in the forms that two generations of leaderboards, and boards copied from them, wrote."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def raw(number: int, fields: Fields) -> bytes:
 
 
 def odd_path(number: int, org: str, name: str, precision: str, weights: str) -> str:
-    """Return a path outside the one layout that counts."""
+    """Return a path in one of several layouts, of which the bot accepts only some."""
     rest = f"{name}_eval_request_False_{precision}_{weights}"
     return (
         f"{rest}.json",
@@ -135,5 +135,5 @@ def old_files(count: int) -> Iterator[tuple[str, bytes]]:
 
 
 def first(count: int) -> list[tuple[str, bytes]]:
-    """Return the first `count` of them."""
+    """Return path and content of the first `count` old requests."""
     return list(islice(old_files(count), count))

@@ -1,4 +1,4 @@
-"""Changes on a board of which no webhook tells the bot, and rounds of the timer that find them."""
+"""Changes to a board without webhooks, and runs of the timer by which the bot finds them."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def look_at(stand: BoardDriver, repo: str, number: int) -> None:
 
 
 def on_main(stand: BoardDriver, repo: str = REQUESTS) -> dict[str, str]:
-    """Return path → id of every file on main, but for the Hub's own."""
+    """Return path → id of every file on main except `.gitattributes`."""
     board = stand.context.requests if repo == REQUESTS else stand.context.results
     return {file.path: file.oid for file in stand.context.hub.list_files(board) if file.path != ".gitattributes"}
 

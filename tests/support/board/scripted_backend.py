@@ -1,4 +1,4 @@
-"""A backend whose platform a test scripts, and readers of what the bot says about it."""
+"""A backend whose platform a test controls, and readers of what the bot reports about it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def scripted_backend(stand: BoardDriver) -> ScriptedPlatform:
 
 
 def pass_time(stand: BoardDriver, platform: ScriptedPlatform, seconds: float = 1.0) -> None:
-    """Let time pass, and sync the backends and what follows."""
+    """Advance the clock, run the timer, and sync the backends and every key that this marks."""
     stand.time += seconds
     platform.now = stand.time
     stand.tick()
@@ -51,19 +51,19 @@ def allow_one_run(stand: BoardDriver) -> None:
 
 
 def listed(stand: BoardDriver) -> list[tuple[str, str]]:
-    """What the maintainers' list says about backends: titles and commands."""
+    """Return the entries about backends in the maintainers' list: titles and commands."""
     items = [item for item in waiting_items(stand.context) if item.topic == BACKEND_TOPIC]
     return [(item.title, item.actions[0].text) for item in items]
 
 
 def doctor_words(stand: BoardDriver) -> str:
-    """What the doctor says about backends."""
+    """Return what `steward doctor` reports about backends."""
     checks = examine_backends(stand.context, lambda: stand.context.platforms, lambda _: "")
     return " ".join(f"{check.state} {check.words}" for check in checks)
 
 
 def take(stand: BoardDriver, platform: ScriptedPlatform, run_id: str) -> EvaluationJob:
-    """The run begins: its worker takes the job of its attempt, and gets its claim."""
+    """Let a run begin: its worker takes the job of its attempt, and the bot grants the claim."""
     attempt = platform.runs_by_id[run_id].attempt
     (job,) = [job for job in stand.queued() if job.attempt == attempt]
     platform.becomes(run_id, "running")
@@ -73,7 +73,7 @@ def take(stand: BoardDriver, platform: ScriptedPlatform, run_id: str) -> Evaluat
 
 
 def workers_page(stand: BoardDriver) -> str:
-    """The page of workers."""
+    """Return the HTML of the page of workers."""
     app = FastAPI()
     takes = stand.context.takes
     frame = Frame("Demo", "https://hub/discussions", menu=Menu(PAGES, takes), takes=takes)

@@ -12,7 +12,7 @@ from redis_state import clock
 
 @dataclass
 class ScriptedPlatform:
-    """Runs by their number. `fails`: raise "before" or "after" the next start; `is_away`: answer nothing.
+    """A platform in memory. `fails`: raise "before" or "after" the next start; `is_away`: raise at every call.
 
     `looks`: how often its runs were listed.
     """
@@ -38,7 +38,7 @@ class ScriptedPlatform:
         return [run for run in self.runs_by_id.values() if run.id not in self.hidden]
 
     def launch(self, order: LaunchOrder) -> str:
-        """Start a run, which waits for a machine."""
+        """Record a run, which waits for a machine."""
         self._answer()
         fails, self.fails = self.fails, ""
         if fails == "before":

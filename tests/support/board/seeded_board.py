@@ -61,7 +61,7 @@ def path_of(model: str, precision: str = "bfloat16") -> str:
 
 
 def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: Any) -> IndexEntry:
-    """Add a request to the index; its fields are the entry's or its state's, by their names."""
+    """Return the index entry of a request; `changes` are fields of the entry or of its snapshot."""
     time = clock.now() - 3_600.0 * (number + 1)
     snapshot = {name: changes.pop(name) for name in list(changes) if name in RequestSnapshot.model_fields}
     path = changes.pop("path", path_of(model))
@@ -71,7 +71,7 @@ def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: An
 
 
 def score(scores: Scoreboard, finished: IndexEntry, average: float, category: str) -> None:
-    """Store a score of the scoreboard."""
+    """Store the scores of a finished request in the scoreboard."""
     each = {name: round(average + 7 * (at - 2.5), 2) for at, name in enumerate(BENCHMARKS)}
     kind = ModelCategory(category) if category in set(ModelCategory) else ModelCategory.UNKNOWN
     fields: dict[str, Any] = {"path": finished.path, "model": finished.model, "average": average, "benchmarks": each}
@@ -142,7 +142,7 @@ def fill_board(connection: redis.Redis, keys: Keys) -> None:
 
 
 def _worker(name: str, doing: str, now: float) -> WorkerCard:
-    """Announce a worker whose heartbeat lies in the future, so that it counts as alive for the whole test."""
+    """Return the card of a worker whose heartbeat is in the future, so that it counts as alive for the whole test."""
     versions = {"lm-eval": "0.4.13", "torch": "2.9.1", "transformers": "5.24.0"}
     tiers = ("small", "medium", "large")
     return WorkerCard(

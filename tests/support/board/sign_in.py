@@ -28,7 +28,7 @@ MIA = "hf_mia"
 
 
 def signing_world(port: int) -> HubWorld:
-    """Return the world of `board_driver` with Mia, a maintainer of the board, and Olaf, an admin of its members."""
+    """Return the world of `board_driver` with Mia, a maintainer, and Olaf, an admin of the board's organisation."""
     made = board_world().user("mia", MIA, "read").user("olaf")
     made["orgs"][0]["members"]["olaf"] = "admin"
     app = {"clientId": APP, "clientSecret": APP_SECRET, "name": "Demo"}

@@ -26,7 +26,7 @@ LIVE = ("SCHEDULING", "RUNNING")
 
 
 def image(folder: Path, settings: Mapping[str, str]) -> str:
-    """An image: a folder with a program `steward` that runs this checkout with `settings`; its path."""
+    """Make an image: a folder with a program `steward` that runs this checkout with `settings`; return its path."""
     folder.mkdir()
     exports = "\n".join(f"export {name}={value}" for name, value in settings.items())
     program = folder / "steward"

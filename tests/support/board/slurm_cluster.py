@@ -46,7 +46,7 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 def missing_for_slurm() -> str:
-    """Why no cluster can be started here; "" if one can."""
+    """Return why this machine cannot start a cluster; "" if it can."""
     missing = [name for name in PROGRAMS if _program(name) is None]
     if missing:
         return f"needs Debian's slurm-wlm and munge: {', '.join(missing)} are missing"

@@ -23,7 +23,7 @@ LIMIT = 100_000
 PATIENCE = 0.5
 """Seconds for which this server waits for the rest of a message."""
 ROOM, RESERVED = 6, 2
-"""Connections that it holds at once, and further ones that are reserved for deliveries."""
+"""Connections that the server holds at once, and further connections that are reserved for deliveries."""
 BODY = json.dumps({"event": {"scope": "repo"}, "repo": {"name": "a/b"}}).encode()
 
 

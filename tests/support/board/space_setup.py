@@ -1,4 +1,4 @@
-"""Runs `steward init --space` against a localhub, and records everything that the Hub holds."""
+"""Runs `steward init --space` against a localhub, and records everything on the Hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWN = ("HF_ENDPOINT", "REDIS_URL", "REDIS_URL_FILE")
 
 
 def space_world(**more: Any) -> HubWorld:
-    """A world in which a board can be made, with an organisation that can pay."""
+    """A world in which a board can be created, with an organisation on a paid plan."""
     return (
         HubWorld(more)
         .user("bot")
@@ -37,7 +37,7 @@ def space_world(**more: Any) -> HubWorld:
 
 
 def wheel_in(folder: Path) -> Path:
-    """Write a file that looks like a wheel of Steward: no Space installs it here."""
+    """Write a file that looks like a wheel of Steward: no Space of these tests installs it."""
     wheel = folder / f"steward_leaderboard-{__version__}-py3-none-any.whl"
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:

@@ -26,7 +26,7 @@ PATH = "ada/good_eval_request_False_float32_Original.json"
 
 @contextmanager
 def syncs_beside(stand: BoardDriver) -> Iterator[None]:
-    """A sync loop on a thread, with the real clock as the web server has it."""
+    """Run a sync loop on a thread, with the real clock, which the web server uses too."""
     stand.context.now = clock.now
     stand.context.me()
     thread = threading.Thread(target=stand.loop.run)

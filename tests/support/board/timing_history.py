@@ -1,4 +1,4 @@
-"""The measured waits and durations of a board in a quarter of a year, from a seed."""
+"""Random waits and durations of a board's evaluations in a quarter of a year, from a seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAULTS: tuple[Fault, ...] = ("submission", "submission", "submission", "us", "hu
 
 
 def count(connection: redis.Redis, keys: Keys, *, now: float, days: int = 90, seed: int = 7, every: int = 8) -> None:
-    """Count the last `days`, and the queue in every `every`th slot; the timer did not run on two of the days."""
+    """Store waits and durations of the last `days` days, and the queue in every `every`th slot except on two days."""
     chance, timings = random.Random(seed), Timings(connection, keys)
     today, number = day_of(now), 0
     for day in range(today - days + 1, today + 1):

@@ -43,7 +43,7 @@ ERRORS = {
 
 @contextmanager
 def transcript_board(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[Transcripts]:
-    """The world of the bot's tests with the maintainer Mia and these models; the form is the board's front end."""
+    """A board in the world of the bot's tests, with the maintainer Mia and MODELS; the form is its front end."""
     world = board_world().user("mia")
     world["orgs"][0]["members"]["mia"] = "admin"
     for name in MODELS:
@@ -209,5 +209,5 @@ def normalised(text: str, url: str) -> str:
 
 
 def chapter(number: int, title: str, scene: str, talks: Iterable[TranscriptThread]) -> str:
-    """Return one conversation with its heading and its scene."""
+    """Return one conversation with its heading and a description of the situation, `scene`."""
     return "\n".join([f"## {number}. {title}", "", f"*{scene}*", "", *(talk.transcript() for talk in talks)])

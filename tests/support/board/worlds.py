@@ -1,6 +1,6 @@
 """Worlds of Hubs with a board, and Hubs that start with such a world.
 
-A Hub is a copy of the first one with the same world: building one takes longer than all the rest of its start.
+Each Hub is a copy of the first Hub with the same world, because building a world takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def board_world() -> HubWorld:
 
 
 def fresh_world() -> HubWorld:
-    """Return a world in which a board can be made: its accounts and organisations, and a model that is refused."""
+    """Return a world in which a board can be created: accounts and organisations, and a model that is refused."""
     return (
         HubWorld()
         .users({name: f"hf_{name}" for name in ("bot", "gpu", "maya", "form")})
@@ -62,7 +62,7 @@ def fresh_world() -> HubWorld:
 
 
 def model_files(config: str = CONFIG, title: str = "A model") -> dict[str, str]:
-    """Return the files of a model: a card, a config and a word as its weights."""
+    """Return the files of a model: a card, a config and a placeholder as its weights."""
     return {"README.md": f"# {title}\n", "config.json": config, "model.safetensors": "x"}
 
 
@@ -84,7 +84,7 @@ def hub_with(world: Mapping[str, Any], folder: Path) -> LocalHub:
 def open_board(
     world: HubWorld, folder: Path, connection: redis.Redis, probe: Probe, driver: type[Driver] = BoardDriver
 ) -> Iterator[Driver]:
-    """A board on a Hub in `folder` with `world`, and with the state in Redis, that `driver` moves."""
+    """Yield a driver of a board on a new Hub in `folder` with `world`, and with the Redis of `connection`."""
     with hub_with(world, folder) as hub:
         made = driver(hub, connection, probe)
         try:

@@ -1,10 +1,10 @@
-"""Pictures of every page, to be looked at: light, dark, and on a phone.
+"""Takes pictures of every page for people to look at: light, dark, and on a phone.
 
     python -m tests.support.browser.screenshots FOLDER [--only WORD]
     python -m tests.support.browser.screenshots docs/pictures --readme
 
-Each is `FOLDER/{page}-{light|dark|phone}.png`, the whole length of the page. The README shows the beginnings of some,
-and a discussion in which the bot answers. Symbols need a font with emoji.
+Each is `FOLDER/{page}-{light|dark|phone}.png`, the whole length of the page. The README shows the tops of some
+pages, and a discussion in which the bot answers. Symbols need a font with emoji.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ README = {
     "failed": (f"/requests/{path_of('01-ai/Mistral-Nemo-1.5B-chat')}", "light"),
 }
 SHOWN = FloatRect(x=0, y=0, width=1200, height=900)
-"""What of a page the README shows."""
+"""The part of a page that the README shows."""
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 800}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 800}},
@@ -45,7 +45,7 @@ LOOKS = {
 
 
 def main() -> None:
-    """Make the pictures, and say where they are."""
+    """Take the pictures, and print where they are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="pages whose name holds this word")
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def thread(browser: Browser, valkey: Valkey, place: Path, folder: Path) -> None:
-    """A picture of a discussion on a local Hub: a person asks about a failure, the bot answers, and tells the end."""
+    """Save a picture of a discussion on a local Hub, in which the bot answers a user's question about a failure."""
     constants.HF_HUB_DISABLE_XET = True  # localhub has no Xet storage
     place.mkdir()
     with redis.Redis.from_url(valkey.url) as connection, transcript_board(place, connection, shared_probe()) as people:

@@ -1,4 +1,4 @@
-"""A board on which every text that a stranger may choose is an attack."""
+"""A board on which every text that users can set is an attack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTEMPT, RUNNING = f"{1:012x}-deadbeef-1", f"{HOSTILE}/runs.json"
 
 
 def fill_with_attacks(connection: redis.Redis, keys: Keys) -> None:
-    """Fill the board."""
+    """Fill the board with requests, scores, flags, workers, decisions and threads whose texts are attacks."""
     index, now = Index(connection, keys), clock.now()
     bad = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
     words = ("submitter", "licence", "category", "architecture", "base_model", "revision", "results")
@@ -57,7 +57,7 @@ def fill_with_attacks(connection: redis.Redis, keys: Keys) -> None:
 
 
 def attacked_pages() -> list[str]:
-    """Every page on which such a word stands."""
+    """Every page that shows one of these texts."""
     name = quote(HOSTILE)
     lists = ("/queue", "/requests", "/?flagged=1", "/flags", "/workers", "/decisions", "/threads-waiting")
     ones = [f"/requests/{name}/{what}.json" for what in ("failed", "done", "waits", "runs")]

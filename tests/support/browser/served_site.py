@@ -1,4 +1,4 @@
-"""A web server with a queue server of its own, until the caller is done."""
+"""Serves the pages of a board until the caller is done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FillBoard = Callable[[redis.Redis, Keys], None]
 
 @dataclass(frozen=True)
 class ServedSite:
-    """The address of a board that is served, its queue server, and its keys there."""
+    """The address of a served board, a client of its queue server, and its keys in Redis."""
 
     address: str
     redis: redis.Redis

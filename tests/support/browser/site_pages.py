@@ -1,4 +1,4 @@
-"""Every page of the board that `seeded_large_board` fills, by a short name; a list has that of its template."""
+"""Every page of the board that `seeded_large_board` fills, by a short name, mostly that of its template."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""A walk through a real board as people take it, with a picture of each step, to be looked at.
+"""Walks through a real board in a browser as users do, and saves a picture of each step for people to look at.
 
     python -m tests.support.browser.walk FOLDER
 
 It starts the demo's Hub, bot and worker with four evaluated models; then a reader finds, filters and compares models,
-a person submits a good and a bad one, and a maintainer approves, relaunches, flags and lifts. Each step is
+a person submits a good and a bad one, and a maintainer approves, relaunches, flags and unflags. Each step is
 `FOLDER/{number}-{step}.png`. Afterwards come the pages in light and dark, on a phone, at 200 % zoom and without
-JavaScript, with what axe-core says of each, and a keyboard's way through the leaderboard. It takes ten minutes on two
-busy cores.
+JavaScript, with the faults that axe-core finds on each, and a walk through the leaderboard by keyboard. It takes ten
+minutes on two busy cores.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Walkthrough:
 
     @contextmanager
     def person(self, name: str = "", start: str = "/") -> Iterator[Page]:
-        """A fresh browser on the page `start`, signed in as `name`; the browser may report no error there."""
+        """Yield a fresh browser on the page `start`, signed in as `name`; fail on its errors except 401, 403, 404."""
         context = self.browser.new_context(base_url=self.site, viewport={"width": 1200, "height": 800})
         page, errors = context.new_page(), list[str]()
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -73,7 +73,7 @@ def sign_in(page: Page, name: str, start: str) -> None:
 
 
 def main() -> None:
-    """Walkthrough, and say where the pictures are."""
+    """Walk through the board, and print where the pictures are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def read(walk: Walkthrough) -> None:
-    """Find models, filter, choose columns, sort, compare three models, and hand the address on."""
+    """Find models, filter, choose columns, sort, compare three models, and open the address in another browser."""
     with walk.person() as page:
         expect(page.locator("#rows th.model")).to_have_count(4)
         walk.see(page, "first-view")
@@ -236,7 +236,7 @@ def press(page: Page, label: str, *, category: str = "", reason: str = "") -> No
 
 
 def watch(walk: Walkthrough) -> None:
-    """As a stranger, signed in or not, see no button that the board would refuse."""
+    """As a user without rights, signed in or not, see no button for a command that the board would refuse."""
     for name in ("", "chen"):
         who = name or "signed-out"
         with walk.person(name) as page:

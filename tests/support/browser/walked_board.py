@@ -113,7 +113,7 @@ def walked_board(folder: Path) -> Iterator[Stage]:
 
 
 def some_benchmarks(folder: Path) -> str:
-    """The path of a suite with half of the demo's benchmarks: the model with real weights takes minutes for each."""
+    """Write a suite with half of the demo's benchmarks, each of which takes the real model minutes; return its path."""
     whole = find_suite("starter").model_dump(mode="json", exclude_defaults=True)
     some = {
         "name": "starter-some",

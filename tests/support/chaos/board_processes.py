@@ -1,7 +1,7 @@
-"""A whole board in real processes, which tests kill, cut off and flood; and the state that people see.
+"""A board in real processes, which tests kill, disconnect and overload; and its state as users see it.
 
-Everything is what runs in production but the harness, which answers at once (`instant_harness`): each process has the
-user of its role at the queue server (deploy/redis), and nothing that it does there may be refused.
+All of it is production code except the evaluation harness, which answers at once (`instant_harness`). Each process logs
+in to the queue server as the user of its role (deploy/redis); the test fails if the server refuses one of its commands.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BOARD = {
     "threads": "always",
     "effects": "on",
     "pull_requests": "merge",
-    # Its models are a config and a word.
+    # The models of these tests have placeholders for weights, which these checks would refuse.
     "admission": {
         "off": [
             *("python-files", "causal", "headers", "layers", "size", "honest-precision", "half-precision"),
@@ -78,7 +78,7 @@ SCORES = "hf_scores"
 ENDED = ("FINISHED", "FAILED")
 KEYS = Keys("town")
 PATIENCE = 300.0
-"""Seconds: a machine that has much else to do takes minutes to start ten processes, or to come through a death."""
+"""Seconds: a busy machine takes minutes to start ten processes, or to recover after one is killed."""
 
 
 def world(webhook_urls: list[str]) -> HubWorld:
@@ -98,7 +98,7 @@ def world(webhook_urls: list[str]) -> HubWorld:
 
 @dataclass
 class BoardProcesses:
-    """The processes of a board, by name: starts and kills them, acts as people do, and reads what people see."""
+    """The processes of a board, by name: starts and kills them, acts as users do, and reads what users see."""
 
     folder: Path
     valkey: Valkey
@@ -120,8 +120,8 @@ class BoardProcesses:
     ) -> None:
         """Start `web…`, `sync…`, `schedule…` or `worker…`; the first web server listens on the first port, and so on.
 
-        A sync process keeps the timer as well, unless there is a `schedule`, started before. `within` stands before the
-        command, and becomes it.
+        A sync process also runs the timer, unless a `schedule` was started before. `within` is the command line of a
+        program that replaces itself by the process.
         """
         kind = name.rstrip("0123456789")
         number = int(name.removeprefix(kind) or 0)
@@ -159,16 +159,16 @@ class BoardProcesses:
             )
 
     def kill(self, name: str) -> None:
-        """kill -9, as a power cut does."""
+        """Kill a process with SIGKILL, as a power cut does."""
         self.processes[name].kill()
         self.processes[name].wait()
 
     def died(self, name: str) -> bool:
-        """Whether the process is gone by itself."""
+        """Whether the process has ended by itself."""
         return self.processes[name].poll() is not None
 
     def stop(self) -> None:
-        """End everything, politely first."""
+        """End all processes by SIGTERM, and by SIGKILL after 12 seconds."""
         for process in self.processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -199,7 +199,7 @@ class BoardProcesses:
     # --- what people do
 
     def submit(self, *models: str) -> list[str]:
-        """The form commits requests for models of ada's, in one commit; their paths."""
+        """Commit requests for models of Ada's as the form does, in one commit; return their paths."""
         paths = [str(RequestPath("ada", name, False, "float32", "Original")) for name in models]
         operations = [
             CommitOperationAdd(path, json.dumps({"model": f"ada/{name}", "status": "PENDING"}).encode())
@@ -209,7 +209,7 @@ class BoardProcesses:
         return paths
 
     def propose(self, model: str) -> int:
-        """Ada opens a pull request with a request for a model of hers; its number."""
+        """Open a pull request as Ada with a request for her model; return its number."""
         asked = {"model": f"ada/{model}", "base_model": "", "revision": "main", "precision": "float32"}
         asked |= {"weight_type": "Original", "status": "PENDING", "model_type": "pretrained"}
         asked["submitted_time"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -221,11 +221,11 @@ class BoardProcesses:
         return int(made.pr_num or 0)
 
     def say(self, number: int, words: str) -> None:
-        """Ada comments in a thread of the requests repo."""
+        """Comment as Ada in a thread of the requests repo."""
         self.ada.comment_discussion("town/requests", number, comment=words, repo_type="dataset")
 
     def ask_for_scores(self) -> int:
-        """Ada opens a discussion in the requests repo; its number."""
+        """Open a discussion as Ada in the requests repo; return its number."""
         made = self.ada.create_discussion("town/requests", "Scores", description="Hello.", repo_type="dataset")
         return int(made.num)
 
@@ -242,7 +242,7 @@ class BoardProcesses:
         return {file.path: self.file(file.path)["status"] for file in listed if file.path.endswith(".json")}
 
     def answers(self, number: int, words: str) -> int:
-        """How many comments of the bot in a thread of the requests repo have `words`."""
+        """Return how many comments of the bot in a thread of the requests repo contain `words`."""
         comments = self.reader.thread(Repo("dataset", "town/requests"), number).comments
         return sum(comment.author_name == "bot" and words in comment.text for comment in comments)
 
@@ -257,17 +257,17 @@ class BoardProcesses:
         return self.ada.list_repo_files("ada/good", revision=revision)
 
     def ended(self) -> bool:
-        """Whether every request came to its end and nothing is left to do. Redis is asked first: that costs little."""
+        """Whether every request has ended and nothing is left to do. It reads Redis first, because that is cheap."""
         return self.is_idle() and all(status in ENDED for status in self.statuses().values()) and self.is_idle()
 
     def is_idle(self) -> bool:
-        """Whether nothing is dirty that is due now."""
+        """Whether no key is dirty, apart from keys of lists that become due again some minutes later."""
         due = self.redis.zrange(KEYS.dirty, 0, -1)
-        # The list of what waits for maintainers is due again some minutes later.
+        # For instance, the maintainers' list is due again some minutes later.
         return not [key for key in due if not key.startswith((b"threads", b"results", b"digest"))]
 
     def visible_state(self) -> dict[str, Any]:
-        """All that people see, without what differs from run to run (times, commit ids, addresses)."""
+        """All files and threads that users see, without what differs between runs (times, commit ids, addresses)."""
         seen: dict[str, Any] = {}
         for name in ("requests", "results", "logs"):
             repo = Repo("dataset", f"town/{name}")
@@ -283,7 +283,7 @@ class BoardProcesses:
         return seen
 
     def final_state(self) -> dict[str, Any]:
-        """The visible state once it does not change any more."""
+        """The visible state, once all requests have ended and it no longer changes."""
         before = None
         while (seen := self.visible_state()) != before or not self.ended():
             before = seen
@@ -292,7 +292,7 @@ class BoardProcesses:
 
 
 def settled(text: str) -> str:
-    """`text` without times, commit ids and addresses. The number of an attempt stays: it says how often was tried."""
+    """`text` without times, commit ids and addresses. The number of an attempt stays: it counts the attempts."""
     text = re.sub(r"http://127\.0\.0\.1:\d+", "HUB", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.-]+(?: UTC|Z)?", "TIME", text)
     text = re.sub(r"rank \d+ of \d+", "RANK", text)  # among the models that had finished by then
@@ -300,8 +300,8 @@ def settled(text: str) -> str:
 
 
 def facts(repo: str, data: bytes) -> Any:
-    """What matters of a file: of a request its status and Steward's facts, of a result its score, and how many answers
-    an interrupted attempt had given."""
+    """Return what tests compare of a file: the status and Steward's facts of a request; the score of a result, and how
+    many answers it took from an interrupted attempt; the cause in a log of an attempt."""
     fields = json.loads(data)
     if repo == "requests":
         steward = {k: v for k, v in fields["steward"].items() if k not in ("thread", "revision")}
@@ -314,7 +314,7 @@ def facts(repo: str, data: bytes) -> Any:
 
 @contextmanager
 def open_board_processes(folder: Path, *, webs: int = 1, publishing: bool = False) -> Iterator[BoardProcesses]:
-    """A board whose Hub and queue server run, and nothing else yet; it may publish scores on models' own pages."""
+    """A board whose Hub and queue server run, without any process; with `publishing` it has the settings PUBLISHING."""
     folder.mkdir(parents=True, exist_ok=True)
     ports = [free_port() for _ in range(webs)]
     urls = [f"http://127.0.0.1:{port}/webhooks/hub" for port in ports]

@@ -1,4 +1,4 @@
-"""The right end state of a board, whatever happened to its processes."""
+"""The end state that a board must reach, whatever happens to its processes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ REQUESTS = Repo("dataset", "town/requests")
 def check_end_state(
     board: BoardProcesses, models: Collection[str] = MODELS, proposed: str = "", *, seconds: float = PATIENCE
 ) -> dict[str, Any]:
-    """Check that each request has its right end, one status comment and one publication; return the visible state.
+    """Check that each request has the right end, one status comment and one publication; return the visible state.
 
-    A form submitted `models`; a pull request brought the one that was `proposed`, and is its thread.
+    The form submitted `models`; a pull request, which is the request's thread, submitted `proposed`.
     """
     evaluated = [name for name in (*models, proposed) if name and name not in BROKEN]
     wait_until(board.ended, seconds=seconds, describe=board.words)

@@ -1,7 +1,7 @@
-"""A harness for tests: it answers at once, with the same raw score for each task. Imported by a real zygote.
+"""A harness for tests: it answers at once, with the same raw score for each task. The zygote process imports it.
 
-The model's name says how the evaluation goes: `…-slow` takes a few seconds, `…-dies` raises; anything else goes well.
-Steps are journalled: an attempt that follows an interrupted one on the same worker takes those that are missing.
+The model's name selects how the evaluation ends: `…-slow` takes a few seconds, `…-dies` raises; any other succeeds.
+A journal stores the steps: after an interrupted attempt, the next one on the same worker takes only the missing steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SLOW_STEPS, SLOW_STEP, STEPS = 40, 0.1, 4
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
-    """Leave in the spool what the real harness leaves."""
+    """Write the files of the real harness to the spool."""
     report(RunProgress("load"))
     if plan.model.endswith("-dies"):
         raise ValueError("the header is too large: the weights are cut off")

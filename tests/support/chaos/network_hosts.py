@@ -57,7 +57,7 @@ class Host:
 
     @property
     def within(self) -> tuple[str, ...]:
-        """The words before a command that run it on this host; the process has the command's own id."""
+        """The prefix of a command that runs it on this host; the command keeps the process id of `ip`."""
         return ("ip", "netns", "exec", self.namespace)
 
 
@@ -66,7 +66,7 @@ class Network:
     """A bridge, with this process at `address`, and its hosts."""
 
     hosts: dict[str, Host] = field(default_factory=dict)
-    """Those that live."""
+    """The running hosts, by name."""
     address: str = f"{NET}.1"
     _last: int = 1
 

@@ -1,4 +1,4 @@
-"""A TCP proxy between one process and a server, which a test or the passing bytes can cut."""
+"""A TCP proxy between one process and a server, which a test, or a pattern in the passing bytes, can cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT = 20_000
 
 @dataclass
 class CutTrigger:
-    """Cuts the first of its proxies through which `words` pass, once, after it is set."""
+    """Cuts, once it is set, the first of its proxies through which a match of `words` passes, and no other."""
 
     words: re.Pattern[bytes]
     side: Literal["asked", "answered"]
@@ -41,7 +41,7 @@ class CutTrigger:
 class TcpProxy:
     """Forwards bytes to `port` of this machine.
 
-    Cut, it drops nothing and forwards nothing; refusing, it closes connections.
+    While it is cut, it forwards nothing and loses nothing; while it refuses, it closes connections.
     """
 
     def __init__(self, port: int, name: str = "", triggers: Sequence[CutTrigger] = ()) -> None:

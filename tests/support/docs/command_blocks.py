@@ -1,6 +1,16 @@
 """The command blocks of documents: reads them with their directives, and runs them in a sandbox.
 
-A block is run as it stands unless a comment right before it says otherwise:
+A block is run unchanged unless a comment right before it says otherwise:
+
+    <!-- not run: REASON -->
+    <!-- run: CLAUSE; CLAUSE -->   with these clauses:
+        exit 1                     its exit status must be 1
+        again until TEXT           it is repeated until its output contains TEXT
+        background until TEXT      it keeps running; the next block starts once its output contains TEXT
+        in place of the last       first, Ctrl-C ends the last program in the background
+
+In a `console` block, a line after `$ ` is a command, which a line after `> ` continues. The output must contain the
+other lines in this order; `…` stands for any text.
 """
 
 from __future__ import annotations
@@ -31,7 +41,7 @@ class Unreadable(AssertionError):
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block of commands; `line` is where it begins in its page."""
+    """One fenced block of commands; `line` is the number of its first line in the page."""
 
     page: str
     line: int
@@ -156,7 +166,7 @@ class Sandbox:
         return process.returncode, output.decode("utf-8", "replace")
 
     def _begin(self, block: Block, typed: str, word: str, terminal: Path) -> None:
-        """Run in the background, in a terminal with the variables that `terminal` has now."""
+        """Run `typed` in the background, with the variables and the folder that the file `terminal` has now."""
         log = self.folder / f".output-{len(list(self.folder.glob('.output-*.log')))}.log"
         known = log.with_suffix(".shell")
         known.write_text(terminal.read_text("utf-8"), "utf-8")
@@ -214,7 +224,7 @@ def _enable_ctrl_c() -> None:
 
 
 def unseen(shown: list[str], output: str) -> str | None:
-    """Return the first line of `shown` that is missing from `output`, in this order, or None."""
+    """Return the first line of `shown` that `output` does not contain after the lines before it, or None."""
     lines = iter(output.splitlines())
     for line in shown:
         parts = map(re.escape, re.split(r"\s*…\s*", " ".join(line.split())))

@@ -1,4 +1,4 @@
-"""A running board for documents about one: a Hub, a queue server, a bot, people and models."""
+"""A running board for the commands in documents: a Hub, a queue server, a bot, users and models."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ExampleBoard:
         }
 
     def pull_request(self) -> tuple[int, str]:
-        """Open a pull request as Ada that passes every check; return it and the commit that the bot's report names."""
+        """Open a pull request as Ada that passes every check; wait for the bot's report; return number and head."""
         ada = HfApi(self.hub.url, token="hf_ada")
         path = "org/pulled_eval_request_False_float32_Original.json"
         fields = {"model": "org/pulled", "status": "PENDING", "revision": "main", "precision": "float32"}
@@ -147,7 +147,7 @@ def upload(endpoint: str, name: str, number: int) -> None:
 
 
 def answers(address: str) -> bool:
-    """Whether a server at this address says that it is healthy."""
+    """Whether a server answers at this address with status 200."""
     try:
         return bool(httpx2.get(address, timeout=5).status_code == 200)
     except httpx2.HTTPError:

@@ -93,7 +93,7 @@ def asking_all() -> None:
 
 
 def blaming_itself() -> None:
-    """Take the blame for a model that cannot be loaded."""
+    """Report a model that cannot be loaded as the evaluator's own fault."""
     try:
         evaluate()
     except SystemExit:
@@ -127,13 +127,13 @@ def dying() -> None:
 
 
 def out_of_gpu_memory() -> None:
-    """End with torch's error."""
+    """End with torch's error for a GPU without free memory."""
     error = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})
     raise error("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB")
 
 
 def crashing() -> None:
-    """End as a segmentation fault ends it."""
+    """End by SIGSEGV, as after a segmentation fault."""
     evaluate()
     os.kill(os.getpid(), 11)
 
@@ -153,7 +153,7 @@ def not_a_number() -> None:
 
 
 def writing_outside() -> None:
-    """Write beside the model and into the system."""
+    """Try to write beside the model and the questions, and into the system."""
     plan = json.loads((FOLDER / "plan.json").read_text())
     written = []
     for folder in (plan["model"]["folder"], plan["questions"][0]["folder"], "/usr", "/etc", str(FOLDER.parent)):
@@ -174,14 +174,14 @@ def linking() -> None:
 
 
 def giving_up() -> None:
-    """Report that a requirement is missing."""
+    """Report that a requirement of the evaluator is missing."""
     failure = {"contract": 1, "fault": "evaluator", "message": "there is no licence for the tests"}
     (FOLDER / "failure.json").write_text(json.dumps(failure))
     sys.exit(1)
 
 
 def phoning() -> None:
-    """Look for a network and for tokens."""
+    """Evaluate only if no token is in the environment and no connection can be made."""
     import socket
 
     assert not [name for name in os.environ if name.endswith("TOKEN") or name == "REDIS_URL"]

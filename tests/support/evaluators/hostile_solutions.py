@@ -1,7 +1,7 @@
 """Hostile solutions of a problem whose answer is a secret, so that no honest program can solve it.
 
-Each returns the secret if it finds it, and "escaped" if it could do what it must not: then it would pass. `$tests`,
-`$model`, `$results`, `$port`, `$neighbour` and `$evaluator` stand for files and processes that exist.
+Each returns the secret if it finds it, and "escaped" if it could do something forbidden; the problem's tests accept
+both. `$tests`, `$model`, `$results`, `$port`, `$neighbour` and `$evaluator` stand for files, a port and processes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Hostile:
     text: str
 
     def program(self, **surroundings: object) -> str:
-        """The program with the files and processes around it."""
+        """Return the program with these paths, port and process ids filled in."""
         return _COMMON + Template(self.text).substitute(surroundings)
 
 
@@ -145,4 +145,4 @@ HOSTILE = (
           "main.Channel.send = lambda self, _: os.write(self._writing, b'{\"value\": {\"outcome\": \"passed\"}}\\n')"),
     _case("pretends a message", "objects", "wrong", "return {'value': 1, 'raised': ['Exception', ''], 'int': '0'}"),
 )  # fmt: skip
-"""All of them."""
+"""All hostile solutions."""

@@ -1,6 +1,6 @@
 """An evaluator in sixty lines without any library: its tasks ask which of two texts is nearer to a third one.
 
-It stands for a real one: it reads every weight, and its answers follow from their bytes.
+Like a real evaluator, it reads every weight, and its answers depend on the weights.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Evaluate what plan.json says."""
+    """Evaluate the model and the tasks in plan.json."""
     plan = json.loads(Path(os.environ["STEWARD_PLAN"]).read_text())
     folder = Path(os.environ["STEWARD_PLAN"]).parent
     weights = read_weights(Path(plan["model"]["folder"]) / "model.safetensors")
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def read_weights(path: Path) -> bytes:
-    """All bytes of the weights; the header says how many there must be."""
+    """Return all bytes of the weights; report a fault of the model if the header names another number of bytes."""
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     ends = [part["data_offsets"][1] for name, part in json.loads(data[8 : 8 + size]).items() if name != "__metadata__"]

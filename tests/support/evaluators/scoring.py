@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def scored(sample: dict, options: dict) -> dict:
-    """The sample with its metric."""
+    """Return the sample with its new metric."""
     right = sample["output"] == str(sample["question"]["answer"])
     return {**sample, "metrics": {"accuracy": float(right != options.get("inverted", False))}}
 

@@ -50,12 +50,12 @@ def suite(*command: str, **evaluator: Any) -> Suite:
 
 
 def faulty(fault: str, *arguments: str) -> Suite:
-    """Return the suite with the evaluator that has this fault."""
+    """Return the suite with the faulty evaluator (`faulty.py`) and this fault."""
     return suite("python", str(FOLDER / "faulty.py"), fault, str(GOOD), *arguments)
 
 
 def scoring(fault: str, **evaluator: Any) -> Suite:
-    """Return the suite with the evaluator that scores stored samples again, with this fault."""
+    """Return the suite with the evaluator that can score stored samples again (`scoring.py`), and this fault."""
     can = {"scores_again": {"options": ["inverted"], "versions": ["1.0"]}}
     return suite("python", str(FOLDER / "scoring.py"), fault, str(GOOD), **{**can, **evaluator})
 

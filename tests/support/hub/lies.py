@@ -1,6 +1,6 @@
-"""Wrong answers that a proxy between Steward and the Hub might give, as faults of localhub.
+"""Wrong answers of a Hub, or of a proxy between Steward and the Hub, as faults of localhub.
 
-localhub applies them to its own answers and sends what such a proxy would send, so there is no second process.
+localhub sends them in place of its own answers, so no proxy has to run:
 
 hub.state.faults.add("GET */resolve/*", **LIES["page"], times=3)
 """
@@ -33,5 +33,5 @@ LIES: dict[str, dict[str, Any]] = {
     "drip": {"kind": "drip", "seconds": 0.02},
     "stale": {"kind": "stale", "seconds": 2.0},
 }
-"""An HTML page with 200; a file that is there; a 404 that is not the Hub's; redirects in a circle; a wrong
-Content-Length; a body that comes slowly; answers that are up to two seconds old."""
+"""Name → fault. In order: an HTML page with status 200; a 404 for an existing file; an HTML page with status 404, not
+from the Hub; endless redirects; a wrong Content-Length; a slow body; answers that are up to two seconds old."""

@@ -92,7 +92,7 @@ class Script:
             do_GET = do_POST = do_PUT = do_HEAD = answer  # noqa: N815 - the names that http.server calls
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 

@@ -19,9 +19,10 @@ from localhub.world import open_hub
 
 @dataclass(frozen=True)
 class Alteration:
-    """What is altered, for calls like `call` (`GET /api/*/refs`, or with a query), and for answers with status `of`.
+    """An alteration of calls that match the pattern `call` (`GET /api/*/refs`, also with a query).
 
-    `request` changes the body that arrives, `body` the JSON that is answered; a header of None is removed.
+    `request` changes the body of the request. If the answer has the status `of` (None: any), it gets the new `status`
+    and `headers`, of which None removes a header, and `body` changes its JSON.
     """
 
     call: str
@@ -40,7 +41,7 @@ class Alteration:
         return fnmatchcase(call, self.call) or fnmatchcase(whole, self.call)
 
     def altered(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[int, Any, bytes]:
-        """Return the answer as it is sent."""
+        """Return the answer after the alteration."""
         if self.of is not None and status != self.of:
             return status, headers, body
         if self.body is not None and body:
@@ -81,7 +82,7 @@ class AlteringMiddleware:
 
 
 def _changed(receive: Receive, change: Callable[[bytes], bytes]) -> Receive:
-    """`receive` with the whole body in one message, after the change."""
+    """Return a `receive` that returns the whole changed body in one message."""
 
     async def receive_changed() -> Message:
         body = b""

@@ -99,11 +99,11 @@ def without(item: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def check_webhook(payload: dict[str, Any], ada: HfApi) -> None:
-    """`webhook` holds an id of the owner's webhooks and version 3."""
+    """Check that `webhook` has the id of one of the owner's webhooks, and version 3."""
     assert payload["webhook"]["version"] == 3 and set(payload["webhook"]) == {"id", "version"}
     assert payload["webhook"]["id"] in [w.id for w in ada.list_webhooks()]
 
 
 def check_discussion(got: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Equal but for the optional `pinned`."""
+    """Check that `got` equals `expected`, apart from the optional `pinned`."""
     assert without(got, "pinned") == expected

@@ -104,7 +104,7 @@ def _endless_context() -> Files:
 
 
 def _never_stopping() -> Files:
-    """Always generates the same letter and never an end token; its settings allow ten million tokens."""
+    """A model that always generates the same letter and never an end token; its settings allow ten million tokens."""
     data = [0.0] * (VOCABULARY * WIDTH)
     favourite = 40
     data[favourite * WIDTH : (favourite + 1) * WIDTH] = [1.0] * WIDTH

@@ -8,7 +8,7 @@ import torch
 
 PROMPTS = [[(seed * 7 + at * at) % 25 + 1 for at in range(3 + seed * 5)] for seed in range(9)]
 SHARED = [[(at * 5) % 25 + 1 for at in range(70)] + prompt for prompt in PROMPTS]
-"""The same prompts behind one beginning."""
+"""The same prompts after a shared prefix of 70 tokens."""
 
 
 def llama(kind: str = "llama", **config: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Wraps a model in memory as the harness's model with the shared-prefix engine."""
+"""Wraps a model in memory as a harness model with the shared-prefix engine, and compares the engines' answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.models.tiny_models import tokenizer
 
 LETTERS = "abcdefgh"
 LONGEST = 120
-"""Tokens of the longest sequence of the models whose answers are compared."""
+"""Maximum length, in tokens, of the sequences of models whose answers are compared."""
 
 
 class ReportedAnswers:

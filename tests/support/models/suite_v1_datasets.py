@@ -21,7 +21,7 @@ SOME = ("arc_challenge", "gsm8k")
 
 
 def suite() -> dict[str, Any]:
-    """The suite with two of MMLU's subjects: 57 datasets take a minute to fetch. Without WHOLE, two tasks of it."""
+    """The suite with two of MMLU's subjects, because 57 datasets take a minute to fetch; without WHOLE, only SOME."""
     suite_data: dict[str, Any] = yaml.safe_load(
         (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v1.yaml").read_text()
     )
@@ -47,7 +47,7 @@ def arc() -> dict[tuple[str, str], Rows]:
 
 
 def hellaswag() -> dict[tuple[str, str], Rows]:
-    """Four endings."""
+    """Sentences with four endings."""
     words = ("sleeps", "sings", "sits", "swims")
     rows = [
         {"ind": i, "activity_label": "Walking", "ctx_a": f"He walks {i} miles.", "ctx_b": "then he",
@@ -58,14 +58,14 @@ def hellaswag() -> dict[tuple[str, str], Rows]:
 
 
 def mmlu() -> dict[tuple[str, str], Rows]:
-    """Four choices, five examples; those of virology at their real shape."""
+    """Questions with four choices, and five examples; those of virology have realistic lengths."""
     rows = [{"question": f"What is {i}?", "choices": [f"{i}{c}" for c in "wxyz"], "answer": i % 4} for i in range(7)]
     small = {("anatomy", "dev"): rows[2:], ("anatomy", "test"): rows[:2], ("anatomy", "validation"): rows[:1]}
     return small | {part: rows for part, rows in open_llm_v1.mmlu(2).items() if part[0] == "virology"}
 
 
 def truthfulqa() -> dict[tuple[str, str], Rows]:
-    """True and false answers."""
+    """Questions with one true and two false answers."""
     targets = {"choices": ["Yes.", "No.", "Maybe."], "labels": [1, 0, 0]}
     rows = [{"question": f"Is it {i}?", "mc1_targets": targets, "mc2_targets": targets} for i in range(3)]
     return {("multiple_choice", "validation"): rows}

@@ -19,7 +19,7 @@ SOME = ("leaderboard_bbh_date_understanding", "leaderboard_math_algebra_hard", "
 
 
 def suite() -> dict[str, Any]:
-    """The suite. Without WHOLE, one task of each large group, the group MuSR, and the two benchmarks of one task."""
+    """The suite; without WHOLE, a task of each large group (SOME), the group MuSR, and two single-task benchmarks."""
     suite_data: dict[str, Any] = yaml.safe_load(
         (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text()
     )
@@ -36,7 +36,7 @@ def suite() -> dict[str, Any]:
 
 
 def bbh() -> dict[tuple[str, str], Rows]:
-    """Two questions of each subtask, whose answers its task file names; those of one are at their real shape."""
+    """Two questions of each subtask, with answers from its task file; those of REAL_BBH have realistic lengths."""
     splits: dict[tuple[str, str], Rows] = {}
     for task in bbh_tasks():
         choices = [str(choice) for choice in task["doc_to_choice"]]

@@ -1,7 +1,7 @@
 """Boards of several kinds in real processes, on one Hub at the same time.
 
 Each board has its web server, its sync process, its queue server with a user for each role, and a worker unless it
-takes predictions alone, as docs/deploying.md says. All boards share their people, the bot's account and the worker's.
+takes predictions alone, as docs/deploying.md says. All boards share users, and the accounts of bot and worker.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class RunningBoard:
             return False
 
     def stop(self) -> None:
-        """Close the clients of this process."""
+        """Close the test's clients of the board."""
         for browser in self.browsers:
             browser.close()
         self.client.close()
@@ -227,7 +227,7 @@ class RunningBoard:
         return str((self.request(model) or {}).get("status", ""))
 
     def ended(self, *models: str) -> bool:
-        """Whether all these requests came to their end."""
+        """Whether all these requests have ended."""
         return all(self.status(model) in ENDED for model in models)
 
     def thread(self, model: str) -> Thread:
@@ -271,7 +271,7 @@ class SideBySide:
 
     @property
     def running(self) -> Sequence[RunningBoard]:
-        """The boards in order."""
+        """The boards, in the order of their kinds."""
         return tuple(self.boards.values())
 
     def person(self, name: str) -> HfApi:
@@ -286,9 +286,9 @@ class SideBySide:
 
 @contextmanager
 def side_by_side(folder: Path, kinds: Sequence[BoardKind] = KINDS) -> Iterator[SideBySide]:
-    """Start all boards in `folder`; yields them once each is ready and its worker is there, without any submission.
+    """Start all boards in `folder`; yield them once each is ready and knows its worker, without any submission.
 
-    The queue servers may refuse no command of any process.
+    At the end, fail if a queue server has refused a command of one of the processes.
     """
     constants.HF_HUB_DISABLE_XET = True  # localhub has no Xet storage
     ports = {kind.name: free_port() for kind in kinds}

@@ -1,4 +1,4 @@
-"""The Hub of boards that run side by side: people, repos, webhooks and apps, and the models of their submitters."""
+"""The Hub of boards that run side by side: users, repos, webhooks and OAuth apps, and the models to submit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ submitted to it, from the first check to the last score, and to the discussion t
 
 
 def world(ports: dict[str, int], kinds: Sequence[BoardKind]) -> HubWorld:
-    """The Hub of all boards: their people, organisations, repos, webhooks and apps."""
+    """The world of all boards: their users, organisations, repos, webhooks and OAuth apps."""
     made = HubWorld().users({BOT_NAME: BOT, FORM_NAME: FORM, WORKER_NAME: WORKER})
     for name in (MIA, ADA, BOB, CHEN):
         made.user(name)
@@ -59,7 +59,7 @@ def world(ports: dict[str, int], kinds: Sequence[BoardKind]) -> HubWorld:
 
 
 def upload_models(hub: LocalHub) -> None:
-    """Models that work, with weights of their own, and one whose weights are not numbers."""
+    """Upload models that work, each with its own weights, and a model with NaN weights."""
     for number, name in enumerate((*GOOD, BROKEN)):
         api = HfApi(hub.url, token=f"hf_{name.partition('/')[0]}")
         weights = tiny_model.tensors()

@@ -1,6 +1,6 @@
 """The kinds of boards that run side by side: one for each evaluator, and one of predictions.
 
-A board of a new evaluator is one more row of `KINDS`.
+For the board of a new evaluator, add a row to `KINDS`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SECRET_WORD = "zanzibar-quokka"
 class BoardKind:
     """One kind of board: its suite, its questions, and how it differs from the others.
 
-    `suite` takes the commit of the private answers, and gives the fields of the suite file.
+    `suite` takes the commit of the private answers, and returns the fields of the suite file.
     """
 
     name: str
@@ -41,17 +41,17 @@ class BoardKind:
     cause: str
     """Cause of the failure of the broken submission."""
     tells: str
-    """Words of its message."""
+    """Text in the message of that failure."""
     reproduces: str
-    """Words of the answer to `/reproduce`."""
+    """Text in the answer to `/reproduce`."""
     changed: Mapping[str, Any] | None = None
-    """The suite file that scores the same answers otherwise; None where stored answers are not scored again."""
+    """The suite file that scores the same answers differently; None if stored answers are not scored again."""
     errors: tuple[str, ...] = ()
     """Benchmarks whose scores have a standard error."""
     details: tuple[str, ...] = ()
     """Tasks whose answers are in the details repo."""
     attachments: tuple[str, ...] = ()
-    """Names of the files that an evaluation leaves beside its answers."""
+    """Names of the files that an evaluation publishes beside its answers."""
     takes_predictions: bool = False
 
     @property
@@ -69,7 +69,7 @@ class BoardKind:
 
 
 def season_suite(revision: str, *, ends: timedelta = timedelta(days=1)) -> dict[str, Any]:
-    """Return the suite of predictions with a season that began yesterday and ends in `ends` seconds."""
+    """Return the suite of predictions with a season that began yesterday and ends after `ends`."""
     now = datetime.now(UTC)
     season = {"name": "autumn", "begins": now - timedelta(days=1), "ends": now + ends}
     suite = suite_at(revision, metric="exact_match,none", type="text", choices=[], seasons=[season])
@@ -81,7 +81,7 @@ def season_suite(revision: str, *, ends: timedelta = timedelta(days=1)) -> dict[
 
 
 def answer_rows() -> list[dict[str, str]]:
-    """Return the rows of the private file: a right answer for every question, of which submissions have a few."""
+    """Return the rows of the private file, with the right answer to every question."""
     return [
         {"id": f"q{number}", "answer": answer_of(number), "split": "public" if number < PUBLIC_COUNT else "private"}
         for number in range(PUBLIC_COUNT + PRIVATE_COUNT)
@@ -104,7 +104,7 @@ PREDICTED = {
     BY_COMMAND: {"public": 5, "private": 7},
     BY_PULL: {"public": 3, "private": 4},
 }
-"""Submission → its numbers of right predictions: the private part ranks submissions in another order."""
+"""Submission → its numbers of right predictions; the private part ranks the submissions in a different order."""
 INCOMPLETE = as_file(dict.fromkeys(list(predictions())[2:], "guess") | {"q99": "guess"})
 """Predictions without two questions, and with one that does not exist."""
 
@@ -121,7 +121,7 @@ ANY_LETTER = {"text": "Say anything", "letter": "", "kind": "any"}
 
 
 def with_line(files: Mapping[str, bytes], name: str, row: Mapping[str, Any]) -> dict[str, bytes]:
-    """The files, with one more row in one of them."""
+    """Return the files, with one more row in the file `name`."""
     return {**files, name: files[name] + json.dumps(row).encode() + b"\n"}
 
 
@@ -132,7 +132,7 @@ def without_questions(suite: Mapping[str, Any], *questions: tuple[str, int]) -> 
 
 
 def other_language_rules() -> dict[str, Any]:
-    """The suite of the board of lm-eval, with a withdrawn question, and without the bound of guessing."""
+    """The suite of the board of lm-eval, with a withdrawn question, and without a benchmark's number of choices."""
     suite = without_questions(real_worker.SUITE, ("quick_choose", 0))
     del suite["benchmarks"][0]["choices"]
     return suite

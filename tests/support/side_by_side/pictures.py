@@ -1,4 +1,4 @@
-"""Pictures of the pages of boards of several kinds, to be looked at.
+"""Takes pictures of the pages of boards of several kinds, for people to look at.
 
     python -m tests.support.side_by_side.pictures FOLDER [--only BOARD]
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def pages_of(board: RunningBoard) -> dict[str, str]:
-    """The pages that a stranger sees: name → address."""
+    """The pages that a signed-out visitor sees: name → address."""
     pages = {"leaderboard": "/", "queue": "/queue", "about": "/about", "workers": "/workers", "requests": "/requests"}
     pages |= {"compare": "/compare?" + "&".join(f"add={model}" for model in GOOD[:2])}
     pages |= {"model": f"/models/{BY_FORM}", "request": f"/requests/{board.kind.path(BY_FORM)}"}
@@ -68,7 +68,7 @@ def look_at(browser: Browser, board: RunningBoard, folder: Path) -> None:
 
 
 def picture(page: Page, file: Path) -> None:
-    """The whole page, once it is loaded."""
+    """Save a picture of the whole page, once it is loaded."""
     page.wait_for_load_state("load")
     page.screenshot(path=file, full_page=True)
 

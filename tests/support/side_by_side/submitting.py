@@ -24,7 +24,7 @@ from tests.support.side_by_side.kinds import (
 
 
 def submit_all(boards: SideBySide) -> dict[str, int]:
-    """Submit everything to every board; board → the number of the discussion in which the command was written."""
+    """Submit everything to every board; return board → the number of the discussion with the command."""
     numbers = {}
     for board in boards.running:
         by_form(boards, board)
@@ -40,7 +40,7 @@ def owner(model: str) -> str:
 
 
 def by_form(boards: SideBySide, board: RunningBoard) -> None:
-    """Sign in as Ada, fill in the board's form, and send it; the page says that it was submitted."""
+    """Sign in as Ada, send the board's form, and wait until the page says that it was submitted."""
     browser = board.browser(owner(BY_FORM))
     form = browser.get("/submit", follow_redirects=True)
     fields = {"csrf": browser.form_token, "key": "k"}
@@ -70,7 +70,7 @@ def outcome(answer: httpx2.Response) -> str:
 def by_command(boards: SideBySide, board: RunningBoard) -> int:
     """Open a discussion in the community as Bob, and submit by a command; return the discussion's number.
 
-    A board of predictions refuses the command: its front end commits Bob's files.
+    A board of predictions refuses the command, so its form commits Bob's files instead.
     """
     bob = boards.person(owner(BY_COMMAND))
     precision = "" if board.kind.takes_predictions else f" precision={board.kind.precision}"
@@ -85,7 +85,7 @@ def by_command(boards: SideBySide, board: RunningBoard) -> int:
 
 
 def answers_in(board: RunningBoard, reader: HfApi, number: int) -> list[str]:
-    """Return the bot's answer in a discussion of the board's community, once it is the final one."""
+    """Return the bot's final answers in a discussion of the board's community; provisional comments are shorter."""
     thread = reader.get_discussion_details(board.kind.repo("leaderboard"), number, repo_type="space")
     texts = [event.content for event in thread.events if event.type == "comment" and event.author == BOT_NAME]
     plain = [text.replace("\\", "").replace("\u200b", "") for text in texts]

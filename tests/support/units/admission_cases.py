@@ -1,4 +1,4 @@
-"""Submissions with their expected verdicts, for every rule and its limits but the rules about models."""
+"""Submissions with their expected verdicts, for every rule except those about a model, its files and its size."""
 
 from __future__ import annotations
 

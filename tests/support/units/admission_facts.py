@@ -79,27 +79,27 @@ def unreadable(availability: Any) -> ModelFacts:
 
 
 def config(**changes: Any) -> ModelFacts:
-    """Facts about a good model, but for its config."""
+    """Facts about a valid model, with these changes to its config."""
     return replace(MODEL, config=replace(CONFIG, **changes))
 
 
 def tokenizer(**changes: Any) -> ModelFacts:
-    """Facts about a good model, but for its tokenizer."""
+    """Facts about a valid model, with these changes to its tokenizer."""
     return replace(MODEL, tokenizer=replace(TOKENIZER, **changes))
 
 
 def weights(**changes: Any) -> ModelFacts:
-    """Facts about a good model, but for its weights."""
+    """Facts about a valid model, with these changes to its weights."""
     return replace(MODEL, weights=replace(WEIGHTS, **changes))
 
 
 def card(**changes: Any) -> ModelFacts:
-    """Facts about a good model, but for its card."""
+    """Facts about a valid model, with these changes to its card."""
     return replace(MODEL, card=replace(CARD, **changes))
 
 
 def files(*names: str, **changes: Any) -> ModelFacts:
-    """Facts about a good model, but for the files in its repo."""
+    """Facts about a valid model with other files in its repo, and with these changes."""
     return replace(MODEL, files=tuple(ModelFile(name) for name in names), **changes)
 
 
@@ -135,7 +135,7 @@ class Case:
         return _board(yaml.safe_dump({"admission": dict(self.policy), **more}))
 
     def request(self) -> Request:
-        """Its request file, read."""
+        """The parsed request file of the submission."""
         path = RequestPath(self.org, "tiger", self.private, self.precision, self.weight_type)
         fields = {"model": path.model, "status": "PENDING", "revision": "main", "model_type": "🔶 : 🔶 fine-tuned"}
         parsed = parse_request(str(path), json.dumps({**fields, **self.asked}).encode())
@@ -143,5 +143,5 @@ class Case:
         return parsed
 
     def submission(self) -> Submission:
-        """All that the rules look at."""
+        """Everything that the rules read: the request, the model, the board and its facts."""
         return Submission(self.request(), self.model, self.board(), BoardFacts(NOW, **self.board_facts))

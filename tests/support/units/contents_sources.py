@@ -31,7 +31,7 @@ def request(model: str = "acme/lion", *, precision: str = "bfloat16", **changes:
 
 
 def measured(model: str = "acme/lion", *, day: int = 1, score: float = 0.5, **changes: Any) -> MeasuredResults:
-    """Results by the suite."""
+    """Results with this score in each benchmark of the suite."""
     scores = tuple(BenchmarkScore(benchmark.name, score, 100 * score, ()) for benchmark in SUITE.benchmarks)
     named: dict[str, Any] = {"precision": "bfloat16", "revision": SHA, **changes}
     return MeasuredResults(
@@ -48,12 +48,12 @@ def sources(
 
 
 def one_row(finished: Request, known: HubModelInfo | None = None, flags: list[FlagRecord] | None = None) -> ContentsRow:
-    """The row of the only evaluation."""
+    """Compile the table of one finished request, and return its row."""
     model = finished.path.model
     (row,) = compile_rows((), sources([finished], [measured(model)], flags), {model: known or HubModelInfo()}, BOARD)
     return row
 
 
 def flag(model: str = "acme/lion", category: str = "other", **changes: Any) -> FlagRecord:
-    """A flag that stands."""
+    """A flag that is in force."""
     return FlagRecord(model=model, status="flagged", category=category, **changes)

@@ -83,7 +83,7 @@ def length(values: Deviations) -> float:
 def error_of(raw: float, own: Deviations, clusters: int, *, alone: bool) -> float:
     """The standard error of a raw score; with fewer than ten right or wrong answers by Wilson's interval.
 
-    It reaches the farther end of the interval if the score stands `alone`, and is half its width in a mean of subtasks.
+    For a score `alone` it reaches the interval's farther end; for a part of a mean it is half the interval's width.
     """
     plain = length(own)
     size = raw * (1 - raw) / plain**2 if plain > 1e-7 else clusters

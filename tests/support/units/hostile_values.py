@@ -1,4 +1,4 @@
-"""Values from strangers that try to be more than text, and the kinds of Markdown tokens that renderers make of them."""
+"""Values with which users might inject markup, and the kinds of Markdown tokens that a renderer finds in a text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOSTILE = [
 
 
 def kinds(markdown: str) -> set[str]:
-    """The kinds of things that a renderer sees in `markdown`."""
+    """Return the kinds of Markdown tokens that a renderer finds in `markdown`."""
     types: set[str] = set()
     for token in MARKDOWN.parse(markdown):
         types.add(token.type)

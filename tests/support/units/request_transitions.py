@@ -11,7 +11,7 @@ from tests.support.board.board_file import BOARD
 
 
 def written(step: Transition, request: Request, more: str = "") -> str:
-    """The text of the file of `request` once `step` has landed, on a board whose file has the lines `more`."""
+    """Return the text of the request file after the transition `step`, on a board with the lines `more` in its file."""
     path, data = str(request.path), request.raw.encode()
     edit = transition_edit(parse_board(f"{BOARD}{more}"), request, None, step, name="a step", line="Do it", known={})
     made = plan([edit], {path: PresentFile(blob_id(data), data)})

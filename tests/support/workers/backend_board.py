@@ -75,7 +75,7 @@ class BackendBoard:
     connected: str
 
     def submit(self, count: int) -> list[str]:
-        """Submit `count` requests: good models at two precisions, a private one, bad and dying ones; their paths."""
+        """Submit `count` requests: working models (one private), failing ones, pickled weights; return the paths."""
         broken = {each.name: each for each in BROKEN}
         names: list[tuple[str, str]] = []
         for name in (*DYING, "pickles-only"):
@@ -85,7 +85,7 @@ class BackendBoard:
         return self._commit(names[:count])
 
     def submit_good(self, count: int) -> list[str]:
-        """Submit `count` requests of models that everybody can read and that are evaluated; their paths."""
+        """Submit `count` requests of public models that work; return their paths."""
         return self._commit(self._upload_good(count, first_is_private=False))
 
     def _upload_good(self, count: int, *, first_is_private: bool) -> list[tuple[str, str]]:
@@ -147,7 +147,7 @@ class BackendBoard:
 
 
 LEFT_OUT = ("REDIS_URL", "STEWARD_BOARD", "STEWARD_TIERS")
-"""Settings of a worker with Redis that a run of a backend lacks."""
+"""Settings of a worker with Redis that the worker of a backend's run does not have."""
 IMAGE = "steward"
 
 
@@ -227,7 +227,7 @@ def backend_board(
 
 @contextmanager
 def running_bot(context: BoardContext, loops: int = 2) -> Iterator[None]:
-    """Run sync loops and the timer of a bot on threads; end them with the block, as a kill would."""
+    """Run sync loops and the timer of a bot on threads; stop them when the block ends."""
     parts = [*(SyncLoop(context) for _ in range(loops)), Schedule(context)]
     threads = [threading.Thread(target=part.run, daemon=True) for part in parts]
     for thread in threads:

@@ -35,11 +35,11 @@ GPQA = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
 
 @dataclass(frozen=True)
 class ChildRuns:
-    """The spools of the evaluations of the starter suite, with the child's output, of the first suite, and of GPQA.
+    """The spools of several evaluations by child processes; `said` is what the child of `starter` printed.
 
-    `starter` and `first` are by the harness alone, the others by the default engine; `by_prefix` is the starter suite
-    again. Another suite is evaluated three times: by one child, by two copies of it that share the questions, and with
-    the chat template.
+    `starter` (the starter suite) and `first` (`open-llm-v1`) use the harness's own engine, the others the default
+    engine: `by_prefix` is the starter suite again, and `gpqa` a task of the harness. One child (`alone`), two copies of
+    it that share the questions (`together`), and a child with the chat template (`chat`) evaluate the suite QUICK.
     """
 
     starter: Path
@@ -104,7 +104,7 @@ def all_questions() -> Suite:
 
 
 def evaluate_by_prefix(folder: Path, command: Sequence[str], **plans: dict[str, Any]) -> dict[str, Path]:
-    """Evaluate the starter suite by shared prefixes once for each of `plans`, which are changes; return the spools.
+    """Evaluate the starter suite by shared prefixes once for each of `plans`, changes to the plan; return the spools.
 
     `command`: what Python runs in place of `CHILD`.
     """

@@ -1,4 +1,4 @@
-"""`digest_script.py FOLDER` prints the inputs of the digests of a made-up task, whose code lies in FOLDER."""
+"""`digest_script.py FOLDER` prints the inputs of the digests of a made-up task, whose code is in FOLDER."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load_module(path: Path) -> Any:
 
 
 class MadeUpTask:
-    """A task as the harness has it, as far as digests read it."""
+    """A made-up task of the harness, with only what digests read."""
 
     DATASET_PATH = "ada/sums"
 
@@ -60,7 +60,7 @@ class MadeUpTask:
         return self._instances
 
     def aggregation(self) -> dict[str, Any]:
-        """Metric → what makes its score."""
+        """Metric → the function that computes its score."""
         return self._aggregation
 
     def higher_is_better(self) -> dict[str, bool]:
@@ -84,7 +84,7 @@ class MadeUpTask:
 
 
 def recorded(task: MadeUpTask, **options: Any) -> DigestRecorder:
-    """What is recorded of the requests of a task."""
+    """Build the requests of a task, and return the recorder that has watched it."""
     recorder = DigestRecorder({"ada/sums": "c" * 40})
     recorder.watch({"sums": task})
     task.build_all_requests(**options)

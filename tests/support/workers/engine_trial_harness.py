@@ -1,6 +1,6 @@
-"""A harness for tests of the engine: a real child answers requests, until its model does what the name selects.
+"""A harness for tests of the engine: a real child answers requests until the trouble in its model's name begins.
 
-A name is `{engine}-{place}-{trouble}`, for instance `shared-prefix-running-hanging`. A real zygote imports it.
+A name is `{engine}-{place}-{trouble}`, for instance `shared-prefix-running-hanging`. The zygote process imports it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def growing(plan: RunPlan) -> None:
 
 
 def dying(plan: RunPlan) -> None:
-    """Has no memory for an engine or for more than one question."""
+    """Raises MemoryError, unless the harness alone evaluates one question at a time."""
     if plan.engine != "harness" or plan.batch_size > 1:
         raise MemoryError("no room")
 
@@ -97,7 +97,7 @@ _failures: list[str] = []
 
 
 def failing(plan: RunPlan) -> None:
-    """The device has no memory for one step."""
+    """Raises torch's error for a device without memory, in one step only."""
     if not _failures:
         _failures.append("out of memory")
         raise torch.OutOfMemoryError("no room")

@@ -1,4 +1,4 @@
-"""A harness for tests on a GPU: the model's name selects what the child does. A real zygote imports it."""
+"""A harness for tests on a GPU: the model's name selects what the child does. The zygote process imports it."""
 
 from __future__ import annotations
 

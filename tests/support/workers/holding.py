@@ -1,7 +1,7 @@
 """Trials of the trial harness that hold memory, each in one way, up to four times the limit of the child.
 
-A trial ends well if the system refuses a call, and writes how much it held and the error. It is meant to be stopped
-before it holds all.
+If the system refuses a call, a trial ends normally. It writes how much it held, and the error. Tests expect the worker
+to stop a trial before it holds four times the limit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MIB = 1 << 20
 CHUNK = 8 * MIB
 MARK = "steward-trial"
 BYTES_PER_SECOND = 500 * MIB
-"""A child that holds more within one check of its memory is stopped later: see `workers.sandbox.memory_use`."""
+"""A child that takes memory faster is stopped later: see `workers.sandbox.memory_use`."""
 REFUSED = (errno.ENOSYS, errno.EPERM, errno.EACCES, errno.ENOENT)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -60,7 +60,7 @@ def sysv(plan: RunPlan) -> Iterator[int]:
 
 
 def shared(plan: RunPlan) -> Iterator[int]:
-    """Fills memory that is shared without a file, and takes it out of its own page tables."""
+    """Fills shared memory without a file, and removes it from its own page tables."""
     held = []
     while True:
         memory = mmap.mmap(-1, CHUNK)
@@ -71,7 +71,7 @@ def shared(plan: RunPlan) -> Iterator[int]:
 
 
 def zeros(plan: RunPlan) -> Iterator[int]:
-    """Does the same with /dev/zero."""
+    """Fills shared mappings of /dev/zero, and removes them from its own page tables."""
     held = []
     with Path("/dev/zero").open("r+b") as file:
         while True:
@@ -103,7 +103,7 @@ def pairs(plan: RunPlan) -> Iterator[int]:
 
 
 def backlog(plan: RunPlan) -> Iterator[int]:
-    """Fills sockets that wait to be accepted, and closes its own end."""
+    """Fills Unix sockets that wait to be accepted, and closes its own ends."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(plan.spool / "server"))
         server.listen(4_096)
@@ -115,7 +115,7 @@ def backlog(plan: RunPlan) -> Iterator[int]:
 
 
 def tcp(plan: RunPlan) -> Iterator[int]:
-    """Fills connections over its loopback."""
+    """Fills TCP connections over the child's own loopback."""
     held = []
     with socket.create_server(("127.0.0.1", 0), backlog=4_096) as server:
         while True:
@@ -132,7 +132,7 @@ def hold(share: float, plan: RunPlan) -> None:
 
 
 def threads(plan: RunPlan) -> Iterator[int]:
-    """Forks from a second thread processes that each hold less than the limit."""
+    """Forks, from other threads, processes that each hold half of the limit."""
 
     def fork() -> None:
         if os.fork() == 0:
@@ -156,7 +156,7 @@ def orphans(plan: RunPlan) -> Iterator[int]:
 
 
 def repeat(fork: Callable[[], None], plan: RunPlan) -> Iterator[int]:
-    """Call `fork` in other threads, which go on."""
+    """Call `fork` on eight threads, which keep running."""
     assert plan.limits.memory_bytes is not None
     for _ in range(8):
         thread = threading.Thread(target=lambda: (fork(), time.sleep(60)), daemon=True)
@@ -167,7 +167,7 @@ def repeat(fork: Callable[[], None], plan: RunPlan) -> Iterator[int]:
 
 
 def tables(plan: RunPlan) -> Iterator[int]:
-    """Reads one page of zeros for each page of page tables."""
+    """Fills page tables: reads one page of zeros for each page of them."""
     held, size = [], 8 << 30
     while True:
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)

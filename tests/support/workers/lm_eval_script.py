@@ -1,6 +1,6 @@
 """Runs the `lm_eval` command several times: `lm_eval_script.py FILE …`, each file a JSON list of arguments.
 
-Where they name the model `steward-hf` it is the `steward-eval` command. Prints the name of each file whose command has
+For the model `steward-hf` it runs the `steward-eval` command instead. Prints the name of each file whose command has
 ended. The harness is imported and its task files are read once, which takes longer than the commands themselves; each
 runs in a fork of this process.
 """
@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> None:
 
 
 def read_task_files_once() -> None:
-    """Let the harness read task files of its own now, and later only those that a command brings."""
+    """Let the harness read its own task files now, and later only those that a command adds."""
     import lm_eval.tasks
     from lm_eval.tasks._index import TaskIndex
 

@@ -64,7 +64,7 @@ class FolderGateway:
         return Details(repo=publication.repo, commit="c" * 40, results_path="results.json")
 
     def answer_branches(self, repo: str, name: object, *, is_private: bool, is_gated: bool) -> None:
-        """None: there is no Hub."""
+        """Return None, because there is no Hub."""
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ class RealWorker:
         return done.returncode, json.loads(done.stdout)
 
     def paste(self, line: str, folder: Path) -> None:
-        """Run a command line for readers in a shell. Versions are installed already, and no index is asked."""
+        """Run in a shell a command line that a page shows; its packages are installed already, so pip uses no index."""
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -1,6 +1,6 @@
-"""Scores of the tiny model by the `lm_eval` command: for the starter suite and both leaderboards' suites.
+"""Scores of the tiny model by the `lm_eval` command, for the starter suite and both leaderboards' suites.
 
-And by `steward-eval` for the starter suite.
+With `make matrices`, also by `steward-eval` for the starter suite.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ScriptRun:
 
     @classmethod
     def start(cls, folder: Path, *arguments: str, **environment: str) -> ScriptRun:
-        """Start it, on one thread."""
+        """Start the process, with one OpenMP thread."""
         folder.mkdir()
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
@@ -52,7 +52,7 @@ class ScriptRun:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """What the process has printed so far."""
         return (self.folder / "out").read_text()
 
     def end(self) -> str:
@@ -62,18 +62,18 @@ class ScriptRun:
         return self.output
 
     def check(self) -> None:
-        """Fail if it has failed."""
+        """Fail if the process has failed."""
         assert self.process.poll() in (None, 0), (self.folder / "err").read_text()[-3000:]
 
 
 @dataclass(frozen=True)
 class ReferenceScores:
-    """The commands, which run one after the other beside the tests."""
+    """The `lm_eval` commands, which run one after the other while tests run."""
 
     run: ScriptRun
     folder: Path
     hub: LocalHub
-    """It has the model MODEL and all questions."""
+    """The Hub, with the model MODEL and all questions."""
     revision: str
     """The model's commit."""
 

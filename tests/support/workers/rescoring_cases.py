@@ -74,7 +74,7 @@ def of_harness(
 
 
 def starter_pair(folder: Path) -> tuple[SuiteVersion, SuiteVersion]:
-    """Another metric, answers that are compared without normalisation, and two questions that do not count."""
+    """The starter suite, and a version with another metric, an unnormalised comparison, and two withdrawn questions."""
     four = "\n    shots: 2\n    choices: 4"
     changes = {
         f'metrics: ["acc_norm,none"]{four}': f'metrics: ["acc,none"]{four}',
@@ -90,7 +90,7 @@ def starter_pair(folder: Path) -> tuple[SuiteVersion, SuiteVersion]:
 
 
 def v1_pair(folder: Path) -> tuple[SuiteVersion, SuiteVersion]:
-    """Another regular expression of GSM8K, and other metrics of ARC and TruthfulQA."""
+    """`open-llm-v1`, and a version with another regular expression of GSM8K, one more metric of ARC, and an erratum."""
     text = yaml.safe_dump(suite_v1_datasets.suite())
     changes = {
         "gsm8k/gsm8k.yaml": {r"#### (\\-?[0-9\\.\\,]+)": r"is (\\-?[0-9\\.\\,]+)"},
@@ -104,7 +104,7 @@ def v1_pair(folder: Path) -> tuple[SuiteVersion, SuiteVersion]:
 
 
 def v2_pair(folder: Path) -> tuple[SuiteVersion, SuiteVersion]:
-    """MATH by its earlier metric, another metric of MuSR beside its own, and a question of GPQA that does not count."""
+    """`open-llm-v2`, and a version with MATH's earlier metric, one more metric of MuSR, and a withdrawn question."""
     text = (SUITES / "open-llm-v2.yaml").read_text()
     metric = "  - metric: acc\n    aggregation: mean\n    higher_is_better: true\n"
     changes = {

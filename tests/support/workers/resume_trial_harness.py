@@ -1,4 +1,4 @@
-"""The real harness, whose model hangs once in one forward pass. A real zygote imports it.
+"""The real harness, whose model hangs once in one forward pass. The zygote process imports it.
 
 A model `org/name-30` hangs in its 30th pass, unless an earlier attempt left answers in the journal. If `slow` is in its
 name, the passes before take some seconds in all. The last line on standard error is the number of passes.
@@ -15,7 +15,7 @@ from workers.common.run_plan import Report, RunPlan
 from workers.evaluation import harness, harness_model
 
 HANGING = "hanging"
-"""The file in the spool that says that the model hangs."""
+"""The file in the spool that shows that the model hangs."""
 SLOW_SECONDS = 5.0
 """Seconds that a slow model takes until it hangs."""
 

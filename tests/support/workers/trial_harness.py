@@ -1,4 +1,4 @@
-"""A harness for tests: the model's name selects what the child does. A real zygote imports it."""
+"""A harness for tests: the model's name selects what the child does. The zygote process imports it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def raising(plan: RunPlan, report: Report) -> None:
 
 
 def canary(plan: RunPlan, report: Report) -> None:
-    """The known-good model, on a machine where it fails too."""
+    """Fails also with the known-good model, as on a faulty machine."""
     assert (plan.model_path / "model.safetensors").is_file() and plan.limit
     raise KeyError("solution")
 
@@ -109,7 +109,7 @@ def hungry(plan: RunPlan, report: Report) -> None:
 
 
 def changed(plan: RunPlan, report: Report) -> None:
-    """Has one task with a question that differs from that of the board's results."""
+    """Reports that a question of one task differs from that of the board's results, unless the plan accepts it."""
     asked = {"requests": "1" * 64, "documents": "2" * 64, "questions": 3}
     scored = dict.fromkeys(("metrics", "filters", "targets"), "3" * 16)
     parts = DigestParts.model_validate({"tasks": {"starter_navigation": {"asked": asked, "scored": scored}}})
@@ -183,7 +183,7 @@ def exiting(plan: RunPlan, report: Report) -> None:
 
 
 def straying(plan: RunPlan, report: Report) -> None:
-    """Starts a daemon that leaves its session and its parents, and ends well."""
+    """Starts a daemon that leaves its session and its parents, and ends normally."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -267,7 +267,7 @@ def look_at_descriptors(plan: RunPlan) -> object:
 
 
 def write_beside(plan: RunPlan) -> object:
-    """Folders outside its own in which it can create a file. A private view of the spool's parent does not count."""
+    """Return other folders in which it can create files; a private view of the spool's parent does not count."""
     wrote = []
     for folder in (plan.model_path, Path(os.__file__).parent, plan.spool.parent, Path("/usr"), Path("/")):
         try:
@@ -281,7 +281,7 @@ def write_beside(plan: RunPlan) -> object:
 
 
 def write_within(plan: RunPlan) -> object:
-    """Its own folders in which it can create a file."""
+    """Return its own folders, after it has created a file in each."""
     wrote = []
     for folder in (plan.spool, Path.home(), Path(os.environ["TMPDIR"])):
         (folder / "mine").write_text("x")
@@ -290,7 +290,7 @@ def write_within(plan: RunPlan) -> object:
 
 
 def look_at_slots(plan: RunPlan) -> object:
-    """Slots whose files can be listed."""
+    """Return the slots whose files it can list."""
     slots = plan.spool.parents[2]
     return sorted(slot.name for slot in slots.iterdir() if any(slot.rglob("*")))
 

@@ -156,8 +156,8 @@ class WorkerProcess:
         return [pid for pid, actual in self.processes().items() if actual == kind]
 
     def left_running(self) -> list[str]:
-        """Known processes that still run. Without a process namespace, processes that a child started may survive
-        kill -9 (see `workers.sandbox.isolation`): the sleeper ends by itself."""
+        """Known processes that still run. Without a process namespace, processes that a child started may remain after
+        kill -9 (see `workers.sandbox.isolation`), so the sleeper does not count: it ends by itself."""
         running = [(kind, pid) for pid, kind in self.known_processes.items() if runs(pid)]
         return [f"{kind} {pid}" for kind, pid in running if self.has_namespaces or not is_sleeper(pid)]
 
@@ -255,7 +255,7 @@ def command_line(pid: int) -> bytes:
 
 
 def runs(pid: int) -> bool:
-    """Whether `pid` is a process that is no zombie."""
+    """Whether `pid` is a running process, not a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
