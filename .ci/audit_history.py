@@ -36,10 +36,10 @@ FORMATS = (
 )
 HUB_TOKEN = re.compile(r"\b(?:hf|hf_oauth|hf_jwt)_[A-Za-z0-9]{30,}\b")
 HAS_DIGITS = re.compile(r"\d.*\d.*[A-Z]|[A-Z].*\d.*\d|\d.*[A-Z].*\d")
-"""A made-up token of a test is words; a real one is noise."""
+"""A real token mixes digits and capital letters; the tests' made-up tokens are words, and do not match."""
 LONGEST = 2_000
 PLANTED = ("-----BEGIN RSA " + "PRIVATE KEY-----", "ghp_" + "aB3d" * 9, "hf_" + "aB3dE6gH9k" * 4, "AKIA" + "Z7" * 8)
-"""Each has to be found, or the search is not what it should be."""
+"""Made-up secrets. If the search misses one of them, `main` stops: its result would mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ def added() -> Iterator[Line]:
 
 
 def kinds(text: str) -> list[str]:
-    """What in `text` looks like a secret, by kind."""
+    """Return the kind of each likely secret in `text`."""
     types = [secret.type for secret in scan.scan_line(text)]
     return types + ["Token of the Hub" for match in HUB_TOKEN.findall(text) if HAS_DIGITS.search(match)]
 
 
 def main() -> int:
-    """Look, tell, and say how much was looked at."""
+    """Print each likely secret and the number of searched lines; return 1 if there is a likely secret."""
     lines = hits = 0
     with transient_settings({"plugins_used": [{"name": name} for name in FORMATS]}):
         if blind := sum(not kinds(planted) for planted in PLANTED):

@@ -1,4 +1,4 @@
-"""What is installed here: a list of it, and whether it has known vulnerabilities.
+"""List the installed packages, or check them for known vulnerabilities.
 
     python .ci/audit_packages.py sbom FILE      write a CycloneDX list of all packages; needs no network
     python .ci/audit_packages.py advisories     ask the package index for advisories about each, by pip-audit
@@ -26,7 +26,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 OURS = "steward-leaderboard"
 NOTHING, FOUND, NOT_CHECKED = 0, 1, 3
 KNOWN = "urllib3==1.24.1"
-"""A release with well-known vulnerabilities: advisories that do not name them are none."""
+"""A release with well-known vulnerabilities: if the index names none of them, it gives no advisories."""
 NOT_REACHED = (
     "NOT CHECKED: the advisories of the package index cannot be reached from here, so whether these {count} packages "
     "have known vulnerabilities is not known.\n  {reason}\nRun `make audit` again where they can be reached."
@@ -35,7 +35,7 @@ NOT_REACHED = (
 
 @dataclass(frozen=True)
 class InstalledPackage:
-    """One installed package. `needs` are the normalised names of packages that it requires here."""
+    """One installed package. `needs`: normalised names of the packages that it requires in this environment."""
 
     name: str
     version: str
@@ -45,12 +45,12 @@ class InstalledPackage:
 
     @property
     def purl(self) -> str:
-        """Its package URL, without the part of the version that names a local build."""
+        """The package URL, without the part of the version that names a local build."""
         return f"pkg:pypi/{self.name}@{self.published_version}"
 
     @property
     def published_version(self) -> str:
-        """The version as the index has it: `2.9.0` of `2.9.0+cpu`."""
+        """The version without its local part, as the index lists it: `2.9.0` for `2.9.0+cpu`."""
         return self.version.partition("+")[0]
 
 
@@ -82,7 +82,7 @@ def _needs(distribution: Distribution) -> Iterator[str]:
 
 
 def _licence(distribution: Distribution) -> str:
-    """The licence by the package's own word; "" if it names none in a line."""
+    """The licence that the package's metadata names, in a short line or by classifiers; "" if there is none."""
     classifiers = distribution.metadata.get_all("Classifier") or []
     named = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: OSI Approved :: ")]
     words = distribution.metadata.get("License-Expression") or distribution.metadata.get("License") or ""
@@ -132,11 +132,11 @@ def _component(package: InstalledPackage, kind: str) -> dict[str, Any]:
 
 
 Ask = Callable[[Sequence[str]], "dict[str, Any] | str"]
-"""Asks about packages (`name==version`): pip-audit's answer, or the last line of its error."""
+"""Asks pip-audit about packages (`name==version`); returns its answer, or the last line of its error."""
 
 
 def ask_pip_audit(packages: Sequence[str]) -> dict[str, Any] | str:
-    """What pip-audit finds about `packages`, or why it finds nothing out."""
+    """Return pip-audit's answer about `packages`, or the last line of its error."""
     options = ["--disable-pip", "--no-deps", "--progress-spinner", "off", "--format", "json"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("".join(f"{package}\n" for package in packages))
@@ -176,7 +176,7 @@ def advisories(packages: Sequence[InstalledPackage], ask: Ask, say: Callable[[st
 
 
 def _unreachable(ask: Ask) -> str:
-    """Why advisories cannot be had; "" if they can: the vulnerabilities of KNOWN are found."""
+    """Why advisories cannot be read; "" if they can be: the index names vulnerabilities of KNOWN."""
     answer = ask([KNOWN])
     if isinstance(answer, str):
         return answer

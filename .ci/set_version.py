@@ -1,7 +1,7 @@
 """Set the version of both distributions, in every file that names it.
 
     python .ci/set_version.py 1.0.0         a release: the changelog's section "Unreleased" gets this name
-    python .ci/set_version.py 1.1.0.dev0    what follows it: the changelog gets a new section "Unreleased"
+    python .ci/set_version.py 1.1.0.dev0    the development version after it: the changelog gets a section "Unreleased"
 
 Exit with status 1, and change nothing, if the version has another form or a file is not as expected.
 """
@@ -35,7 +35,7 @@ def changelog(project: Path, version: str, *, is_release: bool) -> tuple[Path, s
 
 
 def set_version(project: Path, version: str) -> None:
-    """Write the version; every new text is made before the first file is written."""
+    """Write the version into all files; compute every new text before writing the first file."""
     form = FORM.fullmatch(version)
     if not form:
         raise ValueError(f"A version has the form 1.2.3 or 1.2.3.dev0, not {version}.")

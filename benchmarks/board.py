@@ -48,7 +48,7 @@ def model_of(number: int) -> str:
 
 
 def path_of(number: int) -> str:
-    """Return the path of its request."""
+    """Return the path of the request for model `number`."""
     return f"{model_of(number)}_eval_request_False_bfloat16_Original.json"
 
 
@@ -78,7 +78,7 @@ def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
 
 
 def attempt_of(number: int) -> str:
-    """Return the id of its attempt."""
+    """Return the id of the attempt for model `number`."""
     return f"{number:012x}-deadbeef-1"
 
 

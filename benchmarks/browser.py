@@ -3,7 +3,7 @@
     python -m benchmarks.browser [--rows 100000] [--rounds 10] [--json]
 
 A web server runs in a process of its own, on a board of `--rows` requests. `first_view_ms` is the time from the
-navigation until the rows stand there and the script has taken over, in a browser without a cache; `filter_ms` that from
+navigation until the rows are displayed and the script has started, in a browser without a cache; `filter_ms` that from
 a change of a filter until the rows of the answer are drawn, without the 120 ms for which the page waits for further
 typing; `transferred_kb` the compressed size of everything that the first view loads. All are medians of `--rounds`. The
 targets are 1,000 ms, 100 ms and 60 kB.
@@ -51,7 +51,7 @@ def main() -> None:
 
 @contextmanager
 def serving(rows: int) -> Iterator[str]:
-    """The address of a web server of a board with `rows` requests, once its table is ready."""
+    """Start the web server of a board with `rows` requests; yield its address once the table is ready."""
     with board(rows) as settings:
         app = create_app(settings)
         server = uvicorn.Server(server_config(app, settings))

@@ -65,7 +65,7 @@ def _part(part: str, folder: Path, samples: int, answer: int) -> int:
 def sample(number: int, random: Random, words: list[str], answer: int) -> dict[str, Any]:
     """Return the harness's record of one question with four choices and a unique prompt of about 1,500 letters.
 
-    Or of one with a generated answer of that many characters, which need three bytes each.
+    If `answer` is not 0, the question instead has a generated answer of `answer` characters, of three bytes each.
     """
     prompt = " ".join(random.choices(words, k=250))
     text = "".join(map(chr, random.choices(range(0x4E00, 0x9FFF), k=answer)))
@@ -109,7 +109,7 @@ def by_child(folder: Path, count: int, answer: int) -> int:
 
 
 def by_worker(folder: Path, count: int, answer: int) -> int:  # noqa: ARG001  # as `by_child`, whose files it publishes
-    """Return the MiB by which a worker grows while it publishes them."""
+    """Return the MiB by which a worker grows while it publishes the samples."""
     from leaderboard.suites import find_suite
     from workers.common.hub_access import HubAccess
     from workers.common.run_plan import RunPlan
@@ -135,13 +135,13 @@ PARTS = {"child": by_child, "worker": by_worker}
 
 
 def forget_peak() -> int:
-    """Return the MiB of this process now; `peak` counts from here on."""
+    """Reset the recorded peak of this process's memory; return the present memory in MiB."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS:")
 
 
 def peak() -> int:
-    """Return the peak memory in MiB."""
+    """Return the peak memory in MiB since `forget_peak`."""
     return _status("VmHWM:")
 
 

@@ -15,9 +15,9 @@ from typing import Any
 SIZES = {30: 0.15, 32: 0.4, 33: 0.8, 34: 1.5, 36: 4.0}
 """Mean hours of an evaluation by size class."""
 SPREAD = 0.4
-"""Standard deviation of the logarithm of its duration."""
+"""Standard deviation of the logarithm of an evaluation's duration."""
 LOOKS = 40
-"""Times that each figure is measured."""
+"""Number of measurements of each figure."""
 
 
 def evaluation_seconds(chance: random.Random, size: int) -> float:
@@ -26,7 +26,7 @@ def evaluation_seconds(chance: random.Random, size: int) -> float:
 
 
 def speed(options: argparse.Namespace) -> dict[str, float]:
-    """Measure the real code, from Redis to the answer."""
+    """Return the median milliseconds of each query of the queue, from reading Redis to the answer."""
     from steward.valkey import Valkey
 
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, Valkey(Path(folder)) as server:

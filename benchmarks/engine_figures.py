@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TaskFigures:
-    """One task by both ways; `ratio` is that of the real number of questions, with the time of comparing."""
+    """One task by both ways. `ratio`: time of the engine, with comparing, / time of the harness, for the real suite."""
 
     name: str
     questions: int
@@ -55,7 +55,7 @@ def timed_call(call: Callable[[], Any]) -> tuple[Any, float]:
 
 @contextmanager
 def time_of_method(owner: type, name: str) -> Iterator[list[float]]:
-    """The seconds that calls of a method take inside the block, as the one item of a list."""
+    """Yield a list whose one item is the seconds that calls of a method take inside the block."""
     method, seconds = getattr(owner, name), [0.0]
 
     def timed(*arguments: Any, **options: Any) -> Any:

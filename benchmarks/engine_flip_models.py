@@ -16,14 +16,14 @@ MADE_MODELS = {
     "window": f"with a window of {WINDOW}",
     "adapter": "with an adapter",
 }
-"""Models that are made here, with their titles."""
+"""The models that this module makes, with their titles."""
 TRAINING_SEED = 7
-"""Another seed than the starter suite's: the adapter is not trained on the questions that are asked."""
+"""Not the starter suite's seed: the adapter is not trained on the questions of the benchmark."""
 TRAINING_STEPS, TRAINING_ROWS = 24, 6
 
 
 def chosen_models(chosen: Sequence[str | Path], folder: Path) -> dict[str, dict[str, str]]:
-    """Title → the arguments of the harness's model; `chosen` are names in MADE_MODELS, which are made in `folder`."""
+    """Title → arguments of the harness's model. `chosen`: folders, and names in MADE_MODELS, made in `folder`."""
     from workers.models.gguf import convert, packaged_gguf
 
     given = [model for model in chosen if isinstance(model, Path)]

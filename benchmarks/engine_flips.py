@@ -2,14 +2,14 @@
 
     python -m benchmarks.engine_flips [--quick] [--questions 40] [--long 4] [--model MODEL …] [--json]
 
-The harness with batch size 1 is the reference. Against it stand the engine, and the harness with batch size N, in
-float32 and in bfloat16. A flip is a question whose picked answer is another one. `accuracy` is that of the row, and
-`change` its paired difference from the reference, with its standard error. `mean` is that of the differences of
-log-likelihoods, with their signs; `95 %` and `most` are of their sizes.
+The reference is the harness with batch size 1. The engine, and the harness with batch size N, are compared with it, in
+float32 and in bfloat16. A flip is a question for which the picked answer differs. `accuracy` is that of the row, and
+`change` its paired difference from the reference, with its standard error. `mean` is the mean of the signed differences
+of log-likelihoods; `95 %` and `most` are the 95th percentile and the maximum of their absolute values.
 
 Questions: the whole starter suite with three fixed examples and their right answers, and four of each shape of
 `benchmarks.engine_shapes`, whose words are random: each answer is right in turn, and accuracy is chance. `--questions`
-and `--long` ask others: 25 minutes a model on two cores with what is asked without options.
+and `--long` change these numbers; by default the benchmark takes 25 minutes a model on two cores.
 
 Models: `smollm2` is SmolLM2-135M-Instruct; `window` its weights as a Mistral with a sliding window; `adapter` has an
 adapter, trained for a minute on other questions of the starter suite's kinds. `--model` chooses among them, or names a
@@ -46,7 +46,7 @@ from workers.starter.repo import SEED, SHOTS, TEST_QUESTIONS, distinct
 DTYPES = ("float32", "bfloat16")
 SHAPE_NAMES = tuple(shape.name for shape in SHAPES)
 COMPARED = 24
-"""Requests that the engine compares at first here, where there are few."""
+"""Requests that the engine compares first: fewer than in an evaluation, because there are few requests."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ComparedModel(SharedPrefixModel):
     known: dict[int, dict[tuple[tuple[int, ...], tuple[int, ...]], ScoredAnswer]]
 
     def harness_answers(self, requests: Any, batch_size: int, *, report: bool = False) -> list[ScoredAnswer]:  # noqa: ARG002
-        """The harness's answers, which were computed before."""
+        """Return the harness's answers, which the benchmark has computed before."""
         return [self.known[batch_size][tuple(context), tuple(answer)] for _, context, answer in requests]
 
 
@@ -123,7 +123,7 @@ def main() -> int:
 
 
 def _model(text: str) -> str | Path:
-    """A name in MADE_MODELS, or a model's folder."""
+    """Parse `--model`: a name in MADE_MODELS, or a model's folder."""
     if text in MADE_MODELS:
         return text
     folder = Path(text).resolve()
@@ -152,7 +152,7 @@ def asked_questions(count: int, long: int, shapes: Sequence[str] = SHAPE_NAMES) 
 
 
 def _choices(question: StarterQuestion) -> tuple[str, ...]:
-    """The possible answers to a question of the starter suite, in an order that does not tell the right one."""
+    """The possible answers to a question of the starter suite, in an order that does not reveal the right one."""
     for choices in (("False", "True"), ("No", "Yes"), ("A", "B", "C", "D")):
         if question.target in choices:
             return choices

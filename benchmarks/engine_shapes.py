@@ -19,7 +19,7 @@ LETTERS = "ABCDEFGHIJ"
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with its possible answers; the prompt holds the shots. Which answer is right is drawn, too."""
+    """A prompt with its possible answers; the prompt holds the shots. The right answer is drawn at random, too."""
 
     context: str
     answers: tuple[str, ...]
@@ -147,7 +147,7 @@ def instructions(rng: random.Random, count: int) -> list[str]:
 
 
 def word_problems(rng: random.Random, count: int) -> list[str]:
-    """Problems in words behind four fixed ones with their solutions, of 700 tokens; the solutions have 2 to 9 steps."""
+    """Prompts of 700 tokens: a word problem of 2 to 9 steps after four fixed ones with their solutions."""
     things = ("apples", "books", "coins", "tickets", "stones", "letters")
 
     def problem(steps: int) -> tuple[str, str]:

@@ -31,15 +31,15 @@ from benchmarks.engine_shapes import SHAPES, Question, Shape
 from benchmarks.engine_texts import generation
 
 COMPARED = 4
-"""Requests that are compared at first here, where tasks have few questions."""
+"""Requests that the engine compares first in this benchmark, whose tasks have few questions."""
 REAL_COMPARED, REAL_COMPARED_EVERY = 64, 500
 PROPORTIONS = ("bbh", "gpqa", "mmlu_pro", "musr")
 """The tasks of the total ratio, in the real numbers of their questions."""
 QUESTIONS = {"bbh": 18, "mmlu_pro": 24, "gpqa": 40, "musr": 10, "hellaswag": 8, "arc": 8}
 ENGINE_QUESTIONS = {"bbh": 4, "mmlu_pro": 4}
-"""The engine computes so many times the harness's questions, where shots are the same for hundreds of them."""
+"""Task → how many times as many questions the engine computes as the harness, because hundreds share their shots."""
 PROMPTS = 16
-"""Prompts of IFEval, and of MATH."""
+"""Number of prompts of IFEval, and of MATH."""
 
 
 def main() -> int:
@@ -91,7 +91,7 @@ def measure(models: Models, divisor: int) -> list[TaskFigures]:
 
 
 def log_likelihoods(models: Models, shape: Shape, count: int) -> TaskFigures:
-    """One task of log-likelihoods by both ways."""
+    """Figures of one task of log-likelihoods by both ways."""
     from workers.evaluation.shared_prefix import trust
     from workers.evaluation.shared_prefix.engine_run import EngineRun
     from workers.evaluation.shared_prefix.tree import AnswerRequest
@@ -142,7 +142,7 @@ def requests_of(shape: Shape, questions: Sequence[Question]) -> list[Any]:
 
 
 def _changed(questions: Sequence[Question], ours: Sequence[Any], theirs: Sequence[Any]) -> int:
-    """Questions whose best answer, by log-likelihood or by that in relation to its length, is another one."""
+    """The number of questions whose best answers differ, by log-likelihood or by log-likelihood per character."""
     changed, start = 0, 0
     for question in questions:
         end = start + len(question.answers)

@@ -117,7 +117,7 @@ def new_commit(stage: Any, number: int) -> str:
 def by_steward(stage: Any, revision: str, number: int) -> tuple[float, dict[str, float], dict[str, Any]]:
     """Return seconds from queue to publication, seconds in each phase from Redis, and the results file.
 
-    It is attempt `number` of one request; its model gets a new commit between rounds.
+    Each round is attempt `number` of one request, whose model gets a new commit before the round.
     """
     from huggingface_hub import HfApi
 

@@ -10,8 +10,8 @@ weeks, mostly with one model, sometimes with two hundred at once. Evaluations ta
 rule and first come, first served. A wait starts when the request arrives or when the submitter's last evaluation
 starts, whichever is later. 1: all submitters wait equally long, however many models they have.
 `first_hours`, `first_hours_fifo`: in the open workload, the wait of a model that is its submitter's only one.
-`estimate_error`: there, the error of the estimate at submission, as a share of the waiting time (median).
-`estimate_covered`: there, the share of starts within the estimated range.
+`estimate_error`: in the open workload, error of the estimate at submission, as a share of the waiting time (median).
+`estimate_covered`: in the open workload, share of starts within the estimated range.
 `next_ms`, `position_ms`, `estimate_ms`: with all these requests waiting in Redis, just after one of them changed: the
 next request, the position of one of them, its estimate (medians). `again_ms`: the same again without a change.
 """
@@ -152,7 +152,7 @@ def settle(options: argparse.Namespace) -> Workload:
 
 
 class Simulation:
-    """One workload with its workers and an order."""
+    """Simulates one workload with its workers, by the dispatch rule (`fair`) or first come, first served."""
 
     def __init__(self, workload: Workload, workers: int, *, fair: bool) -> None:
         self.workload, self.workers, self.fair = workload, workers, fair

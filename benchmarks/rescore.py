@@ -62,7 +62,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
         folder = Path(name)
         splitter = folder / "nltk" / "tokenizers" / "punkt_tab"
-        splitter.mkdir(parents=True)  # no question needs it
+        splitter.mkdir(parents=True)  # no question needs its data
         os.environ["NLTK_DATA"] = str(folder / "nltk")
         comparing, generative = _suite(COMPARING), _suite(GENERATIVE)
         for suite in (comparing, generative):
@@ -108,7 +108,7 @@ class Timing:
         return self.evaluations * self.answers / self.processor_seconds
 
     def add(self, score: Callable[[], object], process: int) -> None:
-        """Score one evaluation in a process and those that it started."""
+        """Call `score`; add its time, and the processor time of `process` and its descendants."""
         began, used = time.perf_counter(), _processor_seconds(process)
         score()
         self.seconds += time.perf_counter() - began
@@ -117,7 +117,7 @@ class Timing:
 
 
 def _processor_seconds(process: int) -> float:
-    """The processor time of a running process and all that it started."""
+    """The processor time of a running process and its descendants."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     own = sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
     return own + sum(map(_processor_seconds, _children(process)))
@@ -129,7 +129,7 @@ def _children(process: int) -> list[int]:
 
 
 def _suite(run: tuple[str, ...]) -> Suite:
-    """The benchmarks of `open-llm-v2` whose groups are `run`."""
+    """The part of `open-llm-v2` that runs the groups `run`: its generative benchmarks, or the others."""
     whole = find_suite("open-llm-v2")
     is_generative = run == GENERATIVE
     chosen = tuple(benchmark for benchmark in whole.benchmarks if benchmark.generative == is_generative)
@@ -138,7 +138,7 @@ def _suite(run: tuple[str, ...]) -> Suite:
 
 
 def _evaluate(suite: Suite, questions: int | None, out: Path) -> None:
-    """An evaluation with stored answers, in a process of its own: it changes the harness."""
+    """Run an evaluation that stores its answers in `out`, in a process of its own because it patches libraries."""
     process = os.fork()
     if process == 0:
         status = 1
@@ -174,7 +174,7 @@ def _long_text(draw: int) -> str:
 
 @contextmanager
 def _rescoring(suite: Suite, evaluation: Path, processes: int) -> Iterator[tuple[Callable[[], Any], int]]:
-    """A function that computes the scores of the evaluation again, which it has done once, and its process."""
+    """Start a rescoring process; yield a function that computes the evaluation's scores again, and the process's id."""
     from benchmarks.scripted_evaluations import SOURCE
     from benchmarks.suites.open_llm_v2 import shipped
     from workers.rescoring.process import RescoringProcess
@@ -199,7 +199,7 @@ def _measure_rescoring(suite: Suite, evaluation: Path, options: argparse.Namespa
 
 
 def _measure_in_turns(suite: Suite, evaluation: Path, options: argparse.Namespace) -> tuple[Timing, Timing]:
-    """Rescoring, and one process of the harness."""
+    """Measure rescoring and one process of the harness, which take turns."""
     ours, theirs = multiprocessing.Pipe()
     harness = multiprocessing.get_context("fork").Process(target=_run_harness, args=(theirs, ours, suite, evaluation))
     harness.start()
@@ -250,7 +250,7 @@ def _run_harness(orders: Connection, callers_end: Connection, suite: Suite, eval
 
 
 def _instances(task: Any, table: Any) -> Iterator[Any]:
-    """The answers as the harness holds them."""
+    """Yield the stored answers as `Instance` objects of the harness."""
     from lm_eval.api.instance import Instance
 
     from workers.rescoring.stored_answers import StoredAnswer, read_answers, typed_responses

@@ -230,7 +230,7 @@ def _time_journal() -> list[float]:
                 return function(*arguments, **options)
             finally:
                 depth[0] -= 1
-                if not depth[0]:  # not what a timed function calls, once more
+                if not depth[0]:  # a timed function inside another one counts once
                     spent[0] += time.perf_counter() - began
 
         return call

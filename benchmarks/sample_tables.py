@@ -1,4 +1,4 @@
-"""Tables of samples that give scores which were chosen before, for boards whose evaluations are not computed."""
+"""Makes tables of samples that yield given scores, for boards whose evaluations are simulated."""
 
 from __future__ import annotations
 

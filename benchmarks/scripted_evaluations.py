@@ -27,14 +27,14 @@ RowsOf = Callable[[str, str | None], Mapping[str, list[dict[str, Any]]]]
 
 
 def number(*parts: object) -> int:
-    """A number that follows from `parts`."""
+    """A number computed from `parts`, the same in each run."""
     return int(hashlib.sha256(repr(parts).encode()).hexdigest()[:8], 16)
 
 
 def load_from(rows_of: RowsOf, folder: Path) -> Callable[..., Any]:
     """A function in place of the library's `load_dataset`, which takes the questions from `rows_of`.
 
-    They are written to `folder`, where the library keeps the tables that tasks derive from them, as it does with
+    The function stores them in `folder`, so that the library caches the tables that tasks derive from them, as for
     downloaded questions: GPQA shuffles its choices each time it derives its table.
     """
 
@@ -51,7 +51,7 @@ def load_from(rows_of: RowsOf, folder: Path) -> Callable[..., Any]:
 
 
 def scripted_model(text_of: Callable[[int], str]) -> Any:
-    """A model of the harness; `text_of` gives the text that it generates for a number."""
+    """A model for the harness, without weights; `text_of` makes the generated text from a digest of the request."""
     from lm_eval.api.model import LM
 
     class ScriptedModel(LM):  # type: ignore[misc]  # the harness has no types
@@ -71,7 +71,7 @@ def scripted_model(text_of: Callable[[int], str]) -> Any:
 
 
 def answer_text(draw: int) -> str:
-    """A generated text; some are right, by one rule or another."""
+    """A generated text for a number; some texts match a right answer, in the format of one task or another."""
     value = draw % 7
     return (
         f" It is {value}.",
@@ -114,7 +114,7 @@ def _run_harness(suite: Suite, tasks: Path, text_of: Callable[[int], str], track
     task_loading.seed_language_detection()
 
     class WithShots(TaskManager):  # type: ignore[misc]  # the harness has no types
-        """As the worker's manager sets the suite's shots."""
+        """Sets the suite's shots, as the worker's task manager does."""
 
         def load(self, task_list: Any) -> Any:
             loaded = super().load(task_list)
@@ -173,7 +173,7 @@ def _block(suite: Suite, scores: Scores, graded: Mapping[str, TaskAnswers | None
 
 
 def run(orders: Sequence[str], rows_of: RowsOf) -> None:
-    """Evaluate each order, by questions that are written beside the first.
+    """Evaluate each order with questions from `rows_of`, which are stored in the folder of the first order.
 
     An order is a JSON file with `suite` (its text), `tasks` (a folder of task files) and `out`.
     `out` gets `results.json`, `samples/` as the harness writes them, and the published `tables/`.

@@ -25,12 +25,12 @@ def path_of(number: int) -> str:
 
 
 def fails(number: int) -> bool:
-    """Whether this evaluation fails."""
+    """Whether evaluation `number` fails: one in ten."""
     return number % 10 == 9
 
 
 def results_name(number: int) -> str:
-    """Return the path of its results in the details repo, whose name is a time."""
+    """Return the path of an evaluation's results in the details repo; the name contains a made-up time."""
     return f"results_2026-11-24T{number // 3600:02}-{number // 60 % 60:02}-{number % 60:02}.000000.json"
 
 
@@ -70,7 +70,7 @@ class SimulatedBoard:
         self.ended = 0
 
     def close(self) -> None:
-        """Stop everything."""
+        """Close the probe and the connections."""
         self.context.probe.close()
         self.context.hub.close()
         self.context.redis.close()
@@ -92,7 +92,7 @@ class SimulatedBoard:
         self.commit = gpu.create_commit(DETAILS, files, commit_message="Publish", repo_type="dataset").oid
 
     def raw(self) -> dict[str, dict[str, float]]:
-        """Return the harness's values of every evaluation."""
+        """Return the harness's metrics, which are the same for every evaluation."""
         suite = self.context.suite
         return {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
 
@@ -259,7 +259,7 @@ def board_of(options: argparse.Namespace) -> Any:
             "threads": options.threads,
             "effects": "on",
             "repos": {**repos, "details_namespace": "board-details"},
-            # The one model is a config and a letter: benchmarks.admission measures admission itself.
+            # The one model has only a config and weights of one letter: benchmarks.admission measures admission.
             "admission": {"off": [rule for rule in get_args(Switchable) if rule not in KEPT_RULES]},
             "precisions": [f"p{number}" for number in range(options.attempts)],
         }

@@ -69,7 +69,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     with Valkey(folder / "valkey") as valkey, Children(folder / "logs") as children:
         ports = start_servers(folder, children, valkey.url, options.gradio_python)
         for port in ports.values():
-            load(port, 64, 1.0)  # imports, caches and connections are paid for before the first round
+            load(port, 64, 1.0)  # warms up imports, caches and connections before the first round
         rounds = []
         for _ in range(options.rounds):
             rounds.append({name: load(port, options.connections, options.seconds) for name, port in ports.items()})
@@ -145,7 +145,7 @@ def wait_for(port: int, children: Any, seconds: float = 60) -> None:
 
 
 def load(port: int, connections: int, seconds: float) -> dict[str, Any]:
-    """Let `benchmarks.load` send to `port` and return its figures. Raises if an answer was no 2xx."""
+    """Let `benchmarks.load` send to `port` and return its figures. Raises if an answer was not 2xx."""
     command = [sys.executable, "-m", "benchmarks.load", "--port", str(port)]
     command += ["--connections", str(connections), "--seconds", str(seconds)]
     done = subprocess.run(command, capture_output=True, check=True)
@@ -171,7 +171,7 @@ def print_table(measured: dict[str, Any]) -> None:
 
 
 def serve(name: str) -> None:
-    """Serve one of the two, both configured like `steward serve`."""
+    """Run the server `name`, STEWARD or BARE, configured like `steward serve`."""
     from bot.core.settings import BotSettings
     from bot.processes.web_app import create_app, run
     from redis_state.logs import configure_logs

@@ -1,6 +1,6 @@
 """The ASGI application: all routes, behind the middlewares for ids, counters, faults, limits and raw paths.
 
-A call that cannot be served gets JSON with an `error`: a client parses no traceback.
+The application answers a failed call with JSON that has an `error`, because clients cannot parse a traceback.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TRACE_ID = re.compile(r"[A-Za-z0-9=;:_-]{1,100}")
 
 @cache
 def application() -> FastAPI:
-    """All routes, built once per process (that takes a tenth of a second); each call carries the state it is for."""
+    """All routes, built once per process in a tenth of a second; StateMiddleware adds a Hub's state to each call."""
     app = FastAPI(title="localhub", description="A Hub on this machine", redirect_slashes=False)
     for router in API_ROUTERS:
         app.router.routes.extend(router.routes)

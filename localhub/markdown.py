@@ -18,7 +18,7 @@ from markdown_it.rules_inline import StateInline, html_inline
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-# None of these, left open, formats the text behind its comment, as an unclosed <b> would.
+# None of these tags, if left open, formats the text after its comment, as an unclosed <b> would.
 PLAIN_TAGS = frozenset({"details", "summary", "br", "hr", "kbd", "sub", "sup"})
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)\s*/?>")

@@ -22,7 +22,7 @@ _TICK_SECONDS = 0.1
 class _EmbeddedServer(uvicorn.Server):
     """uvicorn without signal handlers: its own would end the process before the state is closed.
 
-    It ends at once if no call is being served: tests start a Hub each, and would spend much of their time waiting.
+    It ends at once if it serves no call: each test starts a Hub, and would spend much of its time waiting.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:

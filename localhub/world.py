@@ -176,7 +176,7 @@ def _content(state: HubState, repo: Repo, value: object) -> bytes:
 
 
 def _webhooks(state: HubState, specs: Iterable[Mapping[str, Any]]) -> None:
-    """Create those that are missing. Several of one account may call one address: as many as in the world are kept."""
+    """Create the missing webhooks. An account can have several with one address: as many as the world lists."""
     wanted = Counter[tuple[str, str]]()
     for spec in specs:
         owner, url = _account(state, spec["owner"]), str(spec["url"])

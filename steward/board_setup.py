@@ -16,7 +16,7 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class WebhookPlan:
-    """One webhook for one repo and one domain; for a whole organisation, other repos would use up its daily quota."""
+    """One webhook for one repo and one domain; on one for a whole organisation, other repos would use up the quota."""
 
     repo: Repo
     domain: str
@@ -101,7 +101,7 @@ def benchmark(hub: Hub, board: Board, *, apply: bool) -> Iterator[str]:
 
 
 def missing_library(board: Board) -> Iterator[str]:
-    """Yield the library to install here for the board's table of evaluations, unless it can already be written."""
+    """Yield a line about the library that writes the board's table of evaluations, unless it is installed here."""
     from bot.core.mirrors.contents_table import MISSING, can_write
 
     if board.repos.contents and not can_write():

@@ -83,14 +83,14 @@ class Children:
         return child
 
     def check(self) -> None:
-        """Raise ChildDied if any of them has ended."""
+        """Raise ChildDied if any started process has ended."""
         for child in self.started:
             if child.process.poll() is not None:
                 status = child.process.returncode
                 raise ChildDied(f"{child.name} ended with status {status}:\n{child.last_words()}")
 
     def stop(self) -> None:
-        """Stop all of them, the last first."""
+        """Stop all started processes, the last first."""
         end([child.process for child in reversed(self.started)], within=self.grace)
         self.started.clear()
 

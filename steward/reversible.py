@@ -40,7 +40,7 @@ class NotedWrite:
 
 
 class Journal:
-    """The writes of this run, in order."""
+    """The writes of this run, in order, each with its undo."""
 
     def __init__(self) -> None:
         self._writes: list[NotedWrite] = []
@@ -189,7 +189,7 @@ class ReversibleHub(Hub):
             super().set_space_variable(space, key, former)
 
     def _restore_hardware(self, space: Repo, former: SpaceMachine) -> None:
-        free = former.hardware in ("", FREE_HARDWARE)  # when it sleeps cannot be chosen
+        free = former.hardware in ("", FREE_HARDWARE)  # the sleep time of free hardware cannot be chosen
         super().request_space_hardware(space, former.hardware or FREE_HARDWARE, None if free else former.sleep)
 
     def _delete_own(self, repo: Repo) -> bool:

@@ -1,4 +1,4 @@
-"""The Space that shows the leaderboard: `steward init` writes its files, `steward doctor` looks at their version."""
+"""The Space that shows the leaderboard: `steward init` writes its files, `steward doctor` checks their version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = Literal["empty", "current", "old", "other"]
 
 
 def space_of(board: Board) -> Repo | None:
-    """The Space for the leaderboard; None if the board's community repo is none, or there is no table to show."""
+    """The Space for the leaderboard; None if the community repo is not a Space, or there is no contents repo."""
     from hub.records import Repo
 
     is_space = board.repos.community_type == "space" and bool(board.repos.contents)
@@ -28,7 +28,7 @@ def space_of(board: Board) -> Repo | None:
 
 
 def state_of(hub: Hub, space: Repo) -> State:
-    """The state of a Space; one that does not exist is empty. Four calls at most."""
+    """The state of a Space; one that does not exist is empty. Makes at most four calls."""
     from bot.web.space import INDEX, space_version, version_of
 
     if not hub.repo_exists(space):
@@ -43,7 +43,7 @@ def state_of(hub: Hub, space: Repo) -> State:
 
 
 def write_space(hub: Hub, board: Board, *, site: str, update: bool, apply: bool) -> Iterator[str]:
-    """Write the page of a Space that has none; with `update`, bring one up to date. Yields a line. Raises HubError.
+    """Write the page of a Space that has none; with `update`, also an outdated one. Yields a line. Raises HubError.
 
     `site` is the address of the board's pages, which the Space links. A page that is not Steward's stays as it is.
     """
@@ -78,7 +78,7 @@ def write_space(hub: Hub, board: Board, *, site: str, update: bool, apply: bool)
 
 
 def space_checks(context: BoardContext) -> Iterator[Check]:
-    """Whether the Space shows the leaderboard with the files of this version."""
+    """Yield whether the Space shows the leaderboard with the files of this version."""
     from bot.setup.doctor.findings import Check
     from hub.errors import HubError
 

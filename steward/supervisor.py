@@ -23,8 +23,8 @@ STEADY_SECONDS = 60.0
 """Seconds after which a process counts as running well, and the count of its failures starts again."""
 FIRST_WAIT, MAX_WAIT = 1.0, 60.0
 MAX_DOUBLINGS = 16
-"""Doublings of the wait that are computed: a thousand, which a process that never starts needs a day for, are no number
-any more."""
+"""Most doublings of the wait that are computed: after a thousand, which a process that never starts reaches in a day,
+the number would overflow."""
 GRACE_SECONDS = 12.0
 """Seconds for all processes to stop: a little more than each of them needs at most."""
 POLL_SECONDS = 0.2
@@ -92,7 +92,7 @@ class Supervisor:
         return 0
 
     def _delay(self, part: SupervisedProcess, now: float, problem: str) -> None:
-        """Start `part` again after a wait that grows with the number of its deaths."""
+        """Schedule the next start of `part`, after a wait that grows with the number of its deaths."""
         wait = min(MAX_WAIT, FIRST_WAIT * 2.0 ** min(part.deaths - 1, MAX_DOUBLINGS))
         part.due = now + wait
         self._say(f"{part.name} {problem}; it restarts in {wait:.0f} s.")
@@ -107,7 +107,7 @@ class Supervisor:
                 start_new_session=True,  # this process handles Ctrl-C and stops them in order
                 preexec_fn=die_with_parent,
             )
-        except OSError as error:  # no process to spare, or the programs are being replaced
+        except OSError as error:  # too many processes, or the programs are being replaced
             part.deaths += 1
             self._delay(part, now, f"cannot be started ({error})")
 

@@ -30,7 +30,7 @@ JOB_ID, EVENT = "JOB_ID", "WEBHOOK_PAYLOAD"
 def sync_until_idle(*, seconds: float | None, namespace: str) -> int:
     """Sync until nothing is due; return an exit status. Raises SettingsError, ValkeyMissing, HubError, RedisMissing.
 
-    With `namespace`, this process is one of the board's Jobs there, of which one syncs at a time.
+    With `namespace`, this process is a Job in that account; one Job of the board syncs at a time.
     """
     from bot.core.settings import BotSettings
     from bot.processes.until_idle import run_until_idle

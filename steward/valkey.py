@@ -70,8 +70,8 @@ class Valkey:
     """A server on a free loopback port, with its data in `folder`.
 
     `users` is a file of users and their permissions, as deploy/redis/make-users.sh writes it; without it, every client
-    has all permissions. With `rules` that file gets these lines at each start, because the folder may have been deleted
-    while the server ran. `say` gets a message about every restart, and about data that cannot be loaded.
+    has all permissions. With `rules`, each start writes these lines to that file, because the folder may have been
+    deleted while the server ran. `say` gets a message about every restart, and about data that cannot be loaded.
     """
 
     def __init__(
@@ -94,8 +94,9 @@ class Valkey:
     def start(self, *, seconds: float = 15) -> Valkey:
         """Start the server and return once it answers. Raises ValkeyMissing with the end of its log.
 
-        It loads its data from disk first, which may take longer than `seconds`. Data on which it ends is moved aside,
-        and it starts without: the bot reads all of it from the Hub again. If it ends without, too, the data stays.
+        It loads its data from disk first, which may take longer than `seconds`. If it ends by itself then, the data is
+        moved aside and it starts empty: the bot reads everything from the Hub again. If that fails too, the data is put
+        back.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.users is not None and self._rules:
@@ -159,7 +160,7 @@ class Valkey:
                     words = (self.folder / "valkey.log").read_text("utf-8", "replace")[-500:]
                     self.stop()
                     killed = status is None or status in (-signal.SIGTERM, -signal.SIGKILL)
-                    stopped = status == 0 and "shutdown" in words  # it ends so on a signal while it loads
+                    stopped = status == 0 and "shutdown" in words  # a signal ended it while it loaded
                     kind = ValkeyMissing if killed or stopped else ValkeyEnded
                     raise kind(f"The queue server did not start: {words}") from error
                 time.sleep(0.02)

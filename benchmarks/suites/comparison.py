@@ -24,7 +24,7 @@ class Cost:
 class TaskFigures:
     """One task: its score on both sides, and the answers to questions that both sides answered.
 
-    `differing`: questions with another best answer, or texts that are not the same.
+    `differing` counts questions whose best answers, or whose texts, differ.
     """
 
     name: str

@@ -22,7 +22,7 @@ MAKERS: dict[str, Maker] = {
     "allenai/winogrande": open_llm_v1.winogrande,
     "openai/gsm8k": open_llm_v1.gsm8k,
 }
-"""Dataset repo → its rows."""
+"""Dataset repo → the function that makes its rows."""
 GATED = ("Idavidrein/gpqa",)
 
 

@@ -41,7 +41,7 @@ def by_steward(stage: Any, suite: Suite, model: str, revision: str) -> SideResul
     before, began = processor_seconds(worker), time.monotonic()
     submit(stage.hub_url, stage.world, submission, revision)
     ended = wait_for(stage, lambda: attempts.outcome(attempt), seconds=PATIENCE, every=1)
-    assert ended is not None  # it waited for it
+    assert ended is not None  # `wait_for` returns only true values
     outcome, log = ended
     if outcome.details is None:
         raise RuntimeError(f"the evaluation failed: {outcome.failure}")
@@ -82,7 +82,7 @@ def by_command(stage: Any, suite: Suite, model: str, revision: str, options: arg
         "--device", "cpu", "--output_path", str(out), "--log_samples", *(["--limit", str(limit)] if limit else []),
     ]  # fmt: skip
     settings = {"HF_HOME": str(stage.folder / "command-home"), "NLTK_DATA": str(stage.folder / "nltk")}
-    settings["HF_TOKEN"] = stage.world.tokens[WORKER]  # which may read the gated dataset
+    settings["HF_TOKEN"] = stage.world.tokens[WORKER]  # the worker may read the gated dataset
     began, log = time.monotonic(), stage.folder / "command.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=stage.environment(**settings), stdout=output, stderr=output)

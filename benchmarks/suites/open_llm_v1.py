@@ -11,7 +11,7 @@ from benchmarks.engine_shapes import sentence, words
 from benchmarks.suites.rows import Splits, few, sentences
 
 POOL = 1_000
-"""Questions from which shots are drawn where the real pool is larger: only their number and length cost anything."""
+"""Size of the pool of shots where the real one is larger: only the number and length of shots affect the cost."""
 V1_REAL = {"arc": 1_172, "hellaswag": 10_042, "truthfulqa": 817, "winogrande": 1_267, "gsm8k": 1_319}
 _MMLU_COUNTS = (
     "abstract_algebra 100 anatomy 135 astronomy 152 business_ethics 100 clinical_knowledge 265 college_biology 144 "
@@ -107,7 +107,7 @@ def winogrande(count: int | None) -> Splits:
 
 
 def gsm8k(count: int | None) -> Splits:
-    """Sums in words, with their steps, and the result after four signs."""
+    """Word problems; the answers have steps, and the result after `####`."""
     rng = random.Random("gsm8k")
 
     def row(_: int) -> dict[str, str]:

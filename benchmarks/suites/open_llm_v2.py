@@ -1,4 +1,4 @@
-"""Datasets in the shape of those of `open-llm-v2`, but for IFEval's (`instructions`).
+"""Datasets in the shape of those of `open-llm-v2`, except IFEval's (`instructions`).
 
 As many questions, shots, answers and tokens as the real ones have.
 """

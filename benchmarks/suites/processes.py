@@ -39,7 +39,7 @@ class SuiteWorld(World):
 @contextmanager
 def started(folder: Path, options: argparse.Namespace) -> Iterator[Any]:
     """Start queue server, localhub with the datasets, web server, sync process and worker."""
-    (folder / "nltk/tokenizers/punkt_tab").mkdir(parents=True)  # no question needs what would be in it
+    (folder / "nltk/tokenizers/punkt_tab").mkdir(parents=True)  # no question needs its data
     with Children(folder / "logs") as children:
         stage = build_stage(folder, children, free_port())
         try:

@@ -19,7 +19,7 @@ from benchmarks.engine_shapes import sentence
 Rows = list[dict[str, Any]]
 Splits = dict[tuple[str, str], Rows]
 Maker = Callable[[int | None], Splits]
-"""Makes a dataset with that many questions in each task, at most as many as the real one has; None: as many."""
+"""Makes a dataset with that many questions in each task; at most, and with None, as many as the real one has."""
 
 
 def files(splits: Splits) -> dict[str, bytes]:
@@ -37,7 +37,7 @@ def files(splits: Splits) -> dict[str, bytes]:
 
 
 def few(count: int | None, real: int) -> int:
-    """`count`, at most as many as the real dataset has; None: as many."""
+    """`count`, but at most `real`, the size of the real dataset; `real` if `count` is None."""
     return real if count is None else min(count, real)
 
 

@@ -1,1 +1,1 @@
-"""Worker backends: starts a run of a platform for each attempt that waits, and keeps runs and attempts in step."""
+"""Worker backends: start a run on a platform for each attempt that waits, and keep the runs in step with the queue."""

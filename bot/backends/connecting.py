@@ -16,7 +16,7 @@ from leaderboard.tiers import Tier
 
 
 def build_platforms(settings: BotSettings, board: Board) -> Platforms | None:
-    """The platforms of `board`; None if all its tiers have workers of their own. Raises SettingsError."""
+    """The platforms of `board`, by tier; None if no tier has a backend. Raises SettingsError."""
     if not board.backends:
         return None
     if not settings.pages_url:

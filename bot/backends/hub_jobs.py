@@ -1,6 +1,6 @@
-"""Runs as Jobs on the Hub: one Job for each attempt, labelled with board, tier and attempt.
+"""The platform `jobs`: runs each attempt as a Job on the Hub, labelled with board, tier and attempt.
 
-The Job's worker gets two secrets, the workers' token and the attempt's, and reaches the bot over HTTPS alone.
+The Job's worker gets two secrets, the workers' token and the attempt's token, and reaches the bot over HTTPS only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HIDDEN = "[hidden]"
 MAX_LISTED = 5_000
 """Jobs of one tier that are read, the newest first."""
 BOARD, TIER, ATTEMPT = "steward-board", "steward-tier", "steward-attempt"
-"""Names of labels."""
+"""Names of the labels of a Job."""
 WORK_DIR = "/tmp/steward"  # noqa: S108  # nosec B108  # a folder of the Job's own container
 MODEL_VOLUME = "/mnt/steward-model"
 _STAGES: dict[str, RunStage] = {"SCHEDULING": "waiting", "RUNNING": "running", "COMPLETED": "ended"}
@@ -46,7 +46,7 @@ class JobsPlatform:
     worker_token: str
 
     def problems(self) -> Iterator[str]:
-        """A token that may start no Jobs, and hardware that the Hub does not have. Raises PlatformError."""
+        """Yield why it can start no Jobs: the token may not, or the Hub lacks the hardware. Raises PlatformError."""
         namespace, flavor = self.backend.namespace, self.backend.flavor
         try:
             rights, flavors = rights_of(self.hub), self.hub.job_flavors()
@@ -65,7 +65,7 @@ class JobsPlatform:
                 if number >= MAX_LISTED:
                     break
                 attempt, is_old = job.labels.get(ATTEMPT, ""), 0 < job.created < oldest
-                # The Hub's filter is believed with care: a Job of another tier must not be cancelled here.
+                # Check the labels again: if the Hub's filter failed, the bot could cancel a Job of another tier.
                 is_ours = self._labels().items() <= job.labels.items() and ATTEMPT_ID.fullmatch(attempt) is not None
                 if is_ours and not is_old:
                     runs.append(self._run(job, attempt))
@@ -100,7 +100,7 @@ class JobsPlatform:
         return str(error).replace(self.worker_token, HIDDEN).replace(order.token, HIDDEN)
 
     def _volume(self, order: LaunchOrder) -> dict[str, Any] | None:
-        """The model at its commit as a volume; None for a private or gated one, which this token may not read."""
+        """The model at its commit as a volume; None if mounts are off, or the model is private or gated."""
         if not self.backend.mount_models or order.private:
             return None
         pinned = {"source": order.model, "revision": order.revision, "readOnly": True}

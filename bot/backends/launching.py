@@ -1,9 +1,9 @@
 """The sync of worker backends: starts and cancels runs, so that each attempt in a backend's queue has one.
 
-Race closed: the bot dies between starting a run and recording it. The record of the intention is older than the run,
-which the next sync finds by its label.
+Race closed: the bot dies between starting a run and recording it. It records the intention before it starts the run,
+and the next sync finds the run by its label.
 Race closed: the platform's list lacks a run that was just started. Its record counts as a run for INTENT_SECONDS.
-Race closed: two runs of one attempt. The first one takes the job out of the queue, and the second one ends at once.
+Race closed: two runs of one attempt. One of them takes the job out of the queue, and the other one ends at once.
 Race closed: Redis was lost. Runs are found by their labels, and cancelled where their attempt is no longer wanted.
 """
 
@@ -30,7 +30,7 @@ from redis_state.jobs import EvaluationJob
 log = structlog.get_logger()
 
 INTERVAL_SECONDS = 20.0
-"""Seconds between two looks at the platforms while runs live or attempts wait for one."""
+"""Seconds between two syncs of the backends while a run is live or an attempt waits for one."""
 MAX_ERROR = 500
 """Characters of a platform's error that are recorded."""
 TAKEN = ("taken", "claimed", "running")
@@ -40,7 +40,7 @@ STARTED = point("run of a backend started, not recorded")
 
 
 def sync_backends(context: BoardContext) -> float | None:
-    """Bring the runs of all backends in step with the queue. Return when to look again."""
+    """Bring the runs of all backends in step with the queue. Return when to sync again; None while they are idle."""
     is_busy = False
     for tier, backend in context.board.backends.items():
         platform = context.platforms.by_tier.get(tier) if context.platforms is not None else None
@@ -67,7 +67,7 @@ class TierSync:
         self._now = context.now()
 
     def run(self) -> bool:
-        """Start and cancel runs. Return whether runs live or attempts wait. Raises PlatformError."""
+        """Start and cancel runs. Return whether a run is live or an attempt waits. Raises PlatformError."""
         context = self._context
         waiting = jobs.waiting_jobs(context.redis, context.queue(self._tier))
         listed, recorded = self._platform.runs(), context.backend_runs.read(self._tier)
@@ -85,7 +85,7 @@ class TierSync:
         return bool(waiting) or any(run.stage in LIVE for run in runs)
 
     def _record_trouble(self, plan: BackendPlan) -> None:
-        """Record what a maintainer should know of this tier, or that there is nothing."""
+        """Record for the maintainers why attempts of this tier wait; clear the record if none has to."""
         if not plan.blocked and not plan.failing:
             self._context.backend_runs.clear_trouble(self._tier)
             return
@@ -94,7 +94,7 @@ class TierSync:
         self._context.backend_runs.put_trouble(trouble)
 
     def _in_progress(self, runs: Iterable[BackendRun]) -> set[str]:
-        """The attempts of `runs` whose request says that they run, or whose worker beats and was not told to stop."""
+        """The attempts of `runs` that the index lists as busy, or whose worker sends heartbeats and may go on."""
         attempts, registry = {run.attempt for run in runs}, self._context.attempts
         busy = {entry.attempt for entry in self._context.index.busy() if entry.attempt in attempts}
         states = registry.read_all(attempts - busy)
@@ -102,7 +102,7 @@ class TierSync:
         return {name for name in busy if name is not None} | {name for name in beating if not registry.is_over(name)}
 
     def _refused(self, runs: Sequence[BackendRun], wanted: set[str]) -> float:
-        """When a run of this tier last found that its tasks differ from the board's, unless another one ended well."""
+        """When a run last reported tasks that differ from the board's; 0 if none did, or if a later run ended well."""
         digests, attempts = self._context.accepted_digests, {run.attempt for run in runs}
         refused = {refusal.attempt: refusal for refusal in digests.waiting() if refusal.attempt in attempts}
         ended_well = [
@@ -117,7 +117,7 @@ class TierSync:
         return latest
 
     def _launch(self, job: EvaluationJob) -> None:
-        """Record that a run of `job` starts, start it, and record the run in its place. Raises PlatformError."""
+        """Record the intention to run `job`, start the run, and record it instead. Raises PlatformError."""
         platforms, records = self._context.platforms, self._context.backend_runs
         assert platforms is not None
         limit = float(self._context.board.attempt_seconds)

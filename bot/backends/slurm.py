@@ -1,9 +1,10 @@
-"""Runs as jobs of a Slurm cluster: `sbatch` of the site's own template, `squeue` and `sacct` to list, `scancel`.
+"""The platform `slurm`: runs each attempt as a job of a Slurm cluster.
 
-The bot runs where these programs are. A job is named after board, tier and attempt, so that its name is its label. The
-token of the attempt goes through a file that only this user can read, on a file system that the nodes share: arguments
-and environments of jobs can be read by others. `squeue` lists jobs that ended some minutes ago, too; `sacct` adds
-older ones where the cluster keeps accounts. Times are asked for in seconds since the epoch.
+It submits the site's own template with `sbatch`, lists jobs with `squeue` and `sacct`, and cancels them with `scancel`;
+the bot runs where these programs are. A job is named after board, tier and attempt, so that its name is its label. The
+job reads the attempt's token from a file that only this user can read, on a file system that the nodes share: other
+users can read arguments and environments of jobs. `squeue` also lists jobs that ended some minutes ago; `sacct` adds
+older ones if the cluster keeps accounts. Slurm prints times as seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MAX_OUTPUT = 16 << 20
 QUEUE_FORMAT = "%i|%T|%V|%S|%e|%j"
 ACCOUNT_FORMAT = "JobID,State,Submit,Start,End,JobName%200"
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "SLURM_CONF")
-"""Variables of the bot that programs of Slurm, and through `sbatch` the job, may see: no secret is among them."""
+"""Variables of the environment that the bot passes to Slurm's programs, and `sbatch` to the job; none is a secret."""
 _JOB_ID = re.compile(r"^[0-9]+$")
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 _RUNNING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
@@ -46,7 +47,7 @@ class SlurmPlatform:
         self._has_accounts = True
 
     def problems(self) -> Iterator[str]:
-        """Programs that are missing, a template that `sbatch` refuses, a spool that cannot be written to."""
+        """Yield why it can start no jobs: missing programs, a template that `sbatch` refuses, a read-only spool."""
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
             yield f"{', '.join(missing)} cannot be found on this machine."
         try:
@@ -70,7 +71,7 @@ class SlurmPlatform:
         """Submit the site's template for an attempt, and return the job's id. Raises PlatformError."""
         try:
             token = self._write_token(order)
-        except OSError as error:  # a full disk, or a file system of the cluster that is away
+        except OSError as error:  # a full disk, or a file system that is not available
             raise PlatformError(f"The token of an attempt cannot be written to the spool: {error}") from error
         command = [
             "sbatch", "--parsable", "--no-requeue", "--export=ALL",
@@ -96,7 +97,7 @@ class SlurmPlatform:
             self._output(["scancel", "--quiet", run.id])
 
     def _write_token(self, order: LaunchOrder) -> Path:
-        """Write the attempt's token where only this user reads it. It replaces that of an earlier run."""
+        """Write the attempt's token to a file that only this user can read, in place of an earlier run's token."""
         folder = self._spool / "tokens"
         for needed in (folder, self._spool / "logs"):
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -111,7 +112,7 @@ class SlurmPlatform:
         return file
 
     def _accounted(self) -> list[BackendRun]:
-        """Jobs of the last 30 days, where the cluster keeps accounts."""
+        """The jobs of the last 30 days by `sacct`; none if the cluster keeps no accounts."""
         if not self._has_accounts:
             return []
         command = [
@@ -143,7 +144,7 @@ class SlurmPlatform:
                     tier=self._tier,
                     stage=stage,
                     created=_time(submitted),
-                    started=0.0 if stage == "waiting" else _time(started),  # of a waiting job, the expected one
+                    started=0.0 if stage == "waiting" else _time(started),  # Slurm shows a waiting job's expected start
                     ended=_time(ended) if stage in ("ended", "failed") else 0.0,
                 )
             )
@@ -166,15 +167,15 @@ class SlurmPlatform:
 
 
 def _keep_to_this_user(folder: Path) -> None:
-    """Take others' permissions from `folder`. Raises PlatformError if it is a link, or another user's: nodes share the
-    file system with all users of the cluster, who could lay a link where a token is written."""
+    """Remove other users' permissions on `folder`. Raises PlatformError if it is a link or belongs to another user: on
+    the shared file system, any user of the cluster could create a link at the path where the bot writes a token."""
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise PlatformError(f"{folder} is a link, or belongs to another user; choose another `spool`")
     folder.chmod(0o700)
 
 
 def _remove_old(folder: Path) -> None:
-    """Remove files that no job needs any more: a token has expired by then."""
+    """Remove the files in `folder` that are older than 30 days; their tokens have expired."""
     for file in folder.iterdir():
         with suppress(OSError):  # just removed, a folder, or not this user's
             if file.stat().st_mtime < time.time() - MONTH:

@@ -2,7 +2,7 @@
 
 A maintainer approves with `/approve` and the first characters of the proposal's digest. The bot writes the approval
 into the comment before it commits anything, so that another process completes an approved proposal, all of it or
-nothing, where this one dies.
+nothing, if this process dies.
 
 Race closed: one maintainer approves and another rejects before the thread is read again. The first command decides; the
 reply to the second states the result.
@@ -41,7 +41,7 @@ class ChangeKind(Protocol):
     def objection(
         self, context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]
     ) -> Problem | None:
-        """The reason why the bot must not start it now; None for a change that has started."""
+        """The reason why the bot must not start the change now; None if there is none, or the change has started."""
 
     def follow_up(
         self, context: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
@@ -109,7 +109,7 @@ def complete(context: BoardContext, repo: Repo, thread: Thread, posted: PostedPr
 
 
 def complete_approved(context: BoardContext, repo: Repo, thread: Thread) -> None:
-    """Complete the approved proposals in `thread`, which a process that died left."""
+    """Complete the approved proposals in `thread` that a process left incomplete when it died."""
     for posted in find(context, thread):
         if posted.proposal.state == "approved":
             complete(context, repo, thread, posted)

@@ -144,8 +144,9 @@ def _is_allowed(context: BoardContext, title: str, parts: Sequence[ApprovedPart]
 def landed_commit(context: BoardContext, title: str, part: ApprovedPart) -> str | None:
     """The commit of `part`; None where it has not landed, or was reverted.
 
-    One call, and one for each hundred commits since the proposal: the history of the newest commit, since that of the
-    branch may come from a cache without it. Only dates of the bot's commits count: a person can give a commit any date.
+    It reads the history of the newest commit, since a cached history of the branch may lack that commit: one call, and
+    one for each hundred commits since the proposal. Only the dates of the bot's commits count, since a person can give
+    a commit any date.
     """
     me = context.me()
     for entry in islice(context.hub.history(part.repo, context.hub.head(part.repo)), MAX_HISTORY_COMMITS):
@@ -263,7 +264,7 @@ def _oids(context: BoardContext, repo: Repo, paths: Sequence[str], revision: str
 
 
 def _mark_requests(context: BoardContext, repo: Repo, commit: str) -> None:
-    """Mark the requests repo if `commit` is there: deliveries of the bot's own commits mark nothing."""
+    """If `commit` is in the requests repo, record it, and mark that repo for a sync without waiting for a delivery."""
     if repo == context.requests:
         context.heads.doubt(repo.id, commit)
         context.mark(REQUESTS, SyncPriority.PERSON)

@@ -40,7 +40,7 @@ log = structlog.get_logger()
 DUPLICATES = "duplicates"
 """Dirty key: search for duplicates."""
 MAX_REPORTED, MAX_TRIED = 10, 50
-"""Pairs that one sync reports, since each new thread notifies every watcher; and pairs for which it tries."""
+"""The most pairs that one sync reports, since each new thread notifies every watcher, and that it tries to report."""
 
 GONE = Reason("not-double", "{path} is no longer a duplicate.", "There is nothing left to do.")
 
@@ -87,7 +87,7 @@ def _find(context: BoardContext, view: MirrorView, head: str) -> Iterator[Duplic
 
 
 def _report(context: BoardContext, pair: DuplicatePair) -> bool:
-    """Open the thread of a pair and propose the withdrawal in it, each step if it is missing. Return whether the pair
+    """Open the thread of a pair and propose the withdrawal in it, unless that was done before. Return whether the pair
     needs nothing more."""
     keep, lose = str(pair.keep.path), str(pair.lose.path)
     name, marker = f"Requests twice: {pair.lose.path.model}"[:200], context.marker("duplicate", f"{keep} {lose}")
@@ -145,7 +145,7 @@ def plan(context: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetP
 def objection(
     context: BoardContext, words: dict[str, str], commit_title: str, parts: Sequence[ApprovedPart]
 ) -> Problem | None:
-    """None: the plan itself has all checks."""
+    """Return no objection: `plan` makes all checks."""
     del context, words, commit_title, parts
     return None
 

@@ -57,7 +57,7 @@ class ProposedPart(BaseModel):
 
 
 class Proposal(BaseModel):
-    """The contents of the hidden line."""
+    """A proposal, as the hidden line of its comment stores it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -115,7 +115,7 @@ def post(
 ) -> PostedProposal | None:
     """Post `proposal` in `thread`, once for each `cause`. None where comments are off or in shadow on this board.
 
-    A closed discussion is opened again for a plan that waits: that of a request that has ended.
+    A closed discussion, such as that of a request that has ended, is opened again for a proposal that waits.
     """
     marker = context.marker(KIND, cause)
     known = {posted.cause: posted for posted in find(context, thread)}

@@ -26,8 +26,8 @@ _WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
 
 
 def gather(context: BoardContext, rename: RenamePlan, base: RenameBase, asking: Sequence[Person]) -> RenameFacts:
-    """Read both names on the Hub: two calls; where they are two models with the same weights, up to four more for each
-    requester in `asking`."""
+    """The facts for the checks of `rename`. Two calls, one for each name; if they are two models with equal weights, up
+    to four more for each requester in `asking`."""
     old, new = _facts(context, rename.old), None
     leads = old.id if old is not None else ""
     is_same, requester, may_write = False, asking[0].name if asking else "", False

@@ -1,4 +1,4 @@
-"""Follow up a rename of a model's files: update Steward's facts in them."""
+"""Follow up a rename of a model's files: stage updates of Steward's facts in its request and results files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from leaderboard.steward_facts import ours_in
 
 
 def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, bytes]) -> None:
-    """Follow up `rename`, done as a whole or in part; `contents` are the present files, by path."""
+    """Stage the updates that follow from `rename`, made in full or in part; `contents`: the present files, by path."""
     landed = [file for file in rename.files if file.place in contents]
     repo = context.requests if rename.kind == "requests" else context.results
     for path, missing in missing_facts(rename, contents).items():
@@ -29,8 +29,8 @@ def follow_up(context: BoardContext, rename: RenamePlan, contents: Mapping[str, 
 
 
 def name_details(context: BoardContext, old: str, new: str, paths: Sequence[str]) -> None:
-    """Stage the name of the details repo, which keeps that of `old`, in those requests at `paths` that are of `new` and
-    have results. A call for each."""
+    """Stage the name of the details repo, which is still named after `old`, in those requests of `new` at `paths` that
+    have results. One call for each request of `new`."""
     details = {"details": context.board.repos.details(old)}
     for path in paths:
         parsed = parse_path(path)
@@ -43,7 +43,7 @@ def name_details(context: BoardContext, old: str, new: str, paths: Sequence[str]
 
 
 def point_requests_at_results(context: BoardContext, old: str, new: str, moved: Sequence[str]) -> None:
-    """Stage the new paths of results in the requests, which may lie under either name.
+    """Stage the new paths of results in the model's requests, which may have the old or the new name.
 
     `moved` are the former paths of results. Up to two calls for each request of the model.
     """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _SLOT = "_eval_request_"
 MAX_RESULTS_FILES = 60
-"""Results that are read one by one; a person has to check a model with more of them."""
+"""Results files of one model that the bot reads; if there are more, a person has to check the rename."""
 MAX_FILE = 10 * 1024 * 1024
 MAX_DIFF = 8 * 1024 * 1024
 DEPTH = 50
@@ -83,12 +83,12 @@ class MergedCommit:
 
 
 class RenameSource(Protocol):
-    """One of the board's repos. All methods raise HubError, MirrorDamaged and TooMuchToRead; `head` also HeadMoved."""
+    """Reads one repo of the board. All methods raise HubError, MirrorDamaged, TooMuchToRead; `head` also HeadMoved."""
 
     kind: Kind
 
     def base(self, old: str, new: str) -> RenameBase:
-        """The present files on main."""
+        """The files on main that the rename concerns."""
 
     def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
         """The changed files of pull request `number` with these `changes`, at its head `revision`."""
@@ -111,7 +111,7 @@ class RequestsSource:
         self._context, self._repo = context, context.requests
 
     def base(self, old: str, new: str) -> RenameBase:
-        """Two to four calls, for any number of files."""
+        """The request files of `old`, others that contain its name, and the paths of `new`. Two to four calls."""
         commit = self._context.mirror.fetch(self._repo, depth=0)
         with self._context.mirror.read_fetched(self._repo) as view:
             return self._base(view, commit, old, new)
@@ -135,14 +135,14 @@ class RequestsSource:
         return RenameBase(commit, files, tuple(new_files))
 
     def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
-        """Two to four calls."""
+        """The changed files at the head of the pull request, from the mirror. Two to four calls."""
         if self._context.mirror.fetch_pull(self._repo, number) != revision:
             raise HeadMoved
         with self._context.mirror.read_fetched(self._repo) as view:
             return _in_view(view, revision, changes)
 
     def merged(self, old: str, new: str, commit: str) -> MergedCommit:
-        """Two to eight calls."""
+        """The merge commit, its changes and the files before it, from the mirror. Two to eight calls."""
         with commit_and_parent(self._context, self._repo, commit) as (view, parent):
             changes = tuple(_change(difference) for difference in view.differences(parent, commit))
             return MergedCommit(self._base(view, parent, old, new), changes, _in_view(view, commit, changes))
@@ -150,7 +150,7 @@ class RequestsSource:
 
 @contextmanager
 def commit_and_parent(context: BoardContext, repo: Repo, commit: str) -> Iterator[tuple[MirrorView, str]]:
-    """The mirror with `commit` and its parent, and the parent's id."""
+    """Fetch `commit` and its parent; yield the mirror and the parent's id. Raises MirrorDamaged if one is missing."""
     for depth in (0, DEPTH):
         context.mirror.fetch(repo, depth=depth)
         with context.mirror.read_fetched(repo) as view:
@@ -204,7 +204,10 @@ class ResultsSource:
         self._context, self._repo = context, context.results
 
     def base(self, old: str, new: str) -> RenameBase:
-        """A call, one or two for each of the two folders, and one for each file of the old one."""
+        """The results files of `old`, and the paths of those of `new`.
+
+        One call for the head, one or two for each of the two folders, and one for each file of `old`.
+        """
         return self._base(self._context.hub.head(self._repo), old, new)
 
     def _base(self, commit: str, old: str, new: str) -> RenameBase:
@@ -236,7 +239,7 @@ class ResultsSource:
         revision: str,
         changes: Sequence[FileChange],
     ) -> ChangedFiles:
-        """One call for all paths, and one for each file."""
+        """The changed files at `revision`. One call for all paths, and one for each file."""
         return self._head(revision, changes)
 
     def _head(self, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
@@ -246,7 +249,7 @@ class ResultsSource:
         return ChangedFiles(self._read([path for path in paths if path in infos], revision), oids)
 
     def merged(self, old: str, new: str, commit: str) -> MergedCommit:
-        """Two calls, those of `base`, and those of `head`."""
+        """The merge commit, its changes and the files before it. Two calls, and those of `base` and `head`."""
         parent = self._context.hub.parent(self._repo, commit)
         changes = tuple(self._context.hub.changes(self._repo, parent, commit, max_bytes=MAX_DIFF))
         return MergedCommit(self._base(parent, old, new), changes, self._head(commit, changes))

@@ -128,7 +128,7 @@ def follow_up(
 
 
 def _move_details(context: BoardContext, named: Callable[[str], str], old: str, new: str) -> tuple[Note, ...]:
-    """Move the dataset that `named` names. Where the bot's token cannot, the note asks the dataset's owner to."""
+    """Move the dataset named `named(old)` to `named(new)`; if the bot's token cannot, the note asks its owner to."""
     present, wanted = Repo("dataset", named(old)), named(new)
     try:
         context.hub.move_repo(present, wanted)

@@ -1,4 +1,4 @@
-"""Files of a board from before Steward, by the record of adoption on the Hub; cached in Redis.
+"""The files that a board had before Steward, by the record of adoption on the Hub; cached in Redis.
 
 The record names the commit at which the board was adopted. The files of that commit are listed once, one call for each
 thousand, and their blob ids stored; after Redis was lost, the same commit gives the same list.
@@ -9,7 +9,7 @@ Race closed: a thread or a request is synced after Redis was lost and before the
 needs the record reads it.
 Race closed: a record appears while the board is running. Requests that the index shows as active are marked, and their
 syncs leave old files alone.
-Race closed: the Hub answers once that there is no record. There is none only if git has none either.
+Race closed: the Hub answers once that there is no record. The bot believes it only if git has none either.
 Accepted: an account that may write to the requests repo may write a record; it could write requests just as well.
 """
 
@@ -86,7 +86,7 @@ class Adoption:
         return self._learn(self.find())
 
     def read_with(self, view: MirrorView, commit: str) -> AdoptionRecord | None:
-        """`read` at `commit`, for a caller that has the mirror of the requests repo open and sees `commit` there."""
+        """`read` at `commit`, for a caller that has the mirror of the requests repo open and sees `commit` in it."""
         return self._learn(find_record(lambda path: self._files.read_with(view, path, commit, max_bytes=MAX_RECORD)))
 
     def find(self) -> File | None:
@@ -165,7 +165,7 @@ class Adoption:
 def find_record(read: Callable[[str], File | None]) -> File | None:
     """The file of the record, also at the path of earlier versions; None if there is none.
 
-    `read` reads the file at a path, at one commit: no move of the record comes between two reads.
+    `read` reads a path, always at the same commit, so that a move of the record between two reads cannot hide it.
     """
     return read(RECORD) or read(FORMER_RECORD)
 

@@ -1,7 +1,7 @@
 """Tokens of attempts: each lets one worker speak with the bot's web server about one attempt, for a limited time.
 
-A token is the signed name of an attempt, so nothing about it is stored, and it survives a loss of Redis. The key is
-derived from the webhook secret, which all processes of the bot may read; a token also holds while secrets are rotated.
+A token is a signed grant, so the bot stores nothing about it, and it survives a loss of Redis. The key is derived from
+the webhook secret, which all processes of the bot may read; a token stays valid while secrets are rotated.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def left(context: BoardContext, repo: Repo) -> float:
 
 
 def check(context: BoardContext, repo: Repo, subject: str) -> None:
-    """Raise RateLimited if nothing is left for `what`, so that the sync writes it later."""
+    """Raise RateLimited if nothing is left today, so that the sync updates `subject` later."""
     if left(context, repo) > 0:
         return
     message = f"The bot's half of the webhook's deliveries for today is used up; {subject} is updated later."

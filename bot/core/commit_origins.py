@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 _MERGED = re.compile(r"\(#(\d{1,9})\)$")
 _LAG_SECONDS = 600.0
-"""Age of a commit up to which the Hub may not say yet of a pull request that it was merged as this commit."""
+"""Seconds after a merge during which the Hub may not show yet that the pull request was merged as this commit."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CommitHistory:
         return is_own_work(self.me, entry)
 
     def without_start(self) -> CommitHistory:
-        """The same history without the commit before it: any file may have changed."""
+        """The same history without a known commit before it, so that any file may have changed."""
         return replace(self, seen=None, is_complete=False)
 
 
@@ -66,7 +66,7 @@ def is_ours(me: Account, entry: LogEntry) -> bool:
 
 
 def is_own_work(me: Account, entry: LogEntry) -> bool:
-    """Whether a commit is our own work: a merged pull request is the work of its author, and has their words."""
+    """Whether a commit is the bot's own work; a merged pull request is not, since its author wrote title and files."""
     return is_ours(me, entry) and _MERGED.search(entry.title) is None
 
 

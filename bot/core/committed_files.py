@@ -51,7 +51,7 @@ class CommittedFiles:
         return file if file is not None else self._read_in_git(path, commit, max_bytes)
 
     def read_with(self, view: MirrorView, path: str, commit: str, *, max_bytes: int) -> File | None:
-        """`read`, for a caller that has the mirror open and sees `commit` there. One call."""
+        """`read`, for a caller that has the mirror open and sees `commit` in it. One call."""
         file = self._hub.find_file(self._repo, path, commit, max_bytes=max_bytes, confirm=False)
         return file if file is not None else _file(view, path, commit, max_bytes)
 

@@ -90,7 +90,7 @@ class BoardContext:
     platforms: Platforms | None = None
     """The platforms on which the attempts of some tiers run; None: this process starts no runs."""
     recomputer: MetricsRecomputer | None = None
-    """Computes the metrics of samples again before they are published; None: they are not."""
+    """Computes metrics again from samples before results are published; None: this process does not."""
 
     def __post_init__(self) -> None:
         self.board = board_with_needs(self.board, self.suite)
@@ -166,7 +166,7 @@ class BoardContext:
         return submission_kinds(self.board, self.suite)
 
     def _present(self) -> float:
-        """The time by the present clock, for parts that outlive a replaced one."""
+        """The time by the present clock, for parts that must follow when `now` is replaced."""
         return self.now()
 
     @cached_property
@@ -216,9 +216,9 @@ class BoardContext:
         return Marker(self.board.name, kind, key)
 
     def heard_since(self) -> float:
-        """Since when heartbeats could arrive without a break: Redis, or every timer, may have been away before.
+        """The time since which heartbeats could arrive without a break: before, Redis or all schedulers were down.
 
-        Stores the present time if Redis has none: it is new.
+        Stores the present time if Redis has none, because Redis is new.
         """
         now = self.now()
         return float(self.redis.set(self.keys.born, now, nx=True, get=True) or now)

@@ -32,8 +32,8 @@ def record_decision(context: BoardContext, fields: dict[str, Any], at: datetime,
 
 
 def decision_repo(context: BoardContext, decision: CommandDecision) -> Repo:
-    """The repo that holds `decision`: a public one has none about a private model, except from threads, which are
-    public."""
+    """The repo that holds `decision`: that of private models' logs if it is about one, except for decisions from
+    threads, which are public."""
     if decision.thread is not None:
         return context.logs
     # A request that is not in the index may be private only if the board takes private models.

@@ -1,7 +1,7 @@
 """The flags of a board, cached in Redis: the records of the flags repo, by every name of a model and by weights.
 
 Few models are flagged, so all records are read when the repo has a new commit: one call for the head if it has none,
-else a fetch. The first question after Redis was lost reads them first, so a model cannot escape its flag that way.
+else a fetch. The first query after Redis was lost reads them first, so a model cannot escape its flag that way.
 
 Race accepted: a model that is submitted in the seconds between a maintainer's command and the commit of the flag is
 judged without the flag. Its row is hidden as flagged nevertheless.
@@ -137,7 +137,7 @@ class FlagBook:
             return file.data if file is not None else None
 
     def _read(self, repo: Repo) -> tuple[str, dict[str, FlagRecord | str]]:
-        """The newest commit, and each record there or the error in it."""
+        """The newest commit; path → the record at this commit, or the error in it."""
         commit = self._mirror().fetch(repo, depth=1)
         with self._mirror().read_fetched(repo) as view:
             return commit, dict(records_at(view, commit))

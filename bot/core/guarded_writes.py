@@ -260,7 +260,7 @@ class GuardedWriter:
         self._webhook_quota.caused("discussion", repo.id, now=self._now())
 
     def _without_mentions(self, repo: Repo, body: str, marker: Marker) -> str:
-        """`body` if mentions are allowed; else the same with names that the Hub does not notify."""
+        """`body` if mentions are allowed; else `body` with its mentions broken, so that the Hub notifies no account."""
         names = sorted(set(_MENTION.findall(body)))
         if not names:
             return body

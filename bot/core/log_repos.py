@@ -37,7 +37,7 @@ def logs_repo(context: BoardContext, access: Access) -> Repo:
 def may_store_logs(context: BoardContext, repo: Repo) -> bool:
     """Whether the bot may store a log in `repo`. The private logs repo is created if it is missing.
 
-    A repo of that name that is public holds none.
+    If a public repo has its name, the bot stores no log in it.
     """
     if repo != context.private_logs:
         return True
@@ -75,8 +75,8 @@ def stored_outcome(context: BoardContext, repo: Repo, model: str, attempt: str) 
 
 
 def public_log(context: BoardContext, url: str) -> str:
-    """`url` if everybody can open this log, else "". A log outside the board's repos is another program's. One round
-    trip to Redis."""
+    """`url` if everybody can open this log, or if it is outside the board's logs repos; else "". One round trip to
+    Redis."""
     if url.startswith(f"{context.address(context.private_logs)}/"):
         return ""
     return url if not url.startswith(f"{context.address(context.logs)}/") or context.has_public_logs() else ""

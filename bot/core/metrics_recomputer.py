@@ -14,12 +14,12 @@ from pathlib import Path
 
 
 class CannotRecompute(Exception):
-    """The metrics of these samples cannot be computed again here; the message says why."""
+    """The bot cannot compute the metrics of these samples again; the message says why."""
 
 
 @dataclass(frozen=True)
 class RecomputedSamples:
-    """Metrics that were computed again. `scored` is the digest of what computed them, "" if the evaluation has none;
+    """Metrics that were computed again. `scored` is the digest of the scoring code, "" if the evaluation has none;
     `timed_out` names the samples, as `task:question`, whose metric ran out of time."""
 
     scored: str

@@ -57,7 +57,7 @@ def known_until(context: BoardContext) -> datetime | None:
 
 
 def _read_on(context: BoardContext) -> None:
-    """Store the new threads in the list of the bot's threads."""
+    """Read the Hub's list of the bot's threads back to the newest known one, and store the new ones."""
     me, until = context.me(), known_until(context)
     newest, new = until, dict[str, float]()
     for summary in context.hub.threads(context.requests, author=me.name, kind="discussion"):

@@ -72,7 +72,7 @@ class CheckedRename(BaseModel):
 
 
 class PullRequestRecord(BaseModel):
-    """The facts in a report, for the bot."""
+    """The machine-readable result of a check, which the hidden line of the report holds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -93,7 +93,7 @@ def hidden_line(record: BaseModel) -> Safe:
     """`record` as a line that renderers hide."""
     data = record.model_dump_json(exclude_defaults=True)
     ascii_only = "".join(char if " " <= char <= "~" else _escaped(char) for char in data)
-    without_end = ascii_only.replace("--", "-" + _escaped("-"))  # some renderers end a comment there
+    without_end = ascii_only.replace("--", "-" + _escaped("-"))  # some renderers end a comment at --
     return Safe(f"<!-- {without_end} -->")
 
 

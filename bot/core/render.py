@@ -1,7 +1,7 @@
 """Rendering of templates to Markdown, with untrusted values escaped.
 
 Every value that a template prints is escaped, unless a filter made it safe: a name, reason or log line cannot mention a
-person, make a link, close a fold, hide in a comment or look like one of the bot's markers.
+person, make a link, end a collapsed part, hide in a comment or look like one of the bot's markers.
 """
 
 from __future__ import annotations

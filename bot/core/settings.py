@@ -20,7 +20,7 @@ class SettingsError(ValueError):
 
 
 def _either(name: str) -> AliasChoices:
-    """The variable that the Hub sets in a Space whose card says `hf_oauth: true`, or the same with Steward's prefix."""
+    """Read `name`, which the Hub sets in a Space whose card says `hf_oauth: true`, or `STEWARD_{name}`."""
     return AliasChoices(name, f"STEWARD_{name}")
 
 
@@ -165,13 +165,13 @@ class BotSettings(SharedSettings):
         return _secret("STEWARD_MODEL_PR_TOKEN", self.model_pr_token, self.model_pr_token_file)
 
     def redis_url_for_attempts(self) -> str:
-        """The queue server, as an account that may take jobs and write attempts. Raises SecretMissing."""
+        """The URL of the queue server for an account that may take jobs and write attempts. Raises SecretMissing."""
         if self.attempts_redis_url_file is not None:
             return read_secret("STEWARD_ATTEMPTS_REDIS_URL_FILE", self.attempts_redis_url_file)
         return self.attempts_redis_url or self.redis_url
 
     def token_for_jobs(self) -> str:
-        """The token that starts Jobs: one of their own, or the bot's. Raises SettingsError if there is none."""
+        """The token that starts Jobs: a separate one, else the bot's token. Raises SettingsError if there is none."""
         return _read_secret("STEWARD_JOBS_TOKEN", self.jobs_token, self.jobs_token_file) or self.token()
 
     def token_of_workers(self) -> str:
@@ -196,7 +196,7 @@ def _secret(name: str, value: SecretStr | None, file: Path | None) -> str:
 
 
 def _read_secret(name: str, value: SecretStr | None, file: Path | None) -> str:
-    """The secret in one of the two; "" if neither is set."""
+    """The secret in `value`, else in `file`; "" if neither is set."""
     if value is not None and value.get_secret_value():
         return value.get_secret_value()
     if file is None:

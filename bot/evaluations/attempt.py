@@ -1,6 +1,6 @@
 """One attempt, from the worker's request for the claim to its end: claimed, watched, retried, or found lost.
 
-Race closed: two workers take one attempt. Both ask, the file names one attempt, and RQ runs a job of one id once.
+Race closed: two workers ask for one attempt. The file names one attempt, and RQ runs a job of one id once.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def had_published(context: BoardContext, gathered: RequestFacts, failure: Failur
 def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> float | None:
     """Publish the results of `outcome`, unless they differ from what the outcome says, or from their samples.
 
-    Then the attempt has failed, and the next sync of the request lets another one follow; a worker whose samples tell
-    against it is set aside. Returns when to sync the request again, if known.
+    If they differ, the attempt fails, and the next sync of the request lets another one follow; a worker whose samples
+    contradict its results is set aside. Returns when to sync the request again, if known.
     """
     request, file, entry = gathered.request, gathered.file, gathered.entry
     try:
@@ -165,7 +165,7 @@ def finish(context: BoardContext, gathered: RequestFacts, outcome: Outcome) -> f
 
 
 def _refuse(context: BoardContext, gathered: RequestFacts, outcome: Outcome, failure: Failure) -> None:
-    """End the attempt with `failure` in the place of its results: its state tells the next sync, without a call."""
+    """End the attempt with `failure` in place of its results; the next sync reads it from Redis, without a call."""
     state, path = context.attempts.read(outcome.attempt), str(gathered.request.path)
     worker = state.worker if state is not None else ""
     log.error("results refused", attempt=outcome.attempt, worker=worker, error=failure.message)
@@ -187,7 +187,7 @@ def _set_aside(context: BoardContext, gathered: RequestFacts, outcome: Outcome, 
 def continue_check(context: BoardContext, gathered: RequestFacts) -> float | None:
     """Take the next step of the cross-check of results whose request was withdrawn; return when to call it again.
 
-    The account that published them could otherwise withdraw what another worker found out. Nothing is published.
+    Otherwise an account could withdraw wrong results before other workers refute them. Nothing is published.
     """
     request, outcome, policy = gathered.request, gathered.seen.outcome, context.board.workers
     if policy is None or outcome is None or outcome.details is None:

@@ -40,7 +40,7 @@ NO_COUNTS = "the results do not say how many questions were asked, which other p
 
 
 class AnswersRefuted(Exception):
-    """The answers are not the model's, as other workers compute them; the message says more."""
+    """The published answers are not the model's, by other workers' computations; the message says more."""
 
 
 class QuestionsNotCounted(AnswersRefuted):
@@ -49,7 +49,7 @@ class QuestionsNotCounted(AnswersRefuted):
 
 @dataclass(frozen=True)
 class CrossCheckClaim:
-    """The claim that the results of one attempt are what the model gives, as they are in a details repo."""
+    """The claim that the results of one attempt, as published in a details repo, are what the model gives."""
 
     context: BoardContext
     policy: WorkerPolicy
@@ -60,7 +60,7 @@ class CrossCheckClaim:
 
     @property
     def attempt(self) -> str:
-        """The attempt."""
+        """The id of the attempt."""
         return self.results.block.attempt
 
     @cached_property
@@ -88,7 +88,7 @@ class CrossCheckClaim:
         return cross_check_id(self.context.board.name, self.attempt, self.results.block.revision, number)
 
     def questions(self, nonce: str) -> tuple[CheckedQuestion, ...]:
-        """The questions that follow from `nonce`. Raises QuestionsNotCounted."""
+        """The questions that are drawn with `nonce`. Raises QuestionsNotCounted."""
         sizes = question_counts(self.results.data, self.context.suite, asked_questions(self.results))
         if len(sizes) < len(self.context.suite.tasks):
             raise QuestionsNotCounted(NO_COUNTS)
@@ -96,9 +96,9 @@ class CrossCheckClaim:
 
 
 def begin_check(claim: CrossCheckClaim) -> CrossCheckState:
-    """Read which account committed the answers, and draw a nonce, or reuse that of an earlier report. Some calls.
+    """Begin a check: read which account committed the answers; draw a nonce, or reuse an earlier report's. Some calls.
 
-    Raises HubError, such as Garbled while the Hub does not show the commit of results that were read from there.
+    Raises HubError, such as Garbled while the Hub does not show which commit added the results.
     """
     entry = claim.context.hub.last_commit(claim.repo, claim.details.results_path, claim.details.commit)
     if entry is None:
@@ -161,7 +161,7 @@ def _reports(claim: CrossCheckClaim, numbers: Iterable[int]) -> Iterator[StoredV
 
 
 def _valid(votes: Iterable[StoredVote], nonce: str, claim: CrossCheckClaim) -> tuple[StoredVote, ...]:
-    """Those of `votes` whose report answers the questions that follow from `nonce`, in the order of the tries."""
+    """Those of `votes` whose report answers the questions that are drawn with `nonce`, in the order of the tries."""
     questions = claim.questions(nonce)
     ordered = sorted(votes, key=lambda vote: vote.number)
     return tuple(vote for vote in ordered if vote.report.nonce == nonce and vote.report.answers_to(questions))

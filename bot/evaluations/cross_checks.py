@@ -1,9 +1,9 @@
-"""Has a worker of another account compute some claimed answers again, before results are published.
+"""Lets a worker of another account compute some of the claimed answers again before results are published.
 
     receipt    the details are known by commit, and the Hub says which account committed them: one that the operator
                does not own is checked. Only now the bot draws a nonce, from which the questions follow
     order      a job in the queue of one worker of another account; a third one gets it if the second one disagrees
-    report     a file in the details repo: its commit says whose it is. `leaderboard.cross_checks` decides
+    report     a file in the details repo, whose commit names the account. `leaderboard.cross_checks` decides
     end        the results hold the record in `checked.again`; or they are refused, the account whose answers no other
                worker computes is set aside, and its results since its last good check are marked
 
@@ -57,7 +57,7 @@ log = structlog.get_logger()
 NO_WORKER_SECONDS = 600.0
 """Time without a heartbeat of a worker that could compute, and without an order, after which results wait no longer."""
 AGAIN_SECONDS = 600.0
-"""Time after which a worker gets the order again whose try was lost, or failed for a temporary reason."""
+"""Time after which a worker whose try was lost, or failed for a temporary reason, gets another order."""
 START_SECONDS = 120.0
 """Time after an order for which its worker counts as starting; and the silence after which it counts as lost."""
 NO_WORKER = "no worker of another account runs"
@@ -92,7 +92,7 @@ def cross_check(
         return CrossCheckProgress(True, state.record)
     if policy.owns(state.worker):
         return CrossCheckProgress(done=True)
-    if not state.worker:  # any account might be the one whose answers it would confirm, or that would be set aside
+    if not state.worker:  # the account might confirm its own answers, and could not be set aside
         return _settle(claim, state, CrossCheckRecord(worker="", status="not-compared", reason=NO_AUTHOR))
     if context.set_aside.includes(account_name(state.worker)):
         raise AnswersRefuted(ASIDE.format(account=state.worker))
@@ -138,12 +138,12 @@ def _ask(
 
 
 def _begin_of_wait(context: BoardContext, state: CrossCheckState) -> float:
-    """Since when results wait for a worker: since the last order, but not while Redis or the bot was away."""
+    """Since when results wait for a worker: the start of the check, the last order, or a return of Redis or the bot."""
     return max(state.since, context.heard_since(), *(check.queued for check in state.tries))
 
 
 def _workers(context: BoardContext, silence: float, held: set[str]) -> list[AvailableWorker]:
-    """The workers with a heartbeat in the last `silence` seconds, without those of these names and accounts."""
+    """The workers with a heartbeat in the last `silence` seconds, without those whose name or account is in `held`."""
     cards = [card for card in context.workers.alive(now=context.now(), within=silence) if not names_of(card) & held]
     return [AvailableWorker(card.name, card.account, card.takes, not card.doing) for card in cards]
 
@@ -218,7 +218,7 @@ def _give_up(
     reason: str,
     questions: tuple[CheckedQuestion, ...],
 ) -> CrossCheckProgress:
-    """End a check that no further worker continues: one that a worker disagreed with remains disputed."""
+    """End a check that no other worker will continue: as disputed if a worker disagreed, else as not compared."""
     problems = [vote.report.problem for vote in state.votes if vote.report.problem]
     is_disputed = bool(decision.questions)
     if is_disputed:

@@ -29,7 +29,7 @@ DOUBTED = "Answers that {account} published later ({attempt}, {at}) were not the
 
 
 def set_account_aside(context: BoardContext, account: str, *, attempt: str, path: str, reason: str) -> None:
-    """Let no worker of `account` take jobs, mark its results since its last good check, and tell the maintainers.
+    """Let no worker of `account` take jobs, mark its results since its last good check, and notify the maintainers.
 
     Does nothing for an account that is set aside already. Raises HubError and MirrorDamaged.
     """
@@ -46,9 +46,9 @@ def set_account_aside(context: BoardContext, account: str, *, attempt: str, path
 
 
 def mark_results(context: BoardContext, account: str, *, attempt: str) -> int:
-    """Stage the marks in the results of `account` since its last good check, staged ones too; return how many."""
+    """Stage marks in the results of `account` since its last good check, also in staged ones; return how many."""
     reason = DOUBTED.format(account=account, attempt=attempt, at=iso(context.now()))
-    staged = dict(_staged_results(context))  # first: those that land meanwhile are in the repo
+    staged = dict(_staged_results(context))  # first: those that land meanwhile are read in the repo
     measured = {**{path: results for path, (results, _) in staged.items()}, **gather(context).measured}
     edits = [
         _mark(results.path, attempt, reason, after=(staged[results.path][1],) if results.path in staged else ())

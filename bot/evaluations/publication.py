@@ -1,8 +1,8 @@
 """The end of an attempt: copy what the worker published into the shared repos, and close the request.
 
 Only the current attempt is published: the caller computed its id from the request file. The order is results and log,
-then the comment, then the request file. So a request file with an end needs nothing more, even for a bot that starts
-with an empty Redis. Paths come from the attempt: a second run finds the files of the first and continues.
+then the comment, then the request file. So nothing is left to do once the request file states the end, even for a bot
+that starts with an empty Redis. Paths come from the attempt: a second run finds the files of the first and continues.
 
 Race accepted: a person cancels the request after the comment was written and before the file says the end. The comment
 then says more than the file; both are true.
@@ -42,10 +42,10 @@ def finish(
 ) -> float | None:
     """Publish the results of `outcome`, then stage FINISHED.
 
-    Called again when the shared repos have results and log: only then come the comment and after it the file. Raises
-    Garbled, and is called again later, while the Hub may not show the results yet. Raises OutcomeMismatch,
-    SamplesRefused and AnswersRefuted before anything is published. Returns when to call it again, if metrics or answers
-    are still being computed.
+    The sync calls it again when the shared repos have results and log; only then it writes the comment, and the file
+    after it. Raises Garbled, and is called again later, while the Hub may not show the results yet. Raises
+    OutcomeMismatch, SamplesRefused and AnswersRefuted before anything is published. Returns when to call it again, if
+    metrics or answers are still being computed.
     """
     timing.count_gpu_time(context, entry, outcome.attempt, outcome)
     entry = end_attempt(context, entry, outcome.attempt)
@@ -109,7 +109,7 @@ def fail(
 ) -> None:
     """Stage FAILED, with the reason in file and thread, and the log if there is one.
 
-    Called again when the log has been stored: only then come the comment and the file.
+    The sync calls it again when the log has been stored; only then it writes the comment and the file.
     """
     attempt = outcome.attempt if outcome is not None else entry.attempt or ""
     entry = end_attempt(context, entry, attempt)
@@ -140,7 +140,7 @@ def fail(
 
 
 def end_attempt(context: BoardContext, entry: IndexEntry, attempt: str) -> IndexEntry:
-    """Note the end of the attempt: its worker is free for the next one, before the request itself has ended."""
+    """Record the end of the attempt: its worker is free for the next one, before the request itself has ended."""
     timing.count_gpu_time(context, entry, attempt)
     ended = entry.changed(state="settled", attempt=attempt or None, job=None)
     if ended != entry:

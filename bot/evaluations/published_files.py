@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 MAX_OUTCOME_BYTES = 100_000
 LATE_SECONDS = 300.0
-"""Time after the end of an attempt for which the Hub may not show its commit yet: servers and caches of it lag."""
+"""Time after the end of an attempt for which the Hub may not show its commit yet: the Hub's servers and caches lag."""
 
 
 class OutcomeMismatch(Exception):
@@ -75,7 +75,7 @@ def _may_lag(context: BoardContext, outcome: Outcome) -> bool:
 
 
 def _published_file(context: BoardContext, repo: Repo, details: Details) -> File:
-    """The results file of `details`. Raises _NotShown if it is not there, or not on the main branch."""
+    """The results file of `details`. Raises _NotShown if its commit or the main branch lacks it."""
     file = unless_gone(lambda: context.hub.find_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES))
     if file is None:
         raise _NotShown(f"{details.results_path} is not in the details repo")

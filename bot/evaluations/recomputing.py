@@ -42,7 +42,7 @@ LATE = f"it takes more than {PATIENCE_SECONDS / 3600:.0f} hours"
 def recomputed_metrics(
     context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
 ) -> RecomputedMetrics | None:
-    """The verdict on the recomputed metrics of samples; None while there is none, so that the caller ends.
+    """The verdict on the recomputed metrics of samples; None while they are being computed: the caller then ends.
 
     `published` is the key of the publication in `repo` at the commit of `details`.
     """
@@ -99,7 +99,7 @@ def _verdict(
         if digests is None or recomputed.scored != digests.scored:
             raise CannotRecompute("the harness of the bot's machine scores otherwise than the worker's")
         compared = _compare(context, folder, recomputed.timed_out)
-        # Tables in a gated repo are not those of one commit: these ones have to give the values, too.
+        # Tables of a gated repo are read at its head, which moves: these ones have to give the values, too.
         samples_of = {
             task.name: task_samples(context, benchmark, task.name, folder, f"tables/{task.name}.parquet")
             for benchmark in context.suite.benchmarks

@@ -43,7 +43,7 @@ LOOKS = 3
 MAX_COMMITS = 50
 """Commits of a repo that one check reads."""
 MAX_VERSIONS = 3
-"""Versions of a removed file that are looked at, in case a stranger changed it before."""
+"""Versions of a removed file that the bot checks, in case another account changed the file before its removal."""
 
 
 def is_due(context: BoardContext) -> bool:
@@ -90,7 +90,7 @@ def _commits_of_others(context: BoardContext, repo: Repo, seen: str, head: str) 
 def _check_commit(context: BoardContext, repo: Repo, entry: LogEntry, head: str) -> None:
     """Log the bot's files that `entry` removed and that are still gone, and restore them if that is safe."""
     changed = unless_gone(lambda: context.hub.changed_paths(repo, f"{entry.oid}^", entry.oid))
-    paths = [path for path in changed or () if _is_ours(repo, context, path)]  # none of the first commit of all
+    paths = [path for path in changed or () if _is_ours(repo, context, path)]  # None: the repo's first commit
     present = context.hub.paths_info(repo, paths, head) if paths else {}
     author = entry.authors[0] if entry.authors else ""
     for path in paths:
@@ -119,7 +119,7 @@ def _is_maintainer(context: BoardContext, name: str) -> bool:
 
 
 def _restore(context: BoardContext, path: str, removal: str) -> bool:
-    """Stage the results at `path`, which the commit `removal` removed, again as they were.
+    """Stage the results at `path` as they were before the commit `removal` removed them.
 
     False if no request has them, if the history does not show them, or if they were restored before.
     """
@@ -129,7 +129,7 @@ def _restore(context: BoardContext, path: str, removal: str) -> bool:
     if request is None or version is None or context.ledger.edits.landed(name):
         return False
     if name in named_edits(version.message) and is_own_work(context.me(), version):
-        return False  # Redis forgets edits, and the history does not
+        return False  # restored before: Redis forgets edits, the history does not
     file = _read(context, path, version.oid)
     if file is None:
         return False

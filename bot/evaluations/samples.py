@@ -38,14 +38,14 @@ from leaderboard.suites import Benchmark
 log = structlog.get_logger()
 
 WHOLE = 256 * 1024
-"""Bytes of a table that is read in one call."""
+"""Bytes up to which a table is read whole, in one call."""
 TAIL = 64 * 1024
 """Bytes at the end of a larger table that are read first: they hold the layout, if it has few hundred parts."""
 MAX_LAYOUT = 8 * 1024 * 1024
 MAX_CALLS = 64
-"""Parts in which one table is read; more are read with what lies between them."""
+"""The most calls that read the parts of one table: if it has more parts, neighbours are read with their gap."""
 GAP = 64 * 1024
-"""Bytes between two parts that are read with them: another call would cost more."""
+"""The longest gap between two parts, in bytes, that is read with them: another call would cost more."""
 MAX_TABLE = 8 * 1024**3
 MAX_READ = 256 * 1024 * 1024
 """Bytes that are read of all tables of one evaluation."""
@@ -92,7 +92,7 @@ def compare_with_samples(
 def table_places(
     context: BoardContext, model: str, repo: Repo, details: Details
 ) -> Iterator[tuple[Benchmark, str, TablePlace | UnreadableSamples]]:
-    """Yield where the table of each task lies: one call, and two for the gated repo of restricted benchmarks.
+    """Yield the place of each task's table: one call, and two for the gated repo of restricted benchmarks.
 
     If one is missing, all are looked up once more: a wrong list of the Hub would set the worker aside. Raises
     SamplesNotShown.
@@ -185,7 +185,7 @@ class _TableReader:
             return UnreadableSamples(f"the bot may not read {table.repo.id}")
 
     def _save(self, table: TablePlace, folder: Path) -> None:
-        """Write the parts of the table that are needed to the file `table` in `folder`, at their places."""
+        """Write the parts of the table that are needed to the file `table` in `folder`, at their offsets."""
         if table.size > MAX_TABLE:
             raise _BadTable(f"has more than {MAX_TABLE:,} bytes")
         with (folder / "table").open("wb") as file:
@@ -211,7 +211,7 @@ class _TableReader:
             self._copy(table, table.size - length, table.size - TAIL, file)
 
     def _copy(self, table: TablePlace, start: int, end: int, file: BinaryIO) -> bytes:
-        """Read a part of the table, write it at its place in `file`, and return it."""
+        """Read a part of the table, write it at its offset in `file`, and return it."""
         self.calls, self.bytes = self.calls + 1, self.bytes + end - start
         if self.bytes > MAX_READ:
             raise _BadTable(f"and the tables before it have more than {MAX_READ:,} bytes of metrics")
@@ -231,7 +231,7 @@ class _BadTable(Exception):
 
 
 def neighbours_joined(parts: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-    """Parts of a file, as (start, end), joined with what lies between them until there are at most `most`.
+    """Join parts of a file, as (start, end), with the gaps between them until there are at most `most`.
 
     The smallest gaps are closed first, and all those that are shorter than GAP.
     """

@@ -59,9 +59,9 @@ def count_gpu_time(context: BoardContext, entry: IndexEntry, attempt: str, outco
 
 
 def _evaluation_seconds(outcome: Outcome) -> float:
-    """How long the evaluation took: until the time in the name of its results, which the publication may follow late.
+    """The duration of the evaluation, which ends at the time in the name of its results: publication may take long.
 
-    How long the whole attempt took where the name gives no time within it.
+    The duration of the whole attempt, if the name gives no time within it.
     """
     evaluated = results_time(outcome.details.results_path) if outcome.details is not None else None
     if evaluated is None or not outcome.started < evaluated <= outcome.ended:

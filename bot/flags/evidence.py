@@ -79,7 +79,7 @@ def gather_subject(context: BoardContext, model: str) -> ExaminedModel | None:
 
 
 def weight_files(repo: ModelRepo) -> list[str]:
-    """The files that hold the weights: the single file, those of the shard index, else files with such a suffix."""
+    """The files that hold the weights: the single file, those of the shard index, else files with a weights suffix."""
     if repo.has(SINGLE) or not repo.has(INDEX_FILE):
         return [SINGLE] if repo.has(SINGLE) else _by_name(list(repo.files))
     try:
@@ -116,7 +116,7 @@ def _traces(repo: ModelRepo) -> dict[str, tuple[str, ...]]:
 
 
 def digest_of(subject: ExaminedModel) -> str:
-    """One digest of all its weights, as the index of requests has it; "" where the digest of a file is unknown."""
+    """One digest of all weights of `subject`, as in the index of requests; "" if the digest of a file is unknown."""
     return combined_digest(list(subject.weights.values()))
 
 

@@ -55,9 +55,9 @@ def mark_causes(context: BoardContext) -> None:
 
 
 def recheck_evidence(context: BoardContext, model: str) -> FlagRecord | None:
-    """Recheck the flag on `model`. Return its record if the cause is gone and was not, or at another commit, before.
+    """Recheck the flag on `model`. Return its record if the cause is gone, unless it was gone before at this commit.
 
-    The cause stays while the bot cannot read everything that the evidence rests on. Raises HubError.
+    The cause counts as present while the bot cannot read everything that the evidence rests on. Raises HubError.
     """
     flagged = context.flag_book.of([model])
     record = next((record for record in flagged if record.stands and record.recheckable_codes()), None)

@@ -112,7 +112,7 @@ def resolve_models(
 
 
 def problem_with(models: Sequence[str], reason: str, limit: int) -> FlagResult | None:
-    """The problem of a command that shows without calls to the Hub."""
+    """The problem of a command that the bot finds without calls to the Hub; None if there is none."""
     if not reason.strip():
         return FlagResult("no-reason")
     return FlagResult("too-many", limit=limit) if len(models) > limit else None

@@ -12,7 +12,7 @@ from leaderboard.flags import FlagRecord, compile_tables, parse_record, record_p
 
 
 def stage(context: BoardContext, records: Iterable[FlagRecord], cause: str, action: str) -> bool:
-    """Stage the records and the tables that follow from them; `cause` counts once for each model.
+    """Stage the records, each once for its model and `cause`, and the tables that follow from them.
 
     `action` begins the line of the commit message. Return False where edits are off or in shadow on this board.
     """

@@ -1,8 +1,8 @@
 """The sync of a flag's thread.
 
 The bot writes one comment for each decision (the opening post, where it opened the thread), rendered from the records
-and edited when they change. The comment lists later comments of other people; a maintainer's comment answers those
-before it.
+and edited when they change. The comment lists later comments of other people; a comment of a maintainer answers all
+comments before it.
 
     report        a person reported models: the bot gathers evidence for maintainers and posts none of it
     flagged       the comment mentions the author, who can appeal (`appeals`)
@@ -56,7 +56,7 @@ def flag_title(models: Sequence[str], *, hides: bool) -> str:
 
 
 def is_about_flags(context: BoardContext, repo: Repo, thread: Thread) -> bool:
-    """Whether the thread is about flags: by its title, or since a record names it."""
+    """Whether the thread is about flags: by its title, or because a record names it."""
     if thread.is_pull_request or not thread.comments:
         return False
     if context.flag_book.of_thread(address(context, repo, thread.num)):
@@ -102,7 +102,7 @@ def _note_waiting(context: BoardContext, repo: Repo, thread: Thread, thread_appe
 
 
 def mark_threads(context: BoardContext, records: Iterable[FlagRecord]) -> None:
-    """Mark the threads of these flags that lie in the board's repos. One round trip."""
+    """Mark the threads of these flags that are in the board's repos. One round trip."""
     locations = (thread_at(context, url) for url in dict.fromkeys(record.thread for record in records))
     context.mark_all([thread_key(*location) for location in locations if location is not None], SyncPriority.EVENT)
 

@@ -49,7 +49,7 @@ def sync_flags(context: BoardContext) -> None:
 
 
 def _tell_reporters(context: BoardContext, records: Iterable[FlagRecord]) -> None:
-    """Tell the reporters of these models, once, in each thread but that of the flag."""
+    """Notify the reporters of flagged models, once, in each thread that reported them, except the flag's own thread."""
     reported = {report.model.casefold(): report for report in reports(context)}
     for record in records:
         report = reported.get(record.model.casefold())

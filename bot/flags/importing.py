@@ -29,7 +29,7 @@ CAUSE = "import"
 
 @dataclass(frozen=True)
 class FlagImport:
-    """The result of reading a table: records to write, models that have a record, and problems with keys."""
+    """The result of reading a table: records to write, models that have a record, and problems of rows."""
 
     records: tuple[FlagRecord, ...]
     known: tuple[str, ...]

@@ -1,6 +1,6 @@
 """Resolve a written name to a model: by its present name on the Hub, else by the name in a row of the board.
 
-The resolution follows redirects of the Hub, removes blanks and addresses, and takes the case of letters from the Hub or
+The resolution follows redirects of the Hub, strips blanks and addresses, and takes the case of letters from the Hub or
 the board. An unknown name is an error that the author of the command sees, never a flag without effect. The name of a
 private model counts as unknown, so that the bot does not reveal that it exists.
 """

@@ -38,7 +38,7 @@ def take_reports(context: BoardContext, repo: Repo, thread: Thread) -> None:
         return
     key = thread_key(repo, thread.num)
     if _is_reported(context, key) and not may_report(context, thread):
-        thread = context.hub.thread(repo, thread.num)  # the command that reported was answered since it was read
+        thread = context.hub.thread(repo, thread.num)  # the reporting command was answered since `thread` was read
     names = reported_in(context, thread)
     may_reopen = bool(names) and thread.closed_by is not None and is_by(context.me(), *thread.closed_by)
     if thread.status != "open" and (not may_reopen or _is_answered(context, thread)):
@@ -92,7 +92,7 @@ def reported_in(context: BoardContext, thread: Thread) -> list[str]:
 
 
 def _reported_model(context: BoardContext, name: str) -> str | None:
-    """The model that `name` means; None for an unknown one, since the first answer has told its author who decides."""
+    """The model that `name` means; None for an unknown name, which is no report."""
     report = find_report(context, name)
     if report is not None:
         return report.model

@@ -1,6 +1,6 @@
 """Reports of models, and the evidence about them, for maintainers until they decide.
 
-Only maintainers see the evidence before the decision: a public suspicion reads as a verdict. So it lies in Redis, and
+Only maintainers see the evidence before the decision: a public suspicion reads as a verdict. So Redis holds it, and
 `steward flags show` prints it. After Redis is lost, the next sync of the report's thread restores it; the reconciler
 syncs open threads in turn.
 

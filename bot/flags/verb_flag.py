@@ -108,7 +108,7 @@ def _reply(call: Call, result: FlagResult) -> Answer:
 
 
 def _models_first(call: Call) -> str:
-    """The command with the models of its reason before it, as the person may have meant it; "" if there are none."""
+    """The command with the models moved before the reason, as the person may have meant it; "" if it names none."""
     words = call.get("reason").split(" ")
     models = [word for word in words if _is_model(word)]
     reason_words = [word for word in words if not _is_model(word)]
@@ -176,4 +176,4 @@ APPEAL = Verb(
     irreversible=True,
     decides=True,
 )
-"""A button alone: in the thread of a flag, each comment is an appeal."""
+"""Only a button runs this verb: in the thread of a flag, each comment is an appeal."""

@@ -24,7 +24,7 @@ def is_reserved(scope: Mapping[str, Any] | None) -> bool:
 def client_network(address: str) -> str:
     """The network of one client: an IPv4 address, or the first 64 bits of an IPv6 address, which one customer has.
 
-    Proxies write IPv4 as IPv6 too (`::ffff:192.0.2.1`), all of it in one such network. Empty if `address` is none.
+    Proxies also write IPv4 as IPv6 (`::ffff:192.0.2.1`), all in one such network. Empty if `address` is no IP address.
     """
     try:
         parsed = ipaddress.ip_address(address)

@@ -45,7 +45,7 @@ STORED = point("delivery stored, not acknowledged")
 
 # KEYS: stream, sizes, bytes, counts, echoes, dirty, generations, wake, Hub state; then a claim for each delivery.
 # ARGV: lifetime of claims, most entries, most bytes, the name of this write; then eight for each delivery:
-# id, word, time, body, marks (a line `priority key` for each), author, echo field, 1 if a repeat marks again.
+# id, verdict, time, body, marks (a line `priority key` for each), author, echo field, 1 if a repeat marks again.
 RECEIVE = f"""
 local mark = function(KEYS, ARGV) {dirty.MARK} end
 local kept, kept_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])

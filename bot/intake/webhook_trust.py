@@ -1,7 +1,7 @@
 """The record of how reliable the webhooks are, from deliveries and from looks at the Hub, stored for the timer.
 
-The rule that makes looks rarer is `leaderboard.look_rhythm`. Each look asks here whether a delivery had reported the
-changes that it found.
+The rule that makes looks rarer is `leaderboard.look_rhythm`. Each look calls `note_look`, which checks whether a
+delivery had reported the changes that the look found.
 
 Race accepted: a look finds a change a moment before its delivery arrives. The webhooks then count as doubtful for a
 while, which costs calls to the Hub and nothing else.

@@ -3,7 +3,7 @@
 Race closed: two processes spend the last commit of a budget at once. A commit is recorded only if no other was recorded
 since the budget was checked.
 Race closed: Redis was lost, and with it the record of commits. Before a repo gets busy, its earlier commits are counted
-from its history, once in the life of a Redis.
+from its history, once until Redis is lost again.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class CommitBudget:
         self._redis.set(self._keys.commits_paused(repo.id), self._now() + seconds, ex=2 * RECORD_SECONDS)
 
     def recorded(self, repo: Repo) -> list[float]:
-        """The times of the recorded commits to `repo`. If the clock was set back, later ones become the present."""
+        """The times of the recorded commits to `repo`. If the clock was set back, future times become the present."""
         now, key = self._now(), self._keys.commits(repo.id)
         times: Any = self._redis.zrange(key, 0, -1, withscores=True)
         later: Fields = {member: now for member, time in times if float(time) > now}

@@ -5,7 +5,7 @@ it sets and the values that it relies on (its guard): a person's change to anoth
 change to a guarded field voids it. The rule (`plan`) gives each edit one result:
 
     landed    the file already has the content that the edit sets
-    void      the guard fails, or the file is gone or no object: the sync that staged it decides again
+    void      the guard fails, or the file is gone or not a JSON object: the sync that staged it decides again
     written   the edit changes the file
 """
 
@@ -268,7 +268,7 @@ def _edit_ids(message: str) -> list[str | None]:
 
 
 def _described(message: str) -> list[JsonObject | None]:
-    """The objects in the description of a commit; None for a line that looks like one and is none."""
+    """The JSON objects in the description of a commit, one per line that begins with {; None for an invalid one."""
     return [object_in(line.encode("utf-8", "replace")) for line in message.splitlines() if line.startswith("{")]
 
 

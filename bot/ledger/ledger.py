@@ -65,7 +65,7 @@ VOID_WAIT_SECONDS = 1.0
 BATCH_EDITS, BATCH_BYTES = 250, 16 * 1024 * 1024
 _MAX_TRIES = 8
 _FIELD_EDIT_BYTES = 1_000
-"""The size that an edit of fields counts in a batch."""
+"""The size at which an edit of fields counts in a batch."""
 
 STAGED = point("edits staged, sync not done")
 APPLIED = point("files looked at, nothing committed")
@@ -232,7 +232,7 @@ class _FilesAtCommit:
 
 
 def _view_when_staged(batch: Sequence[StagedEdit]) -> _FilesAtCommit | None:
-    """The files that all of `batch` is based on, if they are of one commit. On an outdated one no commit lands."""
+    """The files that `batch` is based on, if all are of one commit. If it is outdated, a commit on it does not land."""
     bases = [_base(staged) for staged in batch]
     if len({base.commit if base else "" for base in bases}) != 1 or bases[0] is None or not bases[0].commit:
         return None

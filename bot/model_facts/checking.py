@@ -1,4 +1,4 @@
-"""The request that a possible submission stands for, its facts, and what the public may see of the verdict on it.
+"""Checks of a possible submission: the request that it would be, its facts, and the verdict that the public may see.
 
 A public answer reveals nothing secret: a private model looks like one that does not exist, and the answer about a gated
 model names the rules that pass or fail without details.
@@ -65,7 +65,7 @@ def as_request(
 
 
 def by_file() -> Problem:
-    """The problem with predictions that a command submits."""
+    """The problem of a command that submits predictions, which a board takes only as files."""
     return PREDICTION_REASONS["predictions-by-file"].problem(places=predictions_place("{account}/{name}"))
 
 

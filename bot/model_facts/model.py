@@ -75,7 +75,7 @@ def _one_model(
         return ModelFacts("gated", is_gated=True)
     except Disabled:
         return ModelFacts("disabled")
-    except TooLarge:  # for what the model's author wrote: a call without it works
+    except TooLarge:  # the author's metadata are too large; `is_private` reads none of them
         return ModelFacts("unreadable", is_private=hub.is_private(Repo("model", model)))
     facts = ModelFacts("found", sha=info.sha, id=info.id, is_private=info.private, is_gated=info.gated)
     if info.disabled:

@@ -44,7 +44,7 @@ def read_page(context: BoardContext, model: str) -> ModelPage:
 
 
 def _counts(entry: IndexEntry) -> bool:
-    """Whether it has public results of a model, and not of predictions with the same name."""
+    """Whether `entry` has public results of a model, and not of predictions with the same name."""
     return entry.has_results and not entry.is_private and entry.precision != PREDICTIONS
 
 

@@ -31,7 +31,7 @@ class ModelsTokenRefused(HubError):
 def refusal_noted(context: BoardContext, hub: Hub) -> Iterator[None]:
     """Raise ModelsTokenRefused, and note it, where the Hub does not accept the token of `hub`.
 
-    A BadToken that is about the bot's own token is raised unchanged. One call to know which.
+    A BadToken that is about the bot's own token is raised unchanged. One call finds out which token was refused.
     """
     try:
         yield

@@ -29,7 +29,7 @@ def rules_of(context: BoardContext) -> PredictionRules:
 
 
 def load_answers(context: BoardContext) -> AnswerKey:
-    """The answers. Two calls at the first time in a process, then none. Raises AnswersUnusable and HubError."""
+    """The board's answers. Two calls the first time in a process, then none. Raises AnswersUnusable and HubError."""
     known = context.answers_memory
     if known is not None and known[0] == context.suite.digest:
         return known[1]

@@ -107,7 +107,7 @@ def _checked(
 
 
 def _committed(context: BoardContext, read: ReadPredictions, commit: str) -> float:
-    """When the file of predictions was committed: a bot that is late must not shut out a submission that was not."""
+    """When the file of predictions was committed: a submission in time counts, even if the bot reads it late."""
     if read.file is None or not rules_of(context).seasons:
         return context.now()
     entry = context.hub.last_commit(context.requests, read.path, commit)
@@ -115,7 +115,7 @@ def _committed(context: BoardContext, read: ReadPredictions, commit: str) -> flo
 
 
 def _frozen(context: BoardContext) -> frozenset[str]:
-    """Names of the seasons whose tables are published. One call while Redis lacks one that has ended: it may be new."""
+    """Names of the seasons with published tables. One call while Redis, which may be new, lacks one that has ended."""
     known = {text(name) for name in context.redis.hkeys(context.keys.seasons)}
     ended = ended_seasons(rules_of(context).seasons, context.now())
     missing = {season_path(season.name): season.name for season in ended if season.name not in known}
@@ -146,7 +146,7 @@ def read_predictions(context: BoardContext, request: Request, commit: str) -> Re
 def find_predictions(context: BoardContext, path: str, commit: str) -> File | None:
     """The file of predictions at `path`; None if there is none, or the commit itself is gone. One call.
 
-    A server of the Hub that lags knows no new commit: so another call asks before that is believed. Raises TooLarge,
+    A server of the Hub that lags does not know a new commit, so another call confirms that it is gone. Raises TooLarge,
     and Garbled if the two answers differ.
     """
     try:

@@ -54,7 +54,7 @@ GRACE_SECONDS = 600.0
 WAIT_SECONDS = 86_400.0
 """Seconds after the end for which the table waits for submissions that are not scored yet."""
 RETRY_SECONDS, INDEX_WAIT_SECONDS = 60.0, 10.0
-"""Seconds until the next look for submissions that are not scored, and until that for commits that are not known."""
+"""Seconds until the next sync while submissions are not scored, and while the index lacks commits."""
 MAX_TABLE = 20_000_000
 
 
@@ -84,7 +84,7 @@ def sync_seasons(context: BoardContext) -> float | None:
 
 
 def _bring_in_step(context: BoardContext, rules: PredictionRules, season: Season) -> float | None:
-    """Freeze `season`, or store its frozen table in Redis; return when to look again, if needed."""
+    """Freeze `season`, or store its frozen table in Redis; return when to sync again, if needed."""
     if context.redis.hexists(context.keys.seasons, season.name):
         return None
     path, end = season_path(season.name), season.ends.timestamp()

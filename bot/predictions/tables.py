@@ -1,4 +1,4 @@
-"""The rows that the probe read of a file, as the rules of predictions know them."""
+"""Converts the rows that the probe read from a file into the records that the rules of predictions use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Cell = Value | Unusable
 
 
 def cell_of(value: object) -> Cell:
-    """One cell as the fork described it."""
+    """One cell, from its description by the probe's process."""
     if value is None or isinstance(value, str | int | float):
         return value
     description = value.get("what") if isinstance(value, Mapping) else None

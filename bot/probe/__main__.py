@@ -22,13 +22,13 @@ from bot.probe.questions import READY
 
 
 def main() -> int:
-    """Answer questions, one line each."""
+    """Answer the questions on standard input, one JSON line each, until it ends."""
     # Configs and tokenizers do not need torch, whose import costs seconds and a hundred megabytes.
     sys.modules["torch"] = None  # type: ignore[assignment]
     gc.disable()  # the imports make no garbage
     configs.warm("llama")
     tokenizers.warm("llama")
-    gc.freeze()  # so that no fork searches what they made, or copies the memory in which it is
+    gc.freeze()  # so that the collector of a fork does not scan the imported objects, which would copy their memory
     gc.enable()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()

@@ -1,5 +1,5 @@
-"""Code in the fork: rows of tables of answers as questions with answers, for pages. What models wrote is cut to bounded
-texts. The fields are those of `bot.read_models.details_models`."""
+"""Code in the fork: turn rows of tables of answers into questions with answers, for pages, and cut long texts. The
+fields are those of `bot.read_models.details_models`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, TypedDict
 from leaderboard.jsontext import storable
 
 MAX_QUESTION, MAX_PROMPT, MAX_ANSWER, MAX_TARGET, MAX_CHOICE = 2_000, 4_000, 3_000, 500, 300
-"""Characters of texts."""
+"""The largest number of characters of each text."""
 MAX_CHOICES = 20
 CUT = " … [cut] … "
 FIELDS = ("question", "input", "problem", "prompt", "query", "ctx", "text")
-"""Fields of a question that hold its text; the first one there is counts."""
+"""Fields that may hold the text of a question; the first one that is not empty counts."""
 
 
 class AnswerFields(TypedDict, total=False):
@@ -58,7 +58,7 @@ def question_fields(rows: Sequence[Mapping[str, Any]]) -> QuestionFields:
 
 
 def is_right(score: float | None) -> bool | None:
-    """Whether an answer with this score is right: by every metric, in every part. None without a score."""
+    """Whether an answer with this score, the mean of its metrics, is right by all of them. None without a score."""
     return score >= 1 if score is not None else None
 
 
@@ -68,7 +68,7 @@ def score_of(value: object) -> float | None:
 
 
 def choices_of(row: Mapping[str, Any]) -> list[str]:
-    """The texts among which the model chose; empty if it generated one."""
+    """The texts among which the model chose; empty if it generated its answer."""
     continuations = _parsed(row["continuations"])
     texts = [text for text in continuations if isinstance(text, str)] if isinstance(continuations, list) else []
     return texts if len(texts) > 1 and len(texts) == len(continuations) else []
@@ -92,8 +92,8 @@ def _answer(row: Mapping[str, Any], choices: list[str], right_choice: int | None
 def _chosen(
     likelihoods: list[float], choices: list[str], right: bool | None, right_choice: int | None, *, by_length: bool
 ) -> int | None:
-    """The model's choice: the right one if its score says so, else the most likely other one, as `acc_norm` does per
-    character."""
+    """The model's choice: the right one if its score says so, else the most likely other one; with `by_length`, by the
+    log-likelihood per character, as the metric `acc_norm`."""
     if right and right_choice is not None:
         return right_choice
     others = [at for at in range(len(choices)) if right is None or at != right_choice]
@@ -102,7 +102,7 @@ def _chosen(
 
 
 def _likelihoods(text: object) -> list[float]:
-    """The log-likelihood of each choice, which the harness may write as text; no number counts as the lowest."""
+    """The log-likelihood of each choice, which the harness may write as text; -inf for anything else."""
     answers = _parsed(text)
     pairs = answers if isinstance(answers, list) else []
     return [_number(pair[0]) for pair in pairs if isinstance(pair, list) and pair]
@@ -117,7 +117,7 @@ def _number(value: Any) -> float:
 
 
 def _generated(row: Mapping[str, Any]) -> str:
-    """The text that the model generated, as it came; else what is there instead of it."""
+    """The text that the model generated, unchanged; if the column has another value, that value as text."""
     value = _parsed(row["responses"])
     while isinstance(value, list) and len(value) == 1:
         value = value[0]

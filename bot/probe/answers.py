@@ -1,4 +1,4 @@
-"""Code in the fork: read a part of the questions and answers in tables of details repos, which strangers may write."""
+"""Code in the fork: read a part of the questions and answers in the untrusted tables of details repos."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from bot.probe.answer_fields import is_right, question_fields, score_of
 
 BATCH_ROWS = 100
-"""Rows in memory at a time: the texts of one may have a million characters."""
+"""Rows in memory at a time: the texts of one row may have a million characters."""
 COLUMNS = ("doc_id", "doc", "prompt", "continuations", "target", "responses", "answers", "filter", "metrics", "score")
 
 
 class BadTable(Exception):
-    """A file is no table of answers, or too large; `code` says which, and `number` which file."""
+    """A file is not a table of answers, or is too large; `code` says which of these, `number` names the file."""
 
     def __init__(self, code: str, number: int) -> None:
         super().__init__(code)
@@ -61,7 +61,7 @@ def select(
 ) -> tuple[dict[str, int], list[int]]:
     """The counts of questions by answer, and the numbers of the questions in one part of the list `show`.
 
-    Of one table, all questions are listed; of two, those of which exactly one answer is right.
+    For one table, the list has all questions; for two, those to which exactly one of the two answers is right.
     """
     first, further = grades[0], grades[1:]
     common = [
@@ -85,8 +85,8 @@ def select(
 
 
 class AnswerTable:
-    """A table of answers, as a worker writes it. It has a row for each question and filter of answers; rows of the
-    filters in `question` count. Methods raise BadTable if the file, which has this `number`, is too large or no table.
+    """A table of answers, as a worker writes it: a row for each question and answer filter. Only rows of the filters in
+    `question` count. Methods raise BadTable, with `number`, if the file is too large or is not such a table.
     """
 
     def __init__(self, path: Path, number: int, question: Mapping[str, Any]) -> None:
@@ -114,8 +114,8 @@ class AnswerTable:
     def grades(self, *, with_docs: bool) -> dict[int, Grade]:
         """The grade of each question by its number; `with_docs` adds digests of the questions.
 
-        A table from before the suite's filters had these names, whose scores were computed again, has no such rows:
-        then the first row of each question counts.
+        A table of an earlier suite, whose filters had other names, has no rows of these filters: then the first row of
+        each question counts.
         """
         columns = ["doc_id", "filter", "score", *(["doc"] if with_docs else [])]
         grades, others = dict[int, Grade](), dict[int, Grade]()

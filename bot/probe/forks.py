@@ -39,9 +39,9 @@ _LIBC = ctypes.CDLL(None)
 
 
 def ask(question: Mapping[str, Any]) -> dict[str, object]:
-    """The answer to `question`; TOO_COSTLY where the fork ended without one, STARVED where it hardly got to run.
+    """The answer to `question`; TOO_COSTLY where the fork ended without one, STARVED where it hardly got CPU time.
 
-    A fork that the kernel killed early counts as one of these: the machine had no memory left.
+    A fork that the kernel killed early counts as STARVED too: the machine had no memory left.
     """
     reader, writer = os.pipe()
     try:
@@ -69,7 +69,7 @@ def ask(question: Mapping[str, Any]) -> dict[str, object]:
 def _read(reader: int, child: int, seconds: float, most: int) -> tuple[bytes, float | None]:
     """Read the fork's output until it ends, has `most` bytes, or its time is over.
 
-    Also return its CPU seconds if its time was over, or if the kernel killed it, as it does without free memory.
+    Also return its CPU seconds if its time was over, or if the kernel killed it, which it does when memory runs out.
     """
     deadline, output, is_over, has_ended = time.monotonic() + seconds, bytearray(), False, False
     while not is_over and len(output) < most:

@@ -14,8 +14,8 @@ MAX_BYTES, KEPT_SECONDS = 128 * 2**20, 900.0
 
 
 class KeptFiles:
-    """Files by the id of their content, in a folder `kept` below that of `parent`: at most MAX_BYTES, and each for
-    KEPT_SECONDS after its last use, until the next file is kept. Safe to share among threads."""
+    """A cache of files by the id of their content, in a folder `kept` below that of `parent`. When a file is added, the
+    files unused for KEPT_SECONDS, and those above MAX_BYTES in all, are removed. Safe to share among threads."""
 
     def __init__(self, parent: Callable[[], Path]) -> None:
         self._parent = parent

@@ -43,7 +43,7 @@ def compare_metrics(folder: Path, question: Mapping[str, Any]) -> Iterator[Mappi
 
 
 def _recomputed(path: Path, names: list[str]) -> dict[tuple[int, str], list[Any]]:
-    """(question, filter) → the metrics `names`."""
+    """(question, filter) → the values of the metrics `names`, from the file of recomputed metrics at `path`."""
     metrics = dict[tuple[int, str], list[Any]]()
     with path.open("rb") as file:
         while line := file.readline(MAX_LINE):

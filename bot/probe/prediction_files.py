@@ -1,4 +1,4 @@
-"""Code in the fork: read the rows of a file of predictions, which a stranger wrote, as JSON lines, CSV or parquet.
+"""Code in the fork: read the rows of a file of predictions, which is untrusted, as JSON lines, CSV or parquet.
 
 A row is a list of the wanted columns' cells: a text, a number, or null. `{"what": …}`, a short description, replaces
 any other value, and a text that is too long. The file is read a part at a time, and no more rows than allowed.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _MAX_SHOWN = 5
-"""Numbers of bad lines that are named; all are counted."""
+"""Bad lines whose numbers are reported; all are counted."""
 _BATCH_ROWS = 5_000
 _MAX_UNPACKED = 128 * 2**20
 """Bytes of a parquet file's columns after decompression, by its own metadata. If those are false, the fork's limit of
@@ -34,7 +34,7 @@ _OTHER_ENCODINGS = ((b"\xff\xfe", ": it looks like UTF-16"), (b"\xfe\xff", ": it
 
 
 class UnreadableRows(Exception):
-    """The file cannot be read; `code` is that of a reason, `words` the details."""
+    """The file cannot be read; `code` is the code of a reason, `words` has the variables of its message."""
 
     def __init__(self, code: str, **words: object) -> None:
         super().__init__(code)
@@ -42,7 +42,7 @@ class UnreadableRows(Exception):
 
 
 def answers(folder: Path, question: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of the file in `folder`, or the error; bad lines are those that are no rows."""
+    """Yield the rows of the file in `folder`, and the numbers of lines that are not rows; or the error."""
     bad: list[int] = []
     try:
         rows = list(
@@ -94,7 +94,7 @@ def _text_rows(path: Path, form: str, columns: Sequence[str], bad: list[int]) ->
 
 
 def _json_lines(text: str, columns: Sequence[str], bad: list[int]) -> Iterator[tuple[int, list[Any]]]:
-    """A field that a line lacks is null: the check reports it as an id or a prediction that is missing."""
+    """Yield the number and the wanted fields of each line. A missing field is null, which the check reports later."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

@@ -51,7 +51,7 @@ _SET = {
     "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "MALLOC_ARENA_MAX": "1",
-    "ARROW_DEFAULT_MEMORY_POOL": "system",  # others reserve more addresses than a fork may have
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # other pools reserve more address space than a fork may have
 }
 
 _CONFIG = TypeAdapter(ConfigFacts)
@@ -92,7 +92,7 @@ class Probe:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
         self.kept = KeptFiles(self._locked_parent_folder)
-        """Files of details repos."""
+        """The cache of files of details repos."""
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -123,7 +123,7 @@ class Probe:
         return ShardIndex(error="reading it takes too much time or memory") if _is_costly(answer) else _index(answer)
 
     def headers(self, folder: Path, heads: Sequence[WeightFileHead]) -> CheckedHeaders:
-        """Read the headers whose bytes lie in `folder`, and compare them with its shard index, if there is one."""
+        """Read the headers whose bytes are in `folder`, and compare them with its shard index, if there is one."""
         answer = self._ask("headers", folder, heads=[head.__dict__ for head in heads])
         if not _is_costly(answer):
             return _HEADERS.validate_python(answer)
@@ -145,7 +145,7 @@ class Probe:
         return AnswersPart(error="too-large") if _is_costly(answer) else _ANSWERS.validate_python(answer)
 
     def table_parts(self, folder: Path, file: str, **limits: int) -> TableParts:
-        """Find the columns of a table of samples in `folder`, of which only the end is there."""
+        """Find the byte ranges of the columns of a table of samples; `folder` has only the end of its file."""
         answer = self._ask("table-parts", folder, file=file, **limits)
         return TableParts(error=_COSTLY_TABLE) if _is_costly(answer) else _PARTS.validate_python(answer)
 
@@ -155,7 +155,7 @@ class Probe:
         return SampleSums(error=_COSTLY_TABLE) if _is_costly(answer) else _SUMS.validate_python(answer)
 
     def compare_metrics(self, folder: Path, file: str, **question: Any) -> MetricComparison:
-        """Compare the metrics in a table of samples in `folder` with others; see `bot.probe.metric_comparison`."""
+        """Compare the metrics in a table of samples with recomputed ones; see `bot.probe.metric_comparison`."""
         answer = self._ask("metrics", folder, file=file, **question)
         return MetricComparison(error=_COSTLY_TABLE) if _is_costly(answer) else _METRICS.validate_python(answer)
 

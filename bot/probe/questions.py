@@ -62,7 +62,7 @@ LIMITS: Mapping[Kind, ProbeLimits] = {
 
 @dataclass(frozen=True)
 class WeightFileHead:
-    """The start of one weight file: its bytes lie in the folder as `file`; `size` is that of the whole file."""
+    """The start of one weight file: its bytes are in the folder as `file`; `size` is the size of the whole file."""
 
     name: str
     file: str
@@ -71,7 +71,7 @@ class WeightFileHead:
 
 @dataclass(frozen=True)
 class CheckedHeader:
-    """One header. `error` says what is wrong with it; the other fields are set only for a valid one.
+    """The header of one weight file. `error` says what is wrong with it; the other fields are set only for a valid one.
 
     `dtypes` maps a safetensors dtype to its number of values; `nbytes` is the size of the data, `header` the size of
     everything before the data.
@@ -86,7 +86,7 @@ class CheckedHeader:
 
 @dataclass(frozen=True)
 class CheckedHeaders:
-    """The headers of one question, and the number of layers in each stack, largest first."""
+    """The headers that one question asks about, and the number of layers in each stack, largest first."""
 
     files: tuple[CheckedHeader, ...]
     layers: tuple[int, ...] = ()
@@ -112,7 +112,7 @@ class AdapterConfig:
 
 @dataclass(frozen=True)
 class AnswersPart:
-    """A part of the questions in tables of answers, with the counts of all; or the `error` of the table in a file."""
+    """A part of the questions in tables of answers, with the counts of all; or the `error` of table `file`."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     questions: tuple[Mapping[str, object], ...] = ()
@@ -133,7 +133,7 @@ class TableParts:
 
 @dataclass(frozen=True)
 class SampleSums:
-    """What a table of samples holds; see `leaderboard.sample_checks.SampleTotals`. `error` as in TableParts."""
+    """The totals of a table of samples; see `leaderboard.sample_checks.SampleTotals`. `error` as in TableParts."""
 
     rows: int = 0
     questions: Mapping[str, int] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class SampleSums:
 class PredictionCells:
     """The rows of a file of predictions, each with its number; or the `error`, the code of a reason, and its `words`.
 
-    `bad_lines` are the numbers of the first lines that are no rows, `bad_count` counts all of them.
+    `bad_lines` are the numbers of the first lines that are not rows, `bad_count` counts all of them.
     """
 
     rows: tuple[tuple[int, tuple[object, ...]], ...] = ()

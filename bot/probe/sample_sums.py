@@ -1,4 +1,4 @@
-"""Code in the fork: sum up the metrics in a table of samples that a worker published, and their places in it.
+"""Code in the fork: sum up the metrics in a table of samples that a worker published, and find their columns in it.
 
 The caller downloads only the parts that these functions read: the end of the file, which holds its layout, and the
 columns in COLUMNS. The file in the folder is a sparse copy, empty everywhere else.
@@ -17,7 +17,7 @@ COLUMNS = ("doc_id", "filter", "metrics", "score")
 
 
 def table_parts(folder: Path, question: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the TableParts of the table `file`: where the columns lie."""
+    """Yield the TableParts of the table `file`: the byte ranges of its columns."""
     yield _guarded(_parts, folder, question)
 
 

@@ -1,11 +1,11 @@
-"""One at a time: the turns of the Jobs on the Hub that run a board's syncs.
+"""The turns of the Jobs on the Hub that run a board's syncs: one Job at a time runs them.
 
 Each webhook starts a Job, the bot's own commits too, and each Job has a Redis of its own. Two bots at once would do the
 same work twice, and might comment twice. So of all live Jobs with the board's label the oldest one runs, the next one
 waits until it has ended, and all others end at once: the one that waits reads everything later than they would have.
 
 Race closed: an event comes while the oldest Job ends. The Job of that event waits for it, and then reads everything.
-Race closed: the list of Jobs lags behind a Job's start. It waits for a while for its place if it sees others.
+Race closed: the list of Jobs lags behind a Job's start. A Job that sees only others asks again for a while.
 Race accepted: a Job is lost by its platform while it waits. The next event, or the next scheduled Job, does its work.
 """
 
@@ -28,7 +28,7 @@ SYNC_LABEL = "steward-sync"
 LIVE_STAGES = ("SCHEDULING", "RUNNING")
 PAUSE_SECONDS = 10.0
 MAX_UNLISTED = 6
-"""Looks after which a Job that the Hub lists only without itself runs; the list may lag behind its start."""
+"""Lists without this Job after which it runs all the same: the Hub's list may lag behind a Job's start."""
 MAX_LIVE = 1_000
 Turn = Literal["run", "wait", "leave"]
 
@@ -44,7 +44,7 @@ def turn_of(live: list[HubJob], own: str) -> Turn:
 
 @dataclass(frozen=True)
 class JobTurns:
-    """The Jobs in `namespace` that sync the board named `board`; `own` is the id of this one."""
+    """The Jobs in `namespace` that sync the board named `board`; `own` is the id of this process's Job."""
 
     hub: Hub
     namespace: str
@@ -53,7 +53,7 @@ class JobTurns:
     pause: float = PAUSE_SECONDS
 
     def wait(self, stop: Stop) -> bool:
-        """Wait for this Job's turn; False if it is not needed, or `stop` is set. Raises HubError, such as Denied."""
+        """Wait for this Job's turn; False if it may end, or `stop` is set. Raises HubError, such as Denied."""
         logged: Turn = "run"
         unlisted = 0
         while not stop.is_set():
@@ -76,7 +76,7 @@ class JobTurns:
 
     def _live(self) -> list[HubJob]:
         live = []
-        # The Hub's filters are believed with care: only live Jobs of this board count.
+        # The Hub's filters may be incomplete: only live Jobs of this board count.
         for number, job in enumerate(self.hub.jobs(self.namespace, {SYNC_LABEL: self.board}, LIVE_STAGES)):
             if number >= MAX_LIVE:
                 break

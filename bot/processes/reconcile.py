@@ -122,7 +122,7 @@ def sync_webhooks(context: BoardContext) -> None:
 
 
 def _enable(context: BoardContext, hook: Webhook) -> None:
-    doubt_webhooks(context, f"a webhook was {hook.disabled}")  # first: no later look sees that it was
+    doubt_webhooks(context, f"a webhook was {hook.disabled}")  # first: afterwards the webhook is enabled
     context.hub.enable_webhook(hook.id)
     words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(context.now())}."
     context.redis.hset(context.keys.hub_state, "webhook", words)

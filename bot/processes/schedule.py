@@ -35,7 +35,7 @@ log = structlog.get_logger()
 TICK_SECONDS = 2.0
 STUCK_IN_RQ_SECONDS = 30.0
 PREPARATION_SECONDS = 1_800.0
-"""Seconds for which a worker that names an attempt may get itself ready before it takes it."""
+"""Seconds that a worker which names an attempt in its heartbeats may prepare itself before it takes the attempt."""
 ROUND_MARKED = point("round marked, its time not noted")
 
 
@@ -49,7 +49,7 @@ class Schedule:
         self._move_at: float | None = None
         """Time when the files at former paths are next moved."""
         self._look_at = 0.0
-        """Time when trials, and the list of what waits for maintainers, are next looked at."""
+        """Time when trials, backends and the maintainers' list are next marked."""
         self._marked: dict[str, float] = {}
         """Attempt → time when its request was marked."""
         self._missing: dict[str, float] = {}
@@ -149,7 +149,7 @@ class Schedule:
         self._move_at = self._move_at or now + WAIT
 
     def _mark_often(self, now: float) -> None:
-        """Mark the queue while trials wait or run; and from time to time each of them, and the maintainers' list.
+        """Mark the queue while trials wait or run; every LOOK_SECONDS each trial, backends, and the maintainers' list.
 
         Their syncs make no call to the Hub if nothing has changed.
         """
@@ -210,7 +210,7 @@ class Schedule:
             self._wait_again(entry)
 
     def _in_runs(self) -> set[str]:
-        """The attempts of backends' runs that run: their worker takes the job first, and then gets itself ready."""
+        """The attempts of running backend runs: their worker takes the job from RQ first, and then prepares itself."""
         live = (run for tier in self.context.board.backends for run in self.context.backend_runs.live(tier))
         return {run.attempt for run in live if run.stage == "running"}
 

@@ -128,7 +128,7 @@ class SyncLoop:
             while not done.wait(LEASE / 3):
                 try:
                     if not self.context.dirty.renew(claim, lease=LEASE):
-                        return  # lost: edits compare, comments are fenced, and the finish changes nothing
+                        return  # lost: edits are conditional, comments fenced, and the finish changes nothing
                 except RedisError as error:
                     log.warning("lease not renewed", error=str(error))
 
@@ -187,9 +187,9 @@ class SyncLoop:
         return now + wait
 
     def _is_away(self, error: HubError) -> bool:
-        """Whether the Hub is away for all keys: a second call tells after an error that may concern one thing alone.
+        """Whether the Hub is away for all keys. After an error that may concern one repo alone, a second call decides.
 
-        Those are garbled answers, and failures of a repo that is not the board's, such as one model's.
+        Such errors are garbled answers, and failures of a repo that is not the board's, such as one model's.
         """
         if not (isinstance(error, Garbled) or self._concerns_other_repo(error)):
             return True
@@ -236,5 +236,5 @@ class SyncLoop:
 
 
 def _is_full_disk(error: Exception) -> bool:
-    """Whether a disk of this machine refuses files: of the mirrors, or for the temporary files of any sync."""
+    """Whether a disk of this machine refuses files, either files of the mirrors or temporary files of a sync."""
     return isinstance(error, UnusableFolder) or (isinstance(error, OSError) and error.errno in _FULL_DISK)

@@ -1,6 +1,6 @@
 """The sync process (several sync loops and the scheduler), the scheduler as a process of its own, and their end.
 
-On SIGTERM running syncs have GRACE_SECONDS to finish. Later ones are abandoned, as by a kill: their key is free again
+On SIGTERM running syncs have GRACE_SECONDS to finish. Slower ones are abandoned, as by a kill: their key is free again
 when its lease expires, and the next sync of the key does the rest.
 """
 
@@ -77,7 +77,7 @@ def open_board_context(settings: BotSettings) -> BoardContext:
 
 
 def _models_hub(settings: BotSettings, board: Board) -> Hub | None:
-    """The client for pull requests on models' repos; None where the board opens none, or its token is not set here."""
+    """The client for pull requests on models' repos; None where the board opens none, or no token for them is set."""
     is_set = settings.model_pr_token is not None or settings.model_pr_token_file is not None
     token = settings.models_token(board) if is_set else ""
     return Hub(settings.hf_endpoint, token) if token else None

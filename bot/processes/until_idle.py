@@ -59,7 +59,7 @@ class IdleReport:
     parked: int
 
     def lines(self) -> list[str]:
-        """The report in words."""
+        """The report as lines of text."""
         lines = [
             f"{'Stopped' if self.remains else 'Idle'} after {self.seconds:.0f} s: {self.calls:,} calls to the Hub, "
             f"{self.commits:,} commits of shared files. {self.requests:,} requests are known, "
@@ -85,7 +85,7 @@ class IdleWatch:
         self._quiet = QuietPeriod(QUIET_SECONDS)
 
     def run(self) -> None:
-        """Look again and again, until all is quiet, the time is over, or `stop`."""
+        """Check the board every POLL_SECONDS, until all is quiet, the time is over, or `stop`."""
         began = logged_at = time.monotonic()
         while not self._stopping.wait(POLL_SECONDS):
             now = time.monotonic()
@@ -102,11 +102,11 @@ class IdleWatch:
                 log.info("awake", remains=self.remains)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the checks."""
         self._stopping.set()
 
     def look(self, now: float) -> bool:
-        """Look at the time `now` of a monotonic clock; return whether nothing remained for QUIET_SECONDS."""
+        """Check what remains to do at the monotonic time `now`; return whether nothing remained for QUIET_SECONDS."""
         activity = self._activity()
         if not activity.remains:
             hasten_edit(self._context)
@@ -160,7 +160,7 @@ def run_until_idle(
 ) -> IdleReport:
     """Sync until nothing is due, at most for `seconds`, or until `stop`. Raises RedisMissing and SettingsError.
 
-    `event` is the payload of the webhook that started the process: a hint at what to look at first.
+    `event` is the payload of the webhook that started the process; its keys are marked first.
     """
     began = time.monotonic()
     context = open_sync_context(settings, recompute)

@@ -95,7 +95,7 @@ def create_app(settings: BotSettings) -> WebApp:
         await redis.aclose()
         context.redis.close()
 
-    # A redirect to the path without its slash would repeat the Host header, which a stranger may have forged.
+    # A redirect to the path without its slash would repeat the Host header, which the client may have forged.
     app = WebApp(
         title=f"Steward for {board.title}",
         lifespan=lifespan,
@@ -163,7 +163,7 @@ def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
         port=settings.port,
         http=bounded_http(body=settings.max_delivery_bytes),
         ws="none",
-        log_level="error",  # warnings are about malformed requests of strangers
+        log_level="error",  # warnings are about malformed requests of clients
         access_log=False,  # the inbox records all deliveries
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -23,7 +23,7 @@ _OUTCOMES: Mapping[Approval, DecisionOutcome] = {
     "refused": "failed",
     "taken-back": "failed",
 }
-"""All other answers are refusals."""
+"""Answer → its outcome in the record of decisions; all other answers are refusals."""
 MIN_SHA_LENGTH = 7
 """Characters of a commit's id that an approval needs at least, as many as the Hub's pages show."""
 

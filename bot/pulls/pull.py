@@ -59,8 +59,8 @@ REPORTED = point("pull request reported on, not remembered")
 
 
 def sync_pull(context: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
-    """Bring the pull request `seen`, as it was just read, in step. Return the number of posted comments, and the time
-    of the next sync if one is due without a delivery."""
+    """Check, report on, merge or verify the pull request `seen`, as it was just read, where that is due. Return the
+    number of posted comments, and the time of the next sync if one is due without a delivery."""
     me = context.me()
     if is_by(me, seen.author_id, seen.author_name) or context.effects.is_left_alone(repo, seen.num):
         return 0, None

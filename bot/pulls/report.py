@@ -29,7 +29,7 @@ def report_checked(
     *,
     void: str = "",
 ) -> ReportWrite:
-    """Report the result of checking `thread` in the state `now`; `void` is the head of an earlier report."""
+    """Report the result of checking `thread` in the situation `state`; `void` is the head of an earlier report."""
     record = record_of(checked, state)
     if isinstance(checked, RenameCheck):
         rename_view = replace(

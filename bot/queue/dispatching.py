@@ -1,6 +1,6 @@
-"""Dispatch: keep every worker one attempt ahead in RQ, in the order of the queue.
+"""Dispatch: keep one further attempt in RQ for each worker, beside its current one, in the order of the queue.
 
-RQ has one queue for each tier. A job there that no worker has taken has no priority over waiting requests: each
+RQ has one queue for each tier. A job in RQ that no worker has taken has no priority over waiting requests: each
 dispatch decides again which jobs should be in RQ, and recalls the others, which are held, cancelled or overtaken. An
 attempt for which a worker backend has started a run is not overtaken.
 
@@ -13,8 +13,8 @@ attempt's id, so even an overlap after a lapsed lease queues nothing twice.
 Race closed: the bot dies between queueing a job and storing that. The next dispatch finds the job in RQ by its id.
 Race closed: a worker takes a job that is being recalled. Removing it from RQ's list decides: one of the two has it.
 Race closed: the bot dies between recalling a job and storing that. A job in no queue that no worker took waits again.
-Race closed: Redis was lost, and a comment in its thread makes a request be accepted again before the sync of the
-requests repo. Nothing is dispatched before the pauses were read.
+Race closed: Redis was lost, and a comment in a request's thread causes its admission before the sync of the requests
+repo. Nothing is dispatched before the pauses were read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Circuit breaker: if one cause ends attempts of many models, ask for a canary, and pause the suite if it fails too.
 
-The rule is `leaderboard.outbreaks.suspicion`. The pause is a member of the file of pauses, with the reason, which the
+The rule is `leaderboard.outbreaks.suspicion`. The pause is an entry in the file of pauses, with the reason, which the
 queue page shows; a paused suite is not paused again. When the pause has landed, the maintainers' thread reports it once
 (`bot.core.waiting_threads`).
 """

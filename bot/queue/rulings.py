@@ -246,7 +246,7 @@ def _open_statuses(request: Request) -> tuple[str, ...]:
 
 
 def _stage_pause(context: BoardContext, path: str, target: str, new: Hold | None, code: Code) -> QueueCommandResult:
-    """Stage `new` as the pause of `target` (None: no pause), one member of the file: pauses at once do not collide."""
+    """Stage `new` as the pause of `target` (None: no pause): one field of the file, so other pauses do not collide."""
     at = iso(context.now())
     line = f"{'Pause' if new is not None else 'Resume'} {target}"
     # Edits are applied in this order; if the file exists, the first one changes nothing.

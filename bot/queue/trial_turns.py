@@ -22,7 +22,7 @@ from redis_state.board.trials import Trial
 log = structlog.get_logger()
 
 TAKEN = ("taken", "claimed", "running")
-"""States of attempts that a worker has."""
+"""States of attempts that a worker has taken."""
 LOST_IN_RQ_SECONDS = 30.0
 """Seconds after which a job that is in no queue, and that no worker took, is queued again."""
 
@@ -51,7 +51,7 @@ def take_trial_turns(
 
 
 def _with_present_suite(context: BoardContext, trial: Trial) -> Trial:
-    """`trial`; one whose job is for another version of the suite than the board's goes on with its next attempt."""
+    """`trial`, or its next attempt where its job is for another version of the suite than the board's."""
     suite = context.suite
     if trial.job.suite_digest == suite.digest:
         return trial
@@ -67,7 +67,7 @@ def queue_trial(context: BoardContext, trial: Trial, tier: Tier, queued_in: str 
     if queued_in == name or 0 <= now - trial.queued < LOST_IN_RQ_SECONDS:
         return
     if not context.attempts.queued(trial.job.attempt, trial.path, now=now):
-        return  # a worker beats for it
+        return  # a worker sends heartbeats for it
     jobs.delete(context.redis, trial.job.attempt)
     new = jobs.enqueue(context.redis, name, trial.job, timeout=min(MAX_SECONDS, context.board.attempt_seconds))
     context.trials.put(trial.model_copy(update={"queued": now}))

@@ -162,7 +162,7 @@ def start(estimate: estimates.StartEstimate | None) -> models.StartView | None:
 def blocker_view(
     entry: IndexEntry | None, blocker: dispatch.QueueBlocker, pauses: Mapping[str, Hold]
 ) -> models.QueueBlockerView:
-    """The blocker, with the maintainer's reason; a hold has none where `entry` is None, since it is private."""
+    """The blocker, with the maintainer's reason, except for a hold of a private request, for which `entry` is None."""
     holds = {"pause": pauses.get(blocker.what), "hold": entry.hold if entry is not None else None}
     hold = holds.get(blocker.kind)
     return models.QueueBlockerView(

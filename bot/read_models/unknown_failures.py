@@ -21,7 +21,7 @@ LAST_LINES = 5
 
 @dataclass(frozen=True)
 class UnknownDeath:
-    """One failed request. `lines` are the last lines of its log; `now` is the cause that the present table gives it."""
+    """A failed request: the last `lines` of its log, and the cause that the present table of causes gives it `now`."""
 
     path: str
     model: str

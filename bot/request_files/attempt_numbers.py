@@ -8,11 +8,11 @@ removed and no log was written. Claims are read from the list of commits, once f
 
 Race closed: a running request is removed, which stops its worker, and submitted again at the same commit. No file holds
 the end of that attempt, but Redis does: it does not count as the end of the new request.
-Race closed: the same, and Redis is lost before the new file is judged. The claim's commit tells the number.
+Race closed: the same, and Redis is lost before the new file is judged. The claim's commit names the number.
 Race accepted: a request is removed and submitted again between two syncs. It is then the same attempt, which continues;
 the same holds for an attempt that only a worker knows, because Redis was lost.
 Race accepted: an attempt that was claimed and never ended is forgotten if Redis is lost, the last MAX_VERSIONS versions
-of the file do not tell, and in addition history is squashed, more than MAX_COMMITS commits follow, or the claim's
+of the file do not name it, and in addition history is squashed, more than MAX_COMMITS commits follow, or the claim's
 commit had more edits than its message can name.
 """
 

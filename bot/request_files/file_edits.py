@@ -63,8 +63,8 @@ def pending_request(context: BoardContext, path: str) -> tuple[Request, PendingF
 
 
 def digest_of(path: str) -> str:
-    """A short digest of `path` for ids of edits. Without it, edits of several files could share one id, and an id is
-    one edit."""
+    """A short digest of `path` for ids of edits. Without it, edits of several files could share one id, and the ledger
+    keeps one edit for each id."""
     return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:12]
 
 

@@ -1,6 +1,6 @@
-"""Threads that follow a request: one comment there reports the end of the evaluation to the person who asked.
+"""Threads that follow a request: the bot reports the end of its evaluation in one comment, to the person who asked.
 
-A hidden marker `follow` in the bot's own comment says that its thread follows a request: it holds the request's path,
+A hidden marker `follow` in the bot's own comment says that its thread follows a request. It has the request's path,
 the blob id of its file and a digest of its state at that time. So it survives the loss of Redis; the set in Redis only
 says which threads to sync when a request ends. A request that had failed can be followed too: it ends again when it was
 evaluated again, not when a person changes a field of its file. A request that a rename moved is followed at its new
@@ -37,7 +37,7 @@ MAX_RENAMES = 5
 class FollowedRequest:
     """One request that a thread follows, by the marker in `comment`.
 
-    `oid` is the blob id of its file at that time, `state_digest` the digest of its state then.
+    `oid` is the blob id of the request's file when `comment` was written, `state_digest` the digest of its state then.
     """
 
     path: str
@@ -76,7 +76,7 @@ def mark_followers(context: BoardContext, path: str) -> None:
 
 
 def report_ends(context: BoardContext, repo: Repo, thread: Thread) -> int:
-    """Report in `thread` each end that it waits for; return the number of comments posted."""
+    """Report in `thread` the end of each request that it follows, once; return the number of comments posted."""
     posted, open_ends, key = 0, False, thread_key(repo, thread.num)
     for followed, entry in _with_entries(context, _followed(context, thread)):
         if entry is not None and not _has_ended(context, entry, followed):

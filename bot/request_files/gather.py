@@ -71,7 +71,7 @@ def note_used_number(context: BoardContext, entry: IndexEntry, request: Request)
 
 
 def attempt_life(context: BoardContext, attempt: str) -> AttemptLife:
-    """Whether a worker has `attempt`, by the facts in Redis."""
+    """The stage of `attempt` by the facts in Redis, such as "queued" or "running"; "silent" if its worker is lost."""
     state = context.attempts.read(attempt)
     if state is None:
         return "unseen"

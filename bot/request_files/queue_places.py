@@ -65,8 +65,8 @@ def apply_ruling(context: BoardContext, request: Request) -> None:
 
 
 def waiting_since(context: BoardContext, request: Request, entry: IndexEntry) -> float:
-    """Since when a request waits: since the bot first accepted it, or since the time of its file, if Redis was lost or
-    it was submitted again."""
+    """The time since which a request waits: when the bot first accepted it, or the time in its file if Redis was lost
+    or it was submitted again."""
     file_time = read_time(request.file.submitted_time)
     if file_time is None:
         return entry.submitted or context.now()

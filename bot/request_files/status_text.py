@@ -26,7 +26,7 @@ ROUNDING_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the table of scores; `base` and `best` are those of the base model and the best one, if known."""
+    """One line of the table of scores; `base` and `best` are scores of the base model and the best model, if known."""
 
     name: str
     score: str
@@ -63,7 +63,7 @@ class StatusView:
     held: QueueBlockerView | None = None
     tier: str = ""
     budget_hours: float = 0.0
-    """The GPU-hours of the budget that is used up, if `held` is one; `tier` is the request's."""
+    """The GPU-hours of the budget that is used up, if `held` is a budget; `tier` is the request's."""
     why: Hold | None = None
     done: int = 0
     total: int = 0
@@ -79,7 +79,7 @@ class StatusView:
     """The best other model of the category."""
     category: str = ""
     rank: int = 0
-    """Its rank by average among the `ranked` evaluations on the board; 0 where none is known."""
+    """The model's rank by average among the `ranked` evaluations on the board; 0 where none is known."""
     ranked: int = 0
     page_url: str = ""
     """The model's page on the board's own server."""
@@ -96,7 +96,7 @@ class StatusView:
 
     @property
     def is_predictions(self) -> bool:
-        """Whether it is about predictions instead of a model."""
+        """Whether the request is for predictions instead of a model."""
         return self.precision == PREDICTIONS
 
     @property
@@ -106,7 +106,7 @@ class StatusView:
 
     @property
     def percent(self) -> int:
-        """Percentage of requests that are answered; 0 if the total is unknown."""
+        """The progress in percent; 0 if the total is unknown."""
         return 100 * self.done // self.total if self.total else 0
 
     @property
@@ -122,7 +122,7 @@ def status_comment(view: StatusView) -> str:
 
 
 def start_words(earliest: float, latest: float) -> str:
-    """`between 2026-11-25 14:00 and 18:30 UTC`; `before …` where `earliest` is 0, which means at any moment."""
+    """A range of times as text: `between 2026-11-25 14:00 and 18:30 UTC`, or `before …` where `earliest` is 0."""
     late = datetime.fromtimestamp(latest + -latest % ROUNDING_SECONDS, UTC)
     if not earliest:
         return f"before {late:%Y-%m-%d %H:%M} UTC"

@@ -3,7 +3,7 @@
 A request has one status comment. The bot finds it by its hidden marker and edits it in place when its text changes.
 
 Race closed: the bot dies between opening a thread and storing its number. The marker finds the thread again.
-Race closed: a request file names a thread of another request. The number counts only if the marker is there.
+Race closed: a request file names a thread of another request. The number counts only if that thread has the marker.
 
 Each write causes a webhook delivery; the webhook has a daily quota of deliveries, and half of it is for the bot's own
 writes. When little of that half is left, the bot stops showing progress, then intermediate states. It still reports an
@@ -14,7 +14,7 @@ A comment reports edits of the file. So it is held back when edits are held back
 
 Threads say nothing about private and gated models.
 
-The bot closes a thread that it opened when nothing is left to do, and reopens it when there is again, once for each
+The bot closes a thread that it opened when nothing is left to do, and reopens it when work is due again, once for each
 change of the request: a thread that people close or reopen stays as they left it. A thread that waits for a maintainer
 is not closed.
 
@@ -197,7 +197,7 @@ def _create(context: BoardContext, entry: IndexEntry, marker: Marker, view: Stat
 
 
 def _check(context: BoardContext, view: StatusView) -> None:
-    """Raise _NotWrittenNow if no delivery is left for `view`, and RateLimited if it shows an end, which comes later."""
+    """If no delivery is left for `view`, raise _NotWrittenNow, or RateLimited if it shows an end: that is retried."""
     min_share = MIN_SHARE_FOR_PROGRESS if view.done else MIN_SHARE_FOR_STATES
     if view.state in ENDS:
         comment_quota.check(context, context.requests, "the thread")

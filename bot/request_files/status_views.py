@@ -1,4 +1,4 @@
-"""The view of the status comment, made of the facts that a sync gathered."""
+"""Build the view of the status comment from the facts that a sync gathered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from redis_state.board.entry import IndexEntry
 
 
 def readable_time(seconds: float) -> str:
-    """`2026-11-24 12:00 UTC`"""
+    """The time `seconds` as text, such as `2026-11-24 12:00 UTC`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -54,7 +54,7 @@ def view_of(
 
 
 def _subject_url(context: BoardContext, request: Request) -> str:
-    """Where the model is; of predictions, their file, or the request where that names none."""
+    """The address of the model; for predictions, of their file, or of the request where it names no file."""
     if request.path.precision != PREDICTIONS:
         return context.address(Repo("model", request.path.model))
     file = predictions_file(request.path.model, request.fields.get(PREDICTIONS))

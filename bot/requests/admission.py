@@ -108,10 +108,10 @@ def _wait_for_hub(context: BoardContext, request: Request) -> None:
 
 
 def _earliest_time(context: BoardContext, gathered: RequestFacts) -> float:
-    """The earliest time that the file may name: of a submission by a pull request, only its author says when it was.
+    """The earliest submission time that the file may name: the author of a pull request could write any time into it.
 
-    The quotas and the order of the queue depend on it. A submission that was accepted before, that may have waited when
-    Redis was lost, or that the bot reopened keeps its time.
+    The quotas and the order of the queue depend on this time. A submission that was accepted before, that may have
+    waited when Redis was lost, or that the bot reopened keeps its time.
     """
     own, request = context.index.get(gathered.entry.path), gathered.request
     is_by_pull_request = context.index.origin(own.path).pull is not None
@@ -122,8 +122,8 @@ def _earliest_time(context: BoardContext, gathered: RequestFacts) -> float:
 
 
 def is_being_dated(context: BoardContext, gathered: RequestFacts, *, earliest: float = -math.inf) -> bool:
-    """Whether an edit is staged that sets the file's time to now, because it is in the future or before `earliest`; the
-    request is judged after that edit.
+    """Stage an edit that sets the file's time to now if it is in the future or before `earliest`; return whether it was
+    staged. The request is judged after that edit.
 
     Front ends order their queues by this time. False if the time may stay, or if the board allows no edits.
     """

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 DONE = ("submitted", "resubmitted")
 PUBLISH_SCORES = "publish_scores"
-"""The argument of a submission by the form whose box for the model's own page was ticked. No program can send it."""
+"""Argument that says whether the form's box for the model's own page was ticked; the API takes no such argument."""
 CODES: dict[str, Code] = {code: code for code in get_args(Code)}
 """Outcome of a submission → code of the response."""
 

@@ -41,7 +41,7 @@ COMPARE_SECONDS = 600.0
 """Time between two passes: it bounds how long a request may be forgotten."""
 AT_REST = ("settled", "foreign")
 READ_AGAIN = "entries read again"
-"""Field of the times of rounds: the fields that entries had in the version that last read ended requests again."""
+"""Field of the hash of rounds: the entry fields of the version that last read the files of ended requests again."""
 _FIELDS = ",".join((*IndexEntry.model_fields, *RequestSnapshot.model_fields))
 _CHUNK = 1_000
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"

@@ -88,8 +88,8 @@ def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
 def with_snapshot(entry: IndexEntry, request: Request) -> IndexEntry:
     """The entry of an ended request with the size and the displayed fields that its file has.
 
-    The entry itself if its status is another than the file's, as that of a request that was refused in shadow. A rename
-    may leave the details repo to the entry alone.
+    Returns the entry unchanged if its status differs from the file's, as for a request that was refused in shadow mode.
+    After a rename, the details repo may be named in the entry alone.
     """
     snapshot = snapshot_of(request, entry.standing.access, old=entry.standing.old)
     if snapshot.status != entry.standing.status:
@@ -122,7 +122,7 @@ def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
 
 
 def _is_at_rest(data: bytes) -> bool:
-    """Whether a file that is no readable request has an ended status: an old file in an unknown dialect."""
+    """Whether a file that cannot be read as a request has an ended status: an old file in an unknown dialect."""
     fields = object_in(data)
     return fields is not None and not waits(fields)
 

@@ -3,7 +3,7 @@
     waits      check everything: refuse it with every reason, or commit RUNNING, which pins the file's commit
     RUNNING    score the file at that commit; results, then the comment, then FINISHED
 
-Race closed: the bot dies between two of these. The file names attempt and commit, so a second run writes the same.
+Race closed: the bot dies between two steps. The file names attempt and commit, so a second run writes the same.
 """
 
 from __future__ import annotations

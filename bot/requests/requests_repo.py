@@ -87,7 +87,7 @@ def sync_requests_repo(context: BoardContext) -> float | None:
 
 
 def _read_head(context: BoardContext) -> str:
-    """The head of main. It marks pull requests too, whose heads come in the same list of refs. One call."""
+    """The head of main. Also mark pull requests with new heads, which come in the same list of refs. One call."""
     known = context.heads.known(context.requests.id)
     heads = context.hub.heads(context.requests, pulls=bool(context.redis.exists(context.keys.pulls)))
     mark_moved(context, heads)

@@ -52,7 +52,7 @@ How = Literal[
 TRIAL_KIND = TRIAL.removesuffix(":")
 """Kind of the dirty keys of trials."""
 UNDER_WAY = ("waiting", "running")
-"""States after which another one follows."""
+"""States of a trial that has not ended."""
 TRIED = (Status.FAILED, Status.CANCELLED)
 """Statuses of requests whose model may be tried nevertheless."""
 

@@ -31,7 +31,7 @@ from redis_state.board.waiting import waiting_request_of
 from redis_state.clock import iso
 
 ANY_SUBMITTER = "(anyone)"
-"""A submitter without requests, whose place a check without an account shows: no account has this name."""
+"""The submitter in checks without an account, for the place in the queue: no account has this name."""
 AT = Param("precision", "word", "the precision of the evaluation, such as bfloat16", by_name=True, known=PRECISIONS)
 REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
 
@@ -73,7 +73,7 @@ def check_model(
 ) -> CheckResponse:
     """Judge `model` as if `submitter` submitted it now ("": no particular account). A dozen calls. Raises HubError.
 
-    `public`: everybody can read the answer, not only the board's operator. `guess`: empty options are guessed from the
+    `public`: the answer is for everyone, not only for the board's operator. `guess`: empty options are guessed from the
     model, and the answer has the guesses.
     """
     request = _request(model, options)
@@ -107,7 +107,7 @@ def _request(model: str, options: CheckOptions) -> Request | Problem:
 
 
 def _guesses(context: BoardContext, request: Request, facts: ModelFacts, options: CheckOptions) -> tuple[Guess, ...]:
-    """The guesses of the empty options; none from a model whose files not everybody can read."""
+    """The guesses of the empty options; none for a model whose files are not public."""
     if access_on_hub(request, facts) != "public" or facts.availability != "found":
         return ()
     precisions = [name for name in context.board.precisions if name != PREDICTIONS]

@@ -66,8 +66,8 @@ EDIT, SNAPSHOT_EDIT = "table of contents", "snapshot of the leaderboard"
 SETTLE_SECONDS = 20.0
 """Seconds between a change and the pass: changes that follow closely are handled together."""
 REST_RATIO, MAX_REST_SECONDS = 5.0, 120.0
-"""A process compiles the next table after this many times the duration of the last pass, and waits at most so long: a
-large table on a busy board would otherwise take most of the time of a sync process."""
+"""A process waits this many times the duration of the last pass before it compiles the next table, at most so many
+seconds: a large table on a busy board would otherwise take most of the time of a sync process."""
 MAX_MODELS, PASS_SECONDS = 100, 60.0
 """Models that one pass asks about, and seconds until the next pass if there are more."""
 DAY = 86_400.0
@@ -127,7 +127,7 @@ def _compile(context: BoardContext, repo: Repo, compose: ComposeSnapshot, seen: 
 
 
 def _input_state(context: BoardContext, repo: Repo) -> tuple[str, ...]:
-    """The facts that the two files depend on: heads of repos, flags, effects, and their blob ids, the table's last."""
+    """The facts that the two files depend on: heads of repos, flags, effects; then both blob ids, the table's last."""
     flags, may = context.flag_book.known()[0], context.effects.words()
     born = text(context.redis.get(context.keys.born) or b"")  # another time after Redis was emptied
     heads = context.hub.head(context.requests), context.hub.head(context.results)
@@ -230,13 +230,13 @@ def _read(
 def _ask(
     context: BoardContext, sources: BoardSources, there: ContentsTable
 ) -> tuple[dict[str, HubModelInfo], set[str]]:
-    """The facts of each model with a row, and the models about which the Hub was not asked yet."""
+    """Ask the Hub about models; return the facts of the known ones, and the new ones that a later pass asks about."""
     memory = context.contents_memory
     evaluated = evaluations(sources)
     # A row that another program wrote holds older facts: it counts only if there is no row of Steward's.
     known = {key_of(row)[0]: model_info_from_row(row) for row in (*there.rows, *rows_of(evaluated, there.rows))}
     known |= {model: info for model, (oid, info) in memory.known.items() if oid == there.oid or model not in known}
-    predictions = {key[0]: HubModelInfo() for key in evaluated if key[1] == PREDICTIONS}  # they are no models
+    predictions = {key[0]: HubModelInfo() for key in evaluated if key[1] == PREDICTIONS}  # they are not models
     known |= predictions
     models = sorted({key[0] for key in evaluated} - set(predictions))
     now, looked = context.now(), memory.looked
@@ -272,7 +272,7 @@ def _store_licences(context: BoardContext, newest: Mapping[str, ContentsRow]) ->
 def _table_edits(
     context: BoardContext, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
 ) -> list[PutFile]:
-    """The edit that writes the table, if a row or its front end differs. This sync runs again once it landed."""
+    """The edit that writes the table, if its rows or its columns for the front end differ. It wakes this sync again."""
     wanted = [{**dict.fromkeys(there.more), **row} for row in rows]
     front_end = context.board.front_end.name
     same = wanted == list(there.rows) and bool(there.data or not wanted)

@@ -3,7 +3,7 @@
 A table is read without a token, so only those that everybody can read are shown. It is one file in a details repo,
 named by the time of the evaluation that the board shows. Where scores were computed again, the table with the new
 scores is read; the evaluation's own if there is none, and the answer says so. A read costs one call for each table,
-which asks whether it is still public and which it is, and one more for a table that is not kept. The probe opens the
+which gets its id if it is still public, and one more for a table that is not in the cache. The probe opens the
 tables, and a read is bounded: bytes of the file, rows, bytes of a row group after decompression, characters of each
 text. The first part of one evaluation also says how to repeat it, which is a call for its results file.
 """
@@ -169,7 +169,7 @@ def tables_of(context: BoardContext, entry: IndexEntry, task: str) -> list[Table
 def _link_newest(
     context: BoardContext, hub: Hub, tables: Sequence[TableAddress], place: Path
 ) -> tuple[TableAddress, bool]:
-    """Put the first of the tables that exists at `place`; return it, and whether it has the scores from before."""
+    """Put the first existing one of `tables` at `place`; return it, and whether it has the scores from before."""
     *newer, last = tables
     for table in newer:
         try:
@@ -183,7 +183,7 @@ def _link_newest(
 
 
 def _link(context: BoardContext, hub: Hub, table: TableAddress, place: Path) -> None:
-    """Put the table at `place`. One call, and another one where it is not kept. Raises DetailsRefused."""
+    """Put the table at `place`. One call, and another one where it is not in the cache. Raises DetailsRefused."""
 
     def save(file: BinaryIO) -> None:
         hub.save_file(repo, table.path, "main", file, max_bytes=MAX_TABLE)

@@ -23,7 +23,7 @@ BATCH_ROWS = 50
 
 
 class TableUnusable(ValueError):
-    """A file is no table of answers, or grows too large when it is read."""
+    """A file is not a table of answers, or grows too large when it is read."""
 
 
 def published_commit(context: BoardContext, model: str, attempt: str) -> str:
@@ -66,8 +66,8 @@ def read_rows(
 def repo_with_table(context: BoardContext, model: str, details: str, benchmark: Benchmark, path: str) -> Repo:
     """The repo with the table `path` of the answers of `model` to `benchmark`; a call for each further place.
 
-    `details` is the model's details repo. The answers to restricted benchmarks lie in a repo of their own, after a
-    rename of the model under its former name, and with the others if an earlier version of Steward published them.
+    `details` is the model's details repo. The answers to restricted benchmarks are in a repo of their own (under the
+    former name of a renamed model), or with the other answers if an earlier version of Steward published them.
     """
     if benchmark.restricted:
         for name in dict.fromkeys((context.board.repos.restricted_details(model), details + RESTRICTED)):

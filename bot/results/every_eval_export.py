@@ -134,9 +134,9 @@ def _is_flagged(context: BoardContext, evaluation: Evaluation) -> bool:
 def _write_samples(
     context: BoardContext, hub: Hub, exported: ExportedEvaluation, folder: Path, path: str, report: ExportReport
 ) -> JsonObject | None:
-    """Write the answers that everybody can read; the reference to their file, None if there are none.
+    """Write the answers that everybody can read; return the reference to their file, None if there are none.
 
-    Workers write the tables, so one that is none costs its own answers, and no other evaluation.
+    Workers write the tables, so a malformed table leaves out the answers of its evaluation, and the export continues.
     """
     place, digest, count = folder / f"{path}_samples.jsonl", hashlib.sha256(), 0
     try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class FinishedRequest:
     """A finished request, the path of its results, and the digest of their suite; "" if unknown.
 
-    `commit` is that of the results if they are of an earlier commit than those that the request names; else "".
+    `commit` is the model's commit if the results are of an earlier one than those that the request names; else "".
     """
 
     request: Request

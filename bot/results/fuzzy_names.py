@@ -1,7 +1,7 @@
 """Find names with a similar spelling among a hundred thousand by comparing a few hundred.
 
 The index sorts all names twice, by the whole name and by the part after the organisation, each reduced to letters and
-digits: `Qwen-3_8B` lies beside `Qwen3-8B`. A query is compared with the names around its own position in each order.
+digits: `Qwen-3_8B` is next to `Qwen3-8B`. A query is compared with the names around its own position in each order.
 """
 
 from __future__ import annotations

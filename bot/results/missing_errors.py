@@ -1,9 +1,9 @@
 """Add standard errors to results files that lack them, on an operator's command: results from before Steward computed
-errors, or from before a kind of errors.
+errors, or one of their kinds.
 
     survey         find the results of the board's suite without all errors; read in a clone, without a call for each
-    add_errors     compute the errors of one from its published answers, by the worker's own functions, and stage the
-                   edit of its results file with the ledger, which writes many files in one commit
+    add_errors     compute the errors of one file from its published answers, by the worker's functions, and stage its
+                   edit with the ledger, which writes many files in one commit
 
 A command, not a task of the sync process: it is needed once, and reads every answer (with `open-llm-v2` some hundred
 megabytes for each evaluation), so the operator chooses the time and the number. A file is written only if the answers
@@ -44,7 +44,7 @@ class CannotCompute(Exception):
 
 @dataclass(frozen=True)
 class LackingErrors:
-    """A results file without errors: its path and blob id, and the details repo with its answers."""
+    """A results file that lacks errors: its path and blob id, and the details repo with its answers."""
 
     path: str
     oid: str
@@ -71,8 +71,8 @@ class ErrorsSurvey:
 
 
 def survey(context: BoardContext, *, model: str = "", limit: int | None = None) -> ErrorsSurvey:
-    """Survey all results files of the board's suite, or those of `model`; at most `limit` are lacking, in the order of
-    their paths. A few calls. Raises HubError and MirrorDamaged."""
+    """Survey all results files of the board's suite, or those of `model`; list at most `limit` lacking ones, in the
+    order of their paths. A few calls. Raises HubError and MirrorDamaged."""
     sources = gather(context)
     oids = dict(context.contents_memory.results.keys())
     lacking, complete, older, pending = list[LackingErrors](), 0, 0, 0
@@ -80,7 +80,7 @@ def survey(context: BoardContext, *, model: str = "", limit: int | None = None) 
         if model and measured.model.casefold() != model.casefold():
             continue
         if measured.precision == PREDICTIONS:
-            continue  # they have no answers to models
+            continue  # they have no stored answers of a model
         if not measured.request:
             older += 1
         elif _is_complete(measured):

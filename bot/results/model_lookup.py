@@ -40,7 +40,7 @@ def read_model(context: BoardContext, model: str, before: HubModelInfo) -> HubMo
 
 
 def _shows_history(context: BoardContext, model: str) -> bool:
-    """Whether the Hub shows the history of a model of which it said that it is gone: that answer was wrong, then."""
+    """Whether the Hub still shows the history of a model that it reported as gone: then that report was wrong."""
     try:
         context.hub.commits(Repo("model", model), limit=1)
     except (NotFound, BadRequest, Denied):
@@ -66,6 +66,6 @@ def _facts(info: ModelInfo, model: str) -> HubModelInfo:
 
 
 def _words(value: object) -> list[str]:
-    """The texts in a value of a stranger's metadata: a text, or a list of them."""
+    """The texts in a value of untrusted metadata: a text, or a list of texts."""
     values = value if isinstance(value, list) else [value]
     return [storable(text[:200]) for text in values if isinstance(text, str)]

@@ -2,16 +2,16 @@
 
     survey          find the finished requests whose results are of another version of the suite, and their results of
                     earlier commits; read in clones
-    read_earlier    the results file of one
-    save_tables     its tables of answers, as files: a call for each table, and one to four to find their commit
-    (publish_rescored of workers.publication: the tables with the new scores, in the details repos)
-    publish         its new results file beside the old one, and the request that names it, staged with the ledger; one
-                    comment in its thread if a score changed. Of an earlier commit: the file alone
+    read_earlier    read the results file of one of them
+    save_tables     save its tables of answers as files: a call for each table, and one to four to find their commit
+    (publish_rescored of workers.publication: write the tables with the new scores to the details repos)
+    publish         stage its new results file beside the old one, and the request that names the new one, with the
+                    ledger; comment once in its thread if a score changed. Of an earlier commit: the file alone
 
 The scores themselves are computed by `workers.rescoring`, in a process that holds no token.
 
 Race closed: the command dies halfway, or runs twice. The comment comes before the edits, and its marker names the
-suite: the next run finds the request due, and the comment there. A request with a staged edit is not due.
+suite: the next run finds the request due, and the comment posted. A request with a staged edit is not due.
 Race closed: the request is evaluated anew meanwhile. The edit requires the results that were read, and is void.
 Race accepted: the edit is void after the comment was posted. The comment is true, and the newer evaluation has its own.
 """
@@ -104,8 +104,8 @@ def survey(
     limit: int | None = None,
     same_suite: bool = False,
 ) -> RescoringSurvey:
-    """Survey the evaluations of all finished requests, or those of `models`; at most `limit` are due, in the order of
-    their paths, those of earlier commits last.
+    """Survey the evaluations of all finished requests, or those of `models`; list at most `limit` as due, in the
+    order of their paths, those of earlier commits last.
 
     With `same_suite`, those with results of this suite are due too. Raises HubError and MirrorDamaged.
     """
@@ -182,15 +182,15 @@ def changes(earlier: EarlierResults, now: ResultsFile) -> list[ScoreChange]:
 
 
 def may_publish(context: BoardContext) -> bool:
-    """Whether the board lets edits be written."""
+    """Whether the board allows edits."""
     return context.effects.mode(Effect.EDIT) is EffectMode.ON
 
 
 def publish(
     context: BoardContext, finished: FinishedRequest, earlier: EarlierResults, data: bytes, seconds: float
 ) -> list[ScoreChange] | None:
-    """Stage the results file `data` of the board's suite and the request that names it; first comment if a score
-    changed. Of an earlier commit, stage the file alone. Return what changed; None if the board holds edits back.
+    """Comment if a score changed, then stage the results file `data` of the board's suite and the request that names
+    it. Of an earlier commit, stage the file alone. Return the changed scores; None if the board holds edits back.
     `seconds` is the time of the rescoring, which names the file, and the new tables of answers.
 
     Raises CannotRescore if `data` is no valid results file of the board's suite, and HubError.

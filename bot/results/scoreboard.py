@@ -48,9 +48,9 @@ SCORES_CHANGED = "scores-changed"
 WITH_RESULTS = (Status.FINISHED, Status.PENDING_NEW_EVAL)
 CHUNK = 500
 _FIELDS = ",".join(EvaluationScores.model_fields)
-"""What this version stores of an evaluation: scores that a version with fewer fields filled in are filled again."""
+"""The fields that this version stores of an evaluation; when they change, all scores are filled in again."""
 LICENCES_WAIT_SECONDS = 600.0
-"""Seconds after Redis was new in which licences wait for a later round: they cost a call each, and other syncs come
+"""Seconds after a start with an empty Redis in which no licences are read: they cost a call each, and other syncs come
 first."""
 
 
@@ -92,7 +92,7 @@ def _inputs_digest(context: BoardContext, changes: str, finished: list[str]) -> 
 
 
 def fill(context: BoardContext) -> None:
-    """Store the scores of all evaluations in the results repo that Redis lacks."""
+    """Store the scores of the evaluations in the results repo where Redis has none, or older or other ones."""
     noted = context.scores.noted()
     sources = gather(context)
     changes = list(_changes(context, noted, sources))
@@ -105,7 +105,8 @@ def fill(context: BoardContext) -> None:
 
 
 def _accept_digests(context: BoardContext, sources: BoardSources) -> None:
-    """Accept what the results ask and how they are scored, which Redis may have lost. A call for the newest, if so."""
+    """Accept the digests of questions and scoring in the results. If Redis has lost the accepted ones, read the newest
+    results: one call."""
     known = {path: measured.fingerprint for path, measured in sources.measured.items() if measured.fingerprint}
     accepted = context.accepted_digests.read()
     context.accepted_digests.note_all(set(known.values()) - accepted.fingerprints)
@@ -122,8 +123,8 @@ def _accept_digests(context: BoardContext, sources: BoardSources) -> None:
 
 
 def _write_rows(context: BoardContext, sources: BoardSources) -> None:
-    """Write the rows of a board without a table from its own files, among them those of earlier commits. What only the
-    Hub knows (likes, merges by tags, dates of models) stays unknown: such a board does not ask for it."""
+    """Write the rows of a board without a table from its own files, among them those of earlier commits. Facts that
+    only the Hub knows (likes, merges by tags, dates of models) stay unknown: such a board does not ask for them."""
     rows = compile_rows((), sources, {}, table_settings(context))
     newest, others = split_rows(rows, evaluations(sources), sources.requests.values(), columns(context.suite))
     for row in (*newest.values(), *others.values()):

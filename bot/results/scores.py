@@ -22,7 +22,7 @@ from redis_state.board.scoreboard import EvaluationScores, comparable, of_model,
 
 
 def store_scores(context: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
-    """Store the scores of an evaluation of `request`, whose results lie at `path`."""
+    """Store the scores of an evaluation of `request`, whose results file is at `path`."""
     block = results.block
     scored = scores_of_evaluation(
         request,
@@ -53,7 +53,7 @@ def scores_of_evaluation(
     note: str,
     replayed: int,
 ) -> EvaluationScores:
-    """The scores to store for an evaluation of `request` at `revision`, whose results lie at the path `results`.
+    """The scores to store for an evaluation of `request` at `revision`, whose results file is at the path `results`.
 
     `suite` and `asked` are the digests of its suite and of its questions; `note` is a remark on the scores for readers.
     An earlier attempt had computed `replayed` of its answers.
@@ -114,7 +114,7 @@ def with_score_table(
 def _standing(
     context: BoardContext, scored: Iterable[EvaluationScores], own: EvaluationScores, flags: StandingFlags
 ) -> tuple[int, int]:
-    """The number of the `scored` evaluations on the board that are better than `own`, and of all with it.
+    """The number of `scored` evaluations on the board that are better than `own`, and the number of all with `own`.
 
     As on the leaderboard, evaluations of private models, flagged ones, and those of models whose authors opted out do
     not count. A round trip.
@@ -132,7 +132,7 @@ def _standing(
 def _is_on_the_board(entry: IndexEntry) -> bool:
     """Whether an evaluation with scores counts beside others: also while the commit that says FINISHED is under way.
 
-    Evaluations that finish together would otherwise each be the first of one.
+    Evaluations that finish together would otherwise each be ranked as the only one.
     """
     return entry.has_results or (entry.state == "settled" and entry.standing.status == Status.RUNNING)
 

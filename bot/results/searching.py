@@ -75,7 +75,7 @@ def _paths(context: BoardContext, query: Query) -> Iterator[str]:
 
 
 def _names(context: BoardContext) -> Iterator[str]:
-    """The models of public requests."""
+    """The models of public requests, among the first MAX_SCANNED requests by name."""
     members = [text(member).partition("\0")[2] for member in context.redis.zrange(context.keys.models, 0, MAX_SCANNED)]
     for start in range(0, len(members), CHUNK):
         entries = context.index.find(members[start : start + CHUNK])

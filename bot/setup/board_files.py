@@ -98,7 +98,7 @@ def _read_requests(view: MirrorView, head: str, files: BoardFiles, context: Boar
 def _index(context: BoardContext, view: MirrorView, head: str) -> Iterator[Disagreement]:
     """Requests that differ from their entry in the index, except those with a marked sync or a staged edit.
 
-    None if the index is not filled yet, that is, if it has no head of the repo.
+    Yields nothing if the index is not filled yet, that is, if it has no head of the repo.
     """
     if context.index.head(context.requests.id) is None:
         return

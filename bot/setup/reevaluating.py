@@ -61,7 +61,7 @@ def survey(
 ) -> ReevaluationSurvey:
     """Survey all finished requests, or those of `model`; with `old`, results from before Steward are due too.
 
-    At most `limit` are due, in the order of their paths. A few calls for each of two clones. Raises HubError and
+    List at most `limit` as due, in the order of their paths. A few calls for each of two clones. Raises HubError and
     MirrorDamaged.
     """
     due, unknown, counts = list[FinishedRequest](), list[str](), Counter[str]()

@@ -140,7 +140,7 @@ def _answer(context: BoardContext, registry: Registry, source: CommentCommands, 
 def _sections(
     context: BoardContext, registry: Registry, source: CommentCommands, person: Person, *, is_first: bool
 ) -> list[Section]:
-    """The section of the reply for each command; empty if the rate limit has them ignored."""
+    """The section of the reply for each command; empty if the rate limit makes the bot ignore them."""
     first = source.commands[0].line
     if is_first and (limited := check_rate(context, person, source.comment)) is not None:
         text = refusal("too-fast", most=limited.limit, wait=in_words(limited.seconds))

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 DECISIONS, COMPILED = "decisions", "all.jsonl"
 RENAMES = "renames"
-"""Field of the times of passes: when renames were read from the files of earlier months."""
+"""Field of the hash of rounds: the time when renames were read from the files of earlier months."""
 EARLIER_MONTHS = 24
 MAX_MONTH_BYTES, MAX_DECISION_BYTES, MAX_FILES_READ = 8_000_000, 100_000, 300
 
@@ -62,8 +62,8 @@ def _restore_former_names(context: BoardContext, today: datetime) -> None:
 
 
 def _note_former_names(context: BoardContext, decisions: Mapping[str, CommandDecision]) -> None:
-    """Note the former names in `decisions` that Redis does not have. One that was not approved still has requests, so
-    its page does not lead elsewhere."""
+    """Note the former names in `decisions` that Redis does not have. The old name of a rename that was not approved
+    still has requests, so its page does not redirect."""
     for decision in sorted(decisions.values(), key=lambda decision: decision.at, reverse=True):
         old, new = decision.arguments.get("model", ""), decision.arguments.get("new", "")
         if decision.verb == RENAME.name and decision.allowed and old and new and not context.index.renamed(old):
@@ -127,8 +127,8 @@ def _write(
     *,
     is_new: bool,
 ) -> None:
-    """Stage the file of a month, if it differs. Raises Garbled if it `is_new`, as the Hub listed none, and yet there is
-    one: what Redis lost would be lost in it, too."""
+    """Stage the file of a month, if it differs. Raises Garbled if the file `is_new`, because the Hub did not list it,
+    but exists: the edit would delete the decisions in it that Redis has lost."""
     ordered = sorted(decisions, key=lambda decision: (decision.at, decision.id))
     data = "".join(f"{decision.model_dump_json()}\n" for decision in ordered).encode()
     if len(data) > MAX_MONTH_BYTES:

@@ -92,7 +92,7 @@ def _queue_words(context: BoardContext) -> str:
 
 
 def _duration_words(durations: Durations) -> str:
-    """How long evaluations took here; "" without measurements."""
+    """How long evaluations took on this board; "" without measurements."""
     means = [durations.mean(suite, size) for suite, size in durations.measured]
     if not means:
         return ""

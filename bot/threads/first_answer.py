@@ -11,7 +11,7 @@ MAX_AGE_SECONDS or the board's adoption. A thread of any age since the adoption 
 (`waiting_threads`), until a maintainer writes in it or it is closed, if
 
     only a person can settle it, or the bot had no answer
-    the answer says that a maintainer will look at it: a hidden marker in the answer remembers that. This includes
+    the answer says that a maintainer will look at it: a hidden marker in the answer records that. This includes
     reports of requests that have not failed: people also link a request to have its result removed or renewed
     a person wrote again after the bot's answer
 
@@ -123,7 +123,7 @@ def _subject(context: BoardContext, registry: Registry, repo: Repo, thread: Thre
 
 
 def _is_of_a_person(context: BoardContext, repo: Repo, thread: Thread) -> bool:
-    """Whether a person who is no maintainer opened the discussion, after the board's adoption."""
+    """Whether a person who is not a maintainer opened the discussion, after the board's adoption."""
     if thread.is_pull_request or not thread.comments or thread.comments[0].hidden:
         return False
     if is_by(context.me(), thread.author_id, thread.author_name) or thread.author_id in people.maintainers(context):

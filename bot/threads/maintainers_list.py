@@ -5,8 +5,8 @@ once in EDIT_SECONDS. Once a day it is compared with the Hub's text too, in case
 opening post sends no notifications. Only the pause of a suite because of an outbreak, and a worker that was set aside,
 get a comment, one for each, because evaluations wait until a maintainer acts.
 
-What waits in discussions is known once the open ones were read. So after Redis was lost, the list stays as it is until
-then, at most for MAX_UNREAD_SECONDS.
+The bot knows which discussions wait once it has read the open ones. So after Redis was lost, the list stays as it is
+until then, at most for MAX_UNREAD_SECONDS.
 
 Race closed: the bot dies between an edit and storing that. The next sync finds the same text on the Hub.
 """
@@ -51,7 +51,7 @@ DAY_SECONDS = 86_400.0
 LOOK_SECONDS, EDIT_SECONDS = 60.0, 600.0
 """Seconds between two comparisons with what waits, and at least between two edits."""
 READ_SECONDS, MAX_UNREAD_SECONDS = 2.0, 3_600.0
-"""After Redis was lost: seconds between two looks whether the open discussions were read, and seconds after which the
+"""After Redis was lost: seconds between two checks whether the open discussions were read, and seconds after which the
 list is edited all the same."""
 MAX_DUE = 10_000
 """Dirty keys of each priority among which keys of discussions are searched."""
@@ -77,7 +77,7 @@ def waiting_threads(context: BoardContext) -> list[WaitingThread]:
 
 def _repeated_reports(context: BoardContext, noted: Mapping[str, WaitingThread]) -> set[str]:
     """Keys of the discussions that only report a model which an earlier one on the list reports. Only the title counts:
-    a report that a stranger makes by a command in a discussion about something else does not take it off the list."""
+    a report that any person makes by a command in a discussion about something else does not take it off the list."""
     first, several = set[str](), set[str]()
     titled = [key for key, thread in noted.items() if triage(thread.title, "").topic is Topic.FLAG]
     for report in reports(context):

@@ -43,8 +43,8 @@ COMMANDS: Mapping[Topic, str] = {
 def answer_mentions(context: BoardContext, registry: Registry, repo: Repo, thread: Thread, paths: Sequence[str]) -> int:
     """Answer the new comments that address the bot; return the number of comments posted.
 
-    `paths` are those of the requests that the thread belongs to. With some, the maintainers' list gets the thread, or
-    loses it, for its other comments.
+    `paths` are those of the requests that the thread belongs to. If there are some, the thread is put on the
+    maintainers' list, or taken off it, because of its other comments.
     """
     new, posted, answered = new_comment_ids(context, thread), 0, _answered(context, thread)
     name, maintainers = context.me().name, people.maintainers(context)
@@ -114,7 +114,7 @@ def _answer(
 
 
 def _answered(context: BoardContext, thread: Thread) -> set[str]:
-    """The ids of the comments that were answered here."""
+    """The ids of the comments that the bot answered in the thread."""
     me = context.me()
     own = (marker_of(comment.text) for comment in thread.comments if is_by(me, comment.author_id, comment.author_name))
     return {marker.key for marker in own if marker is not None and marker.kind == KIND}
@@ -156,7 +156,7 @@ def answer_to_question(context: BoardContext, subject: Triage, path: str = "") -
 
 
 def help_text(context: BoardContext, subject: Triage) -> Safe:
-    """What the bot can do for the author of a post, as commands; for an appeal, where to write it."""
+    """The command that does what a post asks for, or a list of commands; for an appeal, the thread to write in."""
     model = next(iter(subject.models), "org/model")
     command = COMMANDS.get(subject.topic, "").format(model=model)
     records = context.flag_book.of(subject.models) if subject.topic is Topic.APPEAL else ()

@@ -1,7 +1,7 @@
 """Commands that signed-in people give by buttons of pages: the same verbs, rules and records as in a thread.
 
 The sync reads the person's roles again, runs the verb, records the decision, and stores the answer for the page. No
-comment is written; only the plan of a removal stands in a thread, which the bot opens for it.
+comment is written; only the plan of a removal is posted in a thread, which the bot opens for it.
 
 A command about a thread names its address; it is run as if it was written there.
 """
@@ -103,7 +103,7 @@ def command_line(command: PageCommand) -> str:
 
 
 def _thread(context: BoardContext, command: PageCommand, comment: Comment) -> tuple[Repo, Thread] | None:
-    """The thread to which the command belongs; a thread of no repo if its verb needs none. None if it is gone."""
+    """The thread to which the command belongs; a placeholder if its verb needs none. None if the thread is gone."""
     if command.verb in ABOUT_THREADS:
         location = thread_at(context, command.thread)
         try:
@@ -132,7 +132,7 @@ def _thread_for_plan(context: BoardContext, command: PageCommand, comment: Comme
 
 
 def _page_thread(comment: Comment) -> Thread:
-    """A thread of no repo, in the place of a thread for a command that a page gives."""
+    """A placeholder, which no repo has, for the thread of a command that a page gives."""
     return Thread(
         num=0,
         title="",

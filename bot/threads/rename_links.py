@@ -1,4 +1,5 @@
-"""Discussions that link a pull request which renames a model: its author asks for the rename, and its end closes them.
+"""Discussions that link a pull request which renames a model: their authors ask for the rename. The bot reports its
+checks in them, and closes them when it is over.
 
 Redis notes which discussions link which pull request. After Redis was lost the open discussions are read again one by
 one, and the sync of each notes its links again.

@@ -1,4 +1,4 @@
-"""The registry of all verbs. A verb lives in a file of its slice (`verb_*.py`) and is listed here."""
+"""The registry of all verbs. A verb is defined in a file of its slice (`verb_*.py`) and listed here."""
 
 from bot.changes.verb_remove import REMOVE_VERB, RESTORE_VERB
 from bot.changes.verb_rename import RENAME

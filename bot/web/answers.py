@@ -22,9 +22,9 @@ from bot.read_models.models import ErrorResponse
 
 PREFIX = "/api/"
 MIN_COMPRESSED = 1_000
-"""Bytes from which an answer is worth compressing."""
+"""Least number of bytes of a body that is compressed."""
 COMPRESSED = ("image/png",)
-"""Types that are compressed already."""
+"""Media types whose content is compressed already."""
 FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 """Clients may cache the response but must revalidate it; with an ETag that costs nearly nothing."""
 PRIVATE = {"cache-control": "private, no-store"}
@@ -34,7 +34,7 @@ GUARD = {
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""Headers of every response that is no page: nothing in it runs, loads, or may be framed."""
+"""Headers of every response that is not a page: nothing in it runs, loads, or may be framed."""
 
 BROKEN = ErrorResponse(
     code="broken",
@@ -56,11 +56,11 @@ class ReportProblem(Protocol):
     def __call__(
         self, request: Request, status: int, problem: ErrorResponse, headers: Mapping[str, str] | None = None
     ) -> Response:
-        """The response with this status."""
+        """Return a response with this status that describes `problem`."""
 
 
 class CannotAnswer(Exception):
-    """End the request with this problem."""
+    """Raised to end the request with a response that describes `problem`."""
 
     def __init__(self, status: int, problem: ErrorResponse, headers: dict[str, str] | None = None) -> None:
         super().__init__(problem.message)
@@ -108,7 +108,7 @@ def tagged(
 ) -> Response:
     """`body` with an ETag, compressed if the client takes that, or 304 if the client has it already.
 
-    No answer here has a secret beside words of its sender, so the compressed length reveals none.
+    No body holds both a secret and text of the client, so the compressed length reveals no secret.
     """
     takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
     compresses = takes_gzip and len(body) >= MIN_COMPRESSED and media_type not in COMPRESSED
@@ -210,6 +210,6 @@ def wants_page(request: Request) -> bool:
 
 
 def _mistake(error: Any) -> str:
-    """One mistake in a query, without the text of the client."""
+    """Describe one mistake in a query, without the text that the client sent."""
     where = ".".join(str(part) for part in error["loc"][1:])[:60]
     return f"{where}: {error['msg'][:200]}" if where else str(error["msg"])[:200]

@@ -34,7 +34,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The clien
 
 
 def api_routes(pages: QueueReader, checks: Checks) -> APIRouter:
-    """The routes of one board."""
+    """The routes of `/api` for one board: requests, the queue, checks."""
     routes = APIRouter(prefix="/api", tags=["api"], responses={**PROBLEMS, **NOT_MODIFIED})
     _add_requests(routes, pages)
     _add_queue(routes, pages)

@@ -23,7 +23,7 @@ MAX_WAITING = 32
 
 
 class SyncAsker(Generic[M, A]):
-    """Asks syncs of one board by messages of one kind."""
+    """Sends messages of one kind to the syncs of one board, and returns their answers."""
 
     def __init__(
         self,
@@ -37,9 +37,9 @@ class SyncAsker(Generic[M, A]):
         self._waiting = 0
 
     async def ask(self, message: M, refuse: Callable[[bool], None] | None = None) -> A | None:
-        """The answer; None if there is none yet, or if too many clients wait.
+        """The answer to `message`; None if it does not come within WAIT_SECONDS, or if too many clients wait.
 
-        Before a message is sent, `refuse` is called with whether it is new, and may raise CannotAnswer.
+        Before a message is sent, `refuse` is called with whether the message is new; it may raise CannotAnswer.
         """
         answer = await run_in_threadpool(self._read_or_send, message, refuse)
         if answer is not None or self._waiting >= MAX_WAITING:

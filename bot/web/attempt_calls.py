@@ -2,7 +2,7 @@
 
 `workers.jobs.https_link` makes these calls. A call needs the attempt's token (`bot.core.attempt_tokens`), and reaches
 nothing but this attempt: its job, its claim, its heartbeats, its outcome, and what all workers of the suite may read.
-The clock is the bot's, and the path is the token's, whatever the worker says.
+The bot takes the time from its own clock and the request's path from the token, never from the worker.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class _Verdict(_AttemptCall):
 
 
 class AttemptCalls:
-    """The calls of workers about attempts of one board. `context` has a connection as the workers' account, which may
-    take jobs and write attempts; the web server's own account may not."""
+    """Answers the calls of workers about attempts of one board. `context` is connected to Redis as the workers'
+    account, which may take jobs and write attempts; the web server's own account may not."""
 
     def __init__(self, context: BoardContext, tokens: AttemptTokens, board_file: Path) -> None:
         self._context = context
@@ -91,7 +91,7 @@ class AttemptCalls:
         }
 
     def grant(self, attempt: str, authorization: str) -> AttemptGrant:
-        """Return the right that the caller's token gives. Raises CannotAnswer."""
+        """Return what the caller's token permits. Raises CannotAnswer if the token is not valid for `attempt`."""
         scheme, _, token = authorization.partition(" ")
         grant = self._tokens.read(token.strip(), now=self._context.now()) if scheme.lower() == "bearer" else None
         if grant is None or grant.attempt != attempt:
@@ -192,7 +192,7 @@ class AttemptCalls:
             raise CannotAnswer(422, ErrorResponse(code="bad-call", message="This names another worker."))
         self._digests().refuse(body.refused.of_run(grant.attempt, now=self._context.now()))
 
-    # The canary is the suite's: an attempt gives back, and reports about, none that another worker took.
+    # The canary belongs to the suite: an attempt can neither release one that another worker took, nor report about it.
 
     def _take_canary(self, grant: AttemptGrant, _: _AttemptCall) -> str | None:
         return self._canaries().take(grant.attempt)
@@ -213,7 +213,7 @@ class AttemptCalls:
 
 
 def attempt_routes(calls: AttemptCalls) -> APIRouter:
-    """The route of all calls of workers without Redis; it is not part of the public API's document."""
+    """The route of all calls of workers without Redis; it is not in the public OpenAPI document."""
     routes = APIRouter(prefix="/api/attempts", include_in_schema=False)
 
     @routes.post("/{attempt}/{call}")

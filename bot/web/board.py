@@ -25,7 +25,7 @@ from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
 MAX_RENAMES = 10
-"""Names that a model had one after the other."""
+"""Most successive renames of a model that are followed."""
 SCORES_EXAMPLE: dict[str, Any] = {
     "path": PATH,
     "model": "ada/tiny",
@@ -95,7 +95,7 @@ class BoardReader:
         return ""
 
     def button_values(self) -> dict[str, object]:
-        """The facts about the board that the buttons of a page need. Without a repo for flags no model is flagged."""
+        """The facts about the board that the buttons of a page need; no flag categories without a flags repo."""
         board = self.context.board
         categories = (
             [(category.name, category.words) for category in CATEGORIES.values()] if self.context.flags_repo else []
@@ -111,7 +111,7 @@ class BoardReader:
         return scores_view(rows.lines[at], flagged=at in rows.flagged)
 
     def is_rebuilding(self) -> bool:
-        """Whether requests have finished, and no scores were read from the Hub since Redis was new."""
+        """Whether requests have finished, but no scores have been read from the Hub since Redis was empty."""
         rows = self.table.rows()
         return not rows.with_scores and rows.count("finished") > 0 and not self.context.scores.state()[0]
 
@@ -137,7 +137,7 @@ def scores_view(line: RequestRow, *, flagged: bool) -> EvaluationScoresView:
 
 
 def page_of(order: Sequence[int], page: int, size: int) -> tuple[int, int, Sequence[int]]:
-    """The number of the page that exists, the number of pages, and the rows on it."""
+    """The number of the existing page nearest to `page`, the number of pages, and the rows on that page."""
     pages = max(1, math.ceil(len(order) / size))
     page = min(max(1, page), pages)
     return page, pages, order[(page - 1) * size : page * size]

@@ -32,7 +32,7 @@ class Checks:
         self._asker = SyncAsker(context, CheckQuestion, CheckResponse)
 
     async def ask(self, question: CheckQuestion, client: str) -> CheckResponse | None:
-        """The answer; None if there is none yet. Raises CannotAnswer over a limit; a stored answer is free."""
+        """The answer; None if there is none yet. Raises CannotAnswer over a limit, but never for a stored answer."""
         return await self._asker.ask(question, lambda is_new: self._refuse_too_many(client_name(client), is_new))
 
     def _refuse_too_many(self, client: str, is_new: bool) -> None:
@@ -45,7 +45,7 @@ class Checks:
 class ModelNames:
     """Completes the names of models that people type, limited per minute for each client and for all together.
 
-    Each new question is one call to the Hub. While the Hub is away there are no suggestions, and nothing else changes.
+    Each new question is one call to the Hub. While the Hub does not answer, there are no suggestions.
     """
 
     def __init__(self, context: BoardContext) -> None:
@@ -53,7 +53,7 @@ class ModelNames:
         self._asker = SyncAsker(context, NameQuestion, NameAnswer)
 
     async def ask(self, words: str, client: str) -> list[str]:
-        """Names of models with `words` in them; none if there is no answer yet. Raises CannotAnswer over a limit."""
+        """Names of models that contain `words`; empty if there is no answer yet. Raises CannotAnswer over a limit."""
         words = " ".join(words.lower().split())
         if not MIN_CHARACTERS <= len(words) <= MAX_CHARACTERS:
             return []
@@ -86,7 +86,7 @@ class PublishedAnswers:
         self._asker = SyncAsker(context, DetailsQuestion, DetailsResponse)
 
     async def ask(self, question: DetailsQuestion, client: str) -> DetailsResponse | None:
-        """The answer; None if there is none yet. Raises CannotAnswer over a limit; a stored answer is free."""
+        """The answer; None if there is none yet. Raises CannotAnswer over a limit, but never for a stored answer."""
         return await self._asker.ask(question, lambda is_new: self._refuse(client, is_new))
 
     def _refuse(self, client: str, is_new: bool) -> None:

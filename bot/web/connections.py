@@ -1,14 +1,14 @@
 """Bounds on the connections of the web server: their number, and the time and the bytes of each message.
 
 A message (its head and its body) must be complete within SECONDS, a head may have HEAD_BYTES, and a message the limit
-of deliveries and a head. A client that reads nothing of its answers for UNREAD looks is cut off. A sender that is
-refused may go on for LEFTOVER bytes, which are dropped, so that it reads its answer instead of a reset.
+of deliveries and a head. A client that reads nothing of its answers during UNREAD checks is disconnected. After a
+refusal, the sender may go on up to LEFTOVER bytes, which are dropped, so that it reads the answer instead of a reset.
 
-A new connection is always accepted. If there are more than CONNECTIONS then, another one is closed, of the client that
-holds the most: an idle one first, then the one whose state has not changed for longest. So a client that opens many
-connections loses its own and not those of others. A client is identified by its address, or by the address that a proxy
-named in FORWARDED_ALLOW_IPS forwards. A request that the application calls `reserve` for keeps its connection until it
-is answered: RESERVED further places are for such requests.
+A new connection is always accepted. If there are then more than CONNECTIONS, the server closes another one, of the
+client that holds the most: an idle one first, then the one whose state has not changed for longest. So a client that
+opens many connections loses its own and not those of others. A client is identified by its address, or by the address
+that a proxy named in FORWARDED_ALLOW_IPS forwards. A request that the application calls `reserve` for keeps its
+connection until it is answered: RESERVED further places are for such requests.
 
 Why this is code of our own: uvicorn's `limit_concurrency` answers 503 to all requests, webhooks too, once one client
 holds that many connections; any request renews `timeout_keep_alive`; and uvicorn bounds neither the time nor the size
@@ -37,7 +37,7 @@ HEAD_BYTES = 64_000
 LEFTOVER = 8_000_000
 CONNECTIONS, RESERVED = 512, 128
 UNREAD = 3
-"""Checks, SECONDS apart, at which the same bytes may be unread: the system's buffers empty in bursts."""
+"""Successive checks, SECONDS apart, that may find the same number of unread bytes: system buffers empty in bursts."""
 
 
 class AnswerTransport:
@@ -123,7 +123,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         """Answer the message that is being received, unless it has an answer or an earlier one waits for its own."""
-        if self._receivable == HEAD_BYTES:  # the newest cycle is that of the message before
+        if self._receivable == HEAD_BYTES:  # the newest cycle is that of the previous message
             is_due = self.cycle is None or self.cycle.response_complete
         else:
             is_due = self.cycle is self._answering and not self.cycle.response_started

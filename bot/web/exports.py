@@ -1,9 +1,9 @@
 """Any view of the leaderboard as a CSV or parquet file: the same address, filters and order as the page.
 
 A file of more than LARGE rows costs seconds of processor time. So one client may have MAX_PER_MINUTE of them written in
-a minute, AT_ONCE are written at a time, MAX_OPEN are sent at a time, and writing rests as long as it works, so that
-pages are answered meanwhile. The file of the whole table is kept until the table changes, and for KEPT_SECONDS in any
-case; while another one is written, the earlier one is sent.
+a minute, AT_ONCE are written at a time, MAX_OPEN are sent at a time, and the writer pauses after each batch for
+as long as it worked, so that pages are answered meanwhile. The file of the whole table is kept until the table changes,
+and for KEPT_SECONDS in any case; while another one is written, the earlier one is sent.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ _WHOLE = ("rank", "likes", "generation")
 LARGE, MAX_PER_MINUTE, AT_ONCE, MAX_OPEN = 2_000, 6, 2, 8
 KEPT_SECONDS, RETRY_SECONDS = 60.0, 15
 BATCH_ROWS, GROUP_ROWS = 50, 10_000
-"""Rows between two rests, about a millisecond's work; and of one row group of a parquet file."""
+"""Rows between two pauses, about a millisecond's work; and rows of one row group of a parquet file."""
 CHUNK_BYTES = 256 * 1024
 TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20|]|[\t\r\n]")
-"""Beginnings of texts that a spreadsheet would run as a formula, also in the widths that it takes for the same."""
+"""Beginnings of texts that a spreadsheet would run as a formula, also in full-width characters."""
 
 
 Kind = Literal["csv", "parquet"]

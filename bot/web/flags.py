@@ -48,7 +48,7 @@ class FlagReader:
         self._cache: tuple[str, list[FlagRecord]] = ("", [])
 
     def all(self) -> list[FlagView]:
-        """Every flag, active ones first. One round trip, and another one if they changed."""
+        """Every flag, active ones first. One round trip to Redis, and another one if they changed."""
         records = sorted(self._records(), key=lambda record: (not record.stands, record.model.casefold()))
         return [flag_view(record) for record in records]
 

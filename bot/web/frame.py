@@ -1,6 +1,6 @@
 """Render every page: escaped templates, headers that block foreign content, style and script from this server.
 
-Pages contain no inline script, style or handler, so the content policy needs no exception: text of strangers could not
+Pages contain no inline script, style or handler, so the content policy needs no exception: untrusted text could not
 run even if it were not escaped.
 """
 
@@ -56,10 +56,10 @@ _HIDDEN = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 class Frame:
-    """Renders the pages of one board. `discussions` is the Hub address where its people write.
+    """Renders the pages of one board. `discussions` is the address of its discussions on the Hub.
 
     `ancestors` are the origins that may show the pages in a frame, none by default. The template of all pages shows
-    `menu`, links in other sites' previews begin with `pages_url`, and what is submitted is what the board `takes`.
+    `menu`, links in other sites' previews begin with `pages_url`, and `takes` are the kinds of submissions.
 
     With `visitors`, every page names the person who is signed in, and no cache stores the pages that they see.
     """
@@ -102,7 +102,7 @@ class Frame:
         return tagged(request, body, "text/html", self.headers, status=status)
 
     def problem(self, request: Request, status: int, problem: ErrorResponse) -> Response:
-        """The page that shows a problem. It reads nothing else, not even who is signed in."""
+        """The page that shows a problem. It reads nothing from Redis, not even who is signed in."""
         body = self._body(request, "problem", visitor=None, status=status, problem=problem)
         return HTMLResponse(body, status, {**self.headers, "cache-control": "no-store"})
 
@@ -170,7 +170,7 @@ def static_address(name: str) -> str:
 
 
 def new_key() -> str:
-    """A key for one form: a click that comes twice has the same, and the form on the next page another."""
+    """A key for one form: a form that is sent twice has the same key, and each newly rendered form another one."""
     return secrets.token_urlsafe(12)
 
 
@@ -181,7 +181,7 @@ def time_tag(at: str | None) -> Markup:
     try:
         readable = datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     except ValueError:
-        readable = at  # it is no time
+        readable = at  # it is not a time
     return Markup('<time datetime="{}">{}</time>').format(at, readable)
 
 
@@ -204,7 +204,7 @@ def markdown(text: str) -> Markup:
 def without_hidden(text: str) -> str:
     """`text` without its hidden markers.
 
-    No marker begins behind the last end of one; there, the search would read to the end of the text for each beginning.
+    Only the text up to the last `-->` is searched: behind it, each `<!--` would make the search read all of the rest.
     """
     before, end, rest = text.rpartition("-->")
     return _HIDDEN.sub("", before + end) + rest

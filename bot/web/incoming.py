@@ -96,7 +96,7 @@ def client_of(request: Request) -> str:
 
 
 def client_name(client: str) -> str:
-    """A digest of a client's address; for IPv6 that of its network, because one customer has all addresses of it."""
+    """A digest of a client's address; for IPv6 of its network, because one customer has all addresses of a network."""
     network = client_network(client)
     return hashlib.sha256(network.encode()).hexdigest()[:16] if network else "unknown"
 

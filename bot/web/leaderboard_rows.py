@@ -97,7 +97,7 @@ class LeaderboardRows:
         return self._columns[name]
 
     def prepare(self) -> None:
-        """Build the columns that the first visitors wait for."""
+        """Build the columns and rank ranges that the first visitors would wait for."""
         for key in ("category", "precision"):
             self.facet(key)
         for key in ("parameters", *self.benchmarks):
@@ -242,12 +242,12 @@ class LeaderboardRows:
 
     @property
     def has_errors(self) -> bool:
-        """Whether the standard error of an average is known."""
+        """Whether the standard error of any average is known."""
         return self._rank_ranges.has_errors
 
     @property
     def is_paired(self) -> bool:
-        """Whether ranges of ranks compare models question by question, as far as they have vectors."""
+        """Whether ranges of ranks compare models question by question, as far as they have influence vectors."""
         return self._rank_ranges.is_paired
 
     def ranges(self, selected: Selected, rows: Sequence[int]) -> Mapping[int, tuple[int, int]]:

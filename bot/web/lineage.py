@@ -36,7 +36,7 @@ class LineageView(ApiModel):
     children: list[RelativeView]
     """Evaluated models that name it as their base, the best first."""
     children_count: int
-    """The number of all of them."""
+    """The number of all such models, with those that are not listed."""
 
 
 class LineageReader:
@@ -47,7 +47,7 @@ class LineageReader:
         self._cache: tuple[LeaderboardRows, dict[str, list[int]]] | None = None
 
     def of(self, model: str) -> LineageView:
-        """The relatives of a model, as the base models that submissions and cards name."""
+        """The relatives of a model, by the base models that submissions and model cards name."""
         rows = self._table.leaderboard()
         children = self._children(rows, model)
         return LineageView(
@@ -69,7 +69,7 @@ class LineageReader:
         return list(best.values())
 
     def _codes(self, rows: LeaderboardRows) -> dict[str, list[int]]:
-        """The codes of the base models by folded name: spellings differ in case."""
+        """Folded name of a base model → the codes of its spellings, which differ in case."""
         cache = self._cache  # another thread may replace it meanwhile
         if cache is None or cache[0] is not rows:
             codes: dict[str, list[int]] = {}
@@ -81,7 +81,7 @@ class LineageReader:
 
 
 def parents(rows: LeaderboardRows, model: str) -> list[str]:
-    """The base model, its base, and so on; a name that comes again ends the list."""
+    """The base model, its base, and so on; a repeated name ends the list."""
     names, seen = list[str](), {fold(model)}
     base = _base(rows, rows.of_model(model))
     while base and fold(base) not in seen and len(names) < MAX_PARENTS:
@@ -97,7 +97,7 @@ def _base(rows: LeaderboardRows, numbers: Iterable[int]) -> str:
 
 
 def relative(rows: LeaderboardRows, model: str, at: int | None) -> RelativeView:
-    """The model of evaluation number `at`; `model` where it has none."""
+    """The view of `model` with its evaluation number `at`; None means that it was not evaluated."""
     if at is None:
         return RelativeView(model=model, evaluated=False)
     line = rows.lines[at]

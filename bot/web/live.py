@@ -56,12 +56,12 @@ class Snapshot:
 
 
 class Live:
-    """The viewers of one board."""
+    """The viewers of one board, and the task that reads the queue for all of them."""
 
     def __init__(self, redis: AsyncRedis, keys: Keys, pages: QueueReader) -> None:
         self._redis, self._keys, self._pages = redis, keys, pages
         self._changed = asyncio.Event()
-        """Set when `_last` changes, and then replaced. No lock is held: viewers are cancelled at any moment."""
+        """Set when `_last` changes, and then replaced. It needs no lock, which a cancelled viewer might not release."""
         self._task: asyncio.Task[None] | None = None
         self._last = Snapshot()
         self.viewers = self.reads = 0
@@ -102,7 +102,7 @@ class Live:
                 del self._viewers_of[network]
 
     def _ensure_reader(self) -> None:
-        """Start the task that reads, if none runs; also after one that failed, which asyncio logs."""
+        """Start the task that reads Redis if it does not run, or has failed, which asyncio logs."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._read_for_viewers())
 
@@ -135,7 +135,7 @@ class Live:
         self._changed = asyncio.Event()
 
     async def _wait(self, place: str) -> None:
-        """Return when the index has reported a change since `place`: after PAUSE_SECONDS, at most POLL_SECONDS."""
+        """Wait until the index reports a change after `place`: at least PAUSE_SECONDS, at most POLL_SECONDS."""
         await asyncio.sleep(PAUSE_SECONDS)
         milliseconds = int(1e3 * (POLL_SECONDS - PAUSE_SECONDS))
         await self._redis.xread({self._keys.request_changes: place}, block=milliseconds, count=1)

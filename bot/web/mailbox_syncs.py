@@ -1,7 +1,7 @@
 """The syncs that answer messages of the web server: checks, published answers, submissions, commands and actions of
 signed-in persons.
 
-A sync whose Hub fails is retried; meanwhile the sender waits, or asks again.
+A sync whose call to the Hub fails is retried; meanwhile the sender waits, or asks again.
 
 Race closed: the sync of an action dies after it woke a key and before it stored the answer. The outcome is settled
 first, so the second run records the same outcome, and does not answer that the key was never parked.
@@ -66,7 +66,7 @@ def sync_check(context: BoardContext, message_id: str) -> None:
 
 
 def sync_names(context: BoardContext, message_id: str) -> None:
-    """Answer which models of the Hub have these words in, or as, their name: one call. Raises HubError."""
+    """Answer with the Hub's models whose name contains, or is, the text of the question. Raises HubError."""
     mailbox = Mailbox(context.redis, context.keys, NameQuestion, NameAnswer)
     if (question := mailbox.unanswered(message_id)) is not None:
         words = question.words
@@ -149,7 +149,7 @@ def _outcome(context: BoardContext, action: MaintainerAction, roles: Set[Role]) 
 def _decision_fields(context: BoardContext, action: MaintainerAction, roles: Set[Role], code: Code) -> dict[str, Any]:
     path = action.about.removeprefix(_REQUEST) if action.about.startswith(_REQUEST) else ""
     entry = context.index.find([path])[0] if path else None
-    # Decisions are public: the record does not name the request of a model that is not.
+    # Decisions are public: the record does not name the request of a model that is not public.
     is_named = not path or (entry is not None and entry.standing.access == "public")
     key = action.about if is_named else f"{_REQUEST}…"
     return {

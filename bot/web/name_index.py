@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 SMALL_SHARE = 8
-"""A text that occurs in more than one of so many names is tested against each name."""
+"""A text that occurs in more than one of this many names is tested against each name."""
 
 
 class NameIndex:

@@ -66,9 +66,9 @@ class Page(Generic[Q, V]):
     more_values: Callable[[BoardReader, Q, V], Mapping[str, Any]] = _no_values
     """Further values for the template."""
     menu: str = ""
-    """The page's name in the menu; empty: it is not there."""
+    """The page's name in the menu; empty: the menu does not show it."""
     api_path: str = ""
-    """The path of its JSON; empty: there is none."""
+    """The path of the page's JSON; empty: the page has none."""
     summary: str = ""
     """The operation in a few words, for OpenAPI."""
     tag: str = "board"
@@ -115,7 +115,7 @@ def page_routes(page: Page[Q, V], board: BoardReader, frame: Frame) -> APIRouter
 
 
 def _redirect(page: Page[Q, V], board: BoardReader, error: NotPublic, *, api: bool = False) -> Response | None:
-    """The redirect to the page of a model that was renamed; None for anything else.
+    """The redirect to the page of a model that was renamed; None if `error` is about anything else.
 
     Browsers ask again each time: another model may get the former name.
     """

@@ -1,4 +1,4 @@
-"""The range of ranks that each evaluation of the leaderboard may have, given which questions its benchmarks asked."""
+"""The range of ranks that each evaluation may have, given the errors that the choice of questions causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.web.selection import Selected, Selection
 from leaderboard.ranks import RankedScores, vectors_of
 
 MAX_PAIRED = 8_000
-"""Evaluations up to which ranges of ranks compare models question by question: a vector takes two kilobytes a row."""
+"""Most evaluations whose ranges of ranks compare models question by question: a vector takes two kilobytes a row."""
 
 
 class RankRanges:
@@ -34,19 +34,19 @@ class RankRanges:
 
     @cached_property
     def has_errors(self) -> bool:
-        """Whether the standard error of an average is known."""
+        """Whether the standard error of any average is known."""
         return bool((~np.isnan(self._errors("average"))).any())
 
     @property
     def is_paired(self) -> bool:
-        """Whether ranges of ranks compare models question by question, as far as they have vectors."""
+        """Whether ranges of ranks compare models question by question, as far as they have influence vectors."""
         return len(self._lines) <= MAX_PAIRED
 
     def ranges(self, selected: Selected, rows: Sequence[int]) -> Mapping[int, tuple[int, int]]:
         """The ranges of ranks of `rows` among the selected evaluations that are comparable with them.
 
-        A row that is not selected, or has no standard error, has no range. Averages of scores as measured have none.
-        Ranges that were computed once stay in `selected`.
+        A row that is not selected, or has no standard error, has no range; neither have averages of raw scores.
+        Computed ranges are cached in `selected`.
         """
         if selected.selection.raw or not self.has_errors:
             return {}
@@ -67,7 +67,7 @@ class RankRanges:
 
     @cached_property
     def _whole_scores(self) -> RankedScores:
-        """The averages of all benchmarks."""
+        """The averages over all benchmarks, with their errors and vectors."""
         vectors = vectors_of([line.ranked for line in self._lines]) if self.is_paired else None
         return RankedScores(self._average.astype(np.float32), self._errors("average"), vectors)
 

@@ -27,7 +27,7 @@ class NamedNumbers(Mapping[str, float]):
 
     __slots__ = ("_names", "_numbers")
     _SHARED: ClassVar[dict[tuple[str, ...], tuple[str, ...]]] = {}
-    """The names of the mappings, each tuple once: there are few of them."""
+    """The names of all mappings; each distinct tuple is stored once, and there are few."""
 
     def __init__(self, numbers: Mapping[str, float]) -> None:
         names = tuple(numbers)
@@ -120,7 +120,7 @@ class RequestRow:
 
     @property
     def ranked(self) -> RankedScore:
-        """The average as rank ranges need it."""
+        """The average with its error and influence vector, as ranges of ranks need it."""
         return RankedScore(self.average or 0.0, self.errors.get("average"), self.influence, self.suite)
 
     @property
@@ -137,7 +137,7 @@ def row_of(
     name, values = values_of(entry, scored, licence)
     state = serializers.state_of(entry)
     benchmarks = NamedNumbers(scored.benchmarks) if scored is not None else NO_NUMBERS
-    if scored is not None and facts is NO_FACTS:  # it is newer than the rows of the table
+    if scored is not None and facts is NO_FACTS:  # the evaluation is newer than the aggregated table
         facts = TableFacts(chat_template=entry.standing.chat_template, raw=NamedNumbers(scored.raw))
     return RequestRow(
         entry.path,
@@ -165,7 +165,7 @@ def errors_of(scored: EvaluationScores | None) -> Mapping[str, float]:
 
 
 def facts_of(row: Mapping[str, Any], benchmarks: Iterable[str]) -> TableFacts:
-    """The facts in a row of the aggregated table; 0 stands there for an unknown CO₂ cost."""
+    """The facts in a row of the aggregated table, in which a CO₂ cost of 0 means an unknown one."""
     raw = {name: row.get(f"{spelled(name)} Raw") for name in benchmarks}
     return TableFacts(
         likes=row.get("Hub ❤️"),
@@ -184,7 +184,7 @@ def facts_of(row: Mapping[str, Any], benchmarks: Iterable[str]) -> TableFacts:
 
 
 def other_row(at: str, row: Mapping[str, Any], benchmarks: Sequence[str]) -> RequestRow | None:
-    """The row of an earlier commit, or of another program, with the id `at`; None if it names no model or no scores.
+    """The row of an earlier commit, or by another program, with the id `at`; None if it names no model or no average.
 
     The id of an earlier commit begins with the path of its request.
     """
@@ -225,5 +225,5 @@ def other_row(at: str, row: Mapping[str, Any], benchmarks: Sequence[str]) -> Req
 
 
 def category_of(line: RequestRow) -> ModelCategory:
-    """The category that its submission states."""
+    """The category that the row's submission states."""
     return CATEGORIES.get(str(line.values["category"]), ModelCategory.UNKNOWN)

@@ -53,7 +53,7 @@ def numbers_of(lines: Sequence[RequestRow], read: Callable[[RequestRow], Any]) -
 
 
 def first_of_each(codes: Order) -> Order:
-    """The places at which each code occurs first, in order."""
+    """The indices of the first occurrence of each code, in order."""
     places = np.arange(len(codes), dtype=np.int32)
     first = np.full(int(codes.max(initial=-1)) + 1, -1, np.int32)
     first[codes[::-1]] = places[::-1]

@@ -19,7 +19,7 @@ from leaderboard.search import Query, Value
 
 SORTS = ("average", "model", "parameters", "time")
 SMALL_SHARE = 8
-"""Up to one in so many rows are sorted by themselves; more are filtered from the order of all rows."""
+"""Fewer than one in this many rows are sorted by themselves; more are filtered from the order of all rows."""
 MAX_CACHED = 64
 """Search results that one snapshot caches."""
 
@@ -66,7 +66,7 @@ class RequestRows:
         self._fuzzy_names = self._index_names()
 
     def once(self, key: object, compute: Callable[[], Iterable[int]]) -> Sequence[int]:
-        """The row numbers of `compute`, cached under `key`: four bytes a row, because strangers choose the keys."""
+        """The row numbers of `compute`, cached under `key`, in four bytes a row: visitors choose the keys."""
         numbers = self._answers.get(key)
         if numbers is None:
             if len(self._answers) >= MAX_CACHED:

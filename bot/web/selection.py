@@ -29,7 +29,7 @@ class Selection:
     raw: bool = False
     """Whether scores are shown as measured, not normalised."""
     benchmarks: tuple[str, ...] = ()
-    """The benchmarks that the average is of; empty: all."""
+    """The benchmarks over which the average is computed; empty: all."""
     sort: str = "average"
     rising: bool = False
 
@@ -37,7 +37,7 @@ class Selection:
 @dataclass(frozen=True)
 class Selected:
     """The selected evaluations in order, the rank of every row among them by average (0: not selected), and the number
-    of matches that are left out because they are flagged. `best_first` holds those with a rank."""
+    of matches that are left out because they are flagged. `best_first` holds the rows with a rank."""
 
     selection: Selection
     order: Order

@@ -60,9 +60,9 @@ PAGES: tuple[Page[Any, Any], ...] = (
     threads.WAITING,
     about.PAGE,
 )
-"""Every page; those with a name in the menu are there in this order."""
+"""Every page; the menu shows those with a menu name in this order."""
 OF_MODELS = ("Workers", "Plots", "Times")
-"""Pages about workers and their work, and about sizes of models."""
+"""Pages about workers and sizes of models, which the menu of a board of predictions alone leaves out."""
 FIRST = ("Leaderboard", "Submit", "Queue", "About")
 """The pages that the menu shows at once; the others are under "More"."""
 

@@ -51,7 +51,7 @@ def leaderboard_snapshot(context: BoardContext, ids: Collection[str]) -> bytes:
 
 
 def _has_ranges(rows: LeaderboardRows) -> bool:
-    """Whether the snapshot has ranges of ranks: for so many rows as the pages compare question by question."""
+    """Whether the snapshot has ranges of ranks: only if the pages compare its rows question by question."""
     return rows.has_errors and rows.is_paired
 
 
@@ -95,7 +95,7 @@ def _by_name(values: Sequence[Mapping[str, float]], names: Sequence[str]) -> dic
 
 
 def _packed(values: Sequence[Any]) -> object:
-    """The values of a column; of one with few texts or flags, its distinct values and the place of each among them."""
+    """The values of a column; for one with few distinct texts or flags, these, and the index of each row's value."""
     if not all(value is None or isinstance(value, str | bool) for value in values):
         return values
     places = {value: place for place, value in enumerate(dict.fromkeys(values))}

@@ -27,13 +27,13 @@ _VERSION = re.compile(rb'<meta name="steward-space" content="([0-9a-f]{12})">')
 
 
 def space_files(board: Board, suite: Suite, hub: str, site: str = "") -> dict[str, bytes]:
-    """Path → content of the Space of a board with a table of contents. `site`: the address of its pages, if any."""
+    """Path → content of the Space of a board with a contents repo. `site`: the address of its pages, if any."""
     return {INDEX: _index(board, suite, hub, site.rstrip("/")), **{name: FILES[name] for name in SHIPPED}}
 
 
 @cache
 def space_version() -> str:
-    """A digest of the code's part of a Space's files."""
+    """A digest of those contents of a Space's files that come from the code, not from the board."""
     digest = hashlib.sha256()
     for name in SHIPPED:
         digest.update(FILES[name])

@@ -48,7 +48,7 @@ class SubmissionForm:
         return replace(self, **{guess.field: guess.value for guess in guesses if not values[guess.field]})
 
     def question(self, submitter: str = "") -> CheckQuestion:
-        """The question whether the board would accept it, from `submitter` if that is not "". Raises CannotAnswer."""
+        """The check of the form as a message to a sync; `submitter` is "" if unknown. Raises CannotAnswer."""
         values = {**self.values, "revision": self.revision or "main"}
         has_all = self.is_complete if submitter else self.precision and self.weight_type
         try:

@@ -3,7 +3,7 @@
 The order matters: check that there is a token, read the body within its bounds, identify the token's owner, check
 their rate limit. Then the submission is stored in Redis for a sync, which has the bot's token and does exactly what it
 does for a thread. The submitter is the token's owner; no field of the body can change that. Scripts on our own pages
-send no token: there the submitter is the signed-in person, and the session's form token proves that the page is ours.
+send no token: then the submitter is the signed-in person, and the session's form token proves that the page is ours.
 """
 
 from __future__ import annotations

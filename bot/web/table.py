@@ -42,7 +42,7 @@ MAX_SYNCHRONOUS_ROWS, REST_FACTOR = 5_000, 20.0
 
 
 def without_repetitions(others: Sequence[RequestRow], lines: Iterable[RequestRow]) -> list[RequestRow]:
-    """Those of `others` that are not the evaluation of one of `lines`.
+    """The rows of `others` without those that show the same evaluation as one of `lines`.
 
     After a change of the suite, the aggregated table still has a row of the request whose scores are in Redis.
     """
@@ -77,7 +77,7 @@ class RequestTable:
         """Whether changes were read that are not in the rows yet."""
         self._seen = b""
         self._vectors = 0
-        """Lines with an influence vector."""
+        """The number of lines with an influence vector."""
         self._flags, self._flags_seen = StandingFlags(()), ""
 
     def rows(self) -> RequestRows:
@@ -143,7 +143,7 @@ class RequestTable:
         return bool(paths)
 
     def _read_all(self) -> bool:
-        # The place in the stream first: entries that change meanwhile are then read twice, and none is missed.
+        # Read the place in the stream first: entries that change meanwhile are then read twice, and none is missed.
         newest: Any = self.context.redis.xrevrange(self.context.keys.request_changes, count=1)
         lines: dict[str, RequestRow] = {}
         self._vectors = 0
@@ -167,7 +167,7 @@ class RequestTable:
     def _put(self, lines: dict[str, RequestRow], path: str, row: RequestRow | None) -> None:
         """Replace the row at `path`; None removes it.
 
-        It gets no influence vector (1.4 kB) if so many rows have one that models are compared without them.
+        Beyond MAX_PAIRED rows with an influence vector (1.4 kB), it is stored without: vectors are then not compared.
         """
         before = lines.get(path)
         self._vectors -= before is not None and before.influence != ""

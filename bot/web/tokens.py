@@ -1,10 +1,11 @@
 """Identify the owner of a token that a program sends, by asking the Hub with that token.
 
 The token is stored nowhere: not in Redis, not in a log, and in memory only as a keyed hash, whose random key lives as
-long as this process. The Hub's answer is cached for CACHE_SECONDS, also that no account has the token.
+long as this process. The Hub's answer is cached for CACHE_SECONDS, also if the Hub does not know the token.
 
-These calls, and those of a sign-in, are the only ones that the web server makes. They have threads of their own, so
-that a slow Hub delays no other request. After MAX_WRONG unknown tokens within a minute, an address is refused unasked.
+These calls, and those of a sign-in, are the web server's only calls to the Hub. They have threads of their own, so
+that a slow Hub delays no other request. After MAX_WRONG unknown tokens within a minute, an address is refused
+without a call.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class TokenOwners:
 
 
 def shown_token(bearer: HTTPAuthorizationCredentials) -> str:
-    """The token of the request. Raises CannotAnswer if it has not the form of a token."""
+    """The token of the request. Raises CannotAnswer if it does not have the form of a token."""
     if TOKEN.fullmatch(bearer.credentials) is None:
         raise unknown("There is no token.")
     return bearer.credentials

@@ -23,7 +23,7 @@ from redis_state.board.sessions import SESSION_SECONDS, SignInSessions, form_tok
 from redis_state.dirty import SyncPriority
 
 MAX_LOOKS, MAX_NAME = 10, 100
-"""Organisations per minute in which the role of one person is asked; characters of an organisation's name."""
+"""Organisations per minute for which a sync is asked one person's role; characters of an organisation's name."""
 FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
 NOT_OURS = ErrorResponse(
     code="no-form-token",
@@ -90,7 +90,7 @@ class Visitors:
     def owns(self, visitor: Visitor, model: str) -> bool:
         """Whether `visitor` may write to `model`, as far as is known: it decides only which buttons are shown.
 
-        The role in an organisation is asked of a sync, whose answer the next view of the page finds.
+        A sync asks the Hub for the role in an organisation; the next view of the page finds its answer.
         """
         namespace, has_namespace, _ = model.partition("/")
         if not has_namespace or namespace.lower() == visitor.name.lower():

@@ -214,7 +214,7 @@ class OAuth:
 
 
 def refusal(error: str, reason: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> HubError:
-    """A refusal in OAuth's form."""
+    """An error in OAuth's form: the code `error`, with `reason` as its `error_description`."""
     return HubError(status, error, headers=headers, extra={"error_description": reason})
 
 

@@ -245,7 +245,7 @@ class Accounts:
 
 
 def token_hash(secret: str) -> str:
-    """The hash that is stored of a token."""
+    """The hash of a token, which is stored in its place."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -12,7 +12,7 @@ _SHOWN_CHARS = 300
 
 
 class Differs(Exception):
-    """The Hub answers otherwise than the fact says."""
+    """The Hub's answer differs from the fact."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f"expected {expected}, got {got}")
@@ -21,7 +21,7 @@ class Differs(Exception):
 
 
 class NotTried(Exception):
-    """The fact cannot be tested here; the message says why."""
+    """The fact cannot be tested in this run; the message says why."""
 
 
 def check(name: str, holds: bool, *, expected: object, got: object) -> None:
@@ -46,7 +46,7 @@ def check_date(name: str, value: object) -> datetime:
 def part(value: Any, *path: str | int) -> Any:
     """Return the part of a JSON value at `path`. Raises Differs if there is none.
 
-    The message names what is there and not its content: an answer about the account must not get into a report.
+    The message names the fields of an object, not their values: a report must not contain data of the account.
     """
     for depth, step in enumerate(path):
         try:

@@ -16,7 +16,7 @@ _MOST_PAGES = 20
 _TRIES, _CALLS = 2, 6
 """Attempts at one removal, and the most calls that they make: the client repeats calls after rate limits."""
 _GONE = (200, 204, 301, 307, 308, 404)
-"""Answers after which a repo is not there under its name: removed, renamed, or never made."""
+"""Statuses which mean that no repo has the name: it was removed, renamed, or never created."""
 
 
 def remove_all(client: ContractClient) -> list[str]:

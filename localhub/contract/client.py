@@ -1,4 +1,4 @@
-"""Sends calls to a Hub: counted and bounded, guarded against other writes, and patient with rate limits."""
+"""Sends calls to a Hub, up to a budget; refuses writes to anything that the run did not make; waits for rate limits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class HubAnswer:
         return f"{self.method} {urlsplit(self.url).path}"
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises Differs if it is none."""
+        """Return the body as JSON. Raises Differs if it is not valid JSON."""
         try:
             return jsonlib.loads(self.body)
         except (ValueError, RecursionError):
@@ -88,12 +88,12 @@ class HubAnswer:
         return self
 
     def _summary(self) -> str:
-        """The status and the error; not the content of a success, which may be about the account."""
+        """The status and the error, but not the body of a success, which may contain data of the account."""
         return f"{self.status} {one_line(self.error or self.text) if self.status >= 400 else ''}".strip()
 
 
 class CallBudget:
-    """How many calls a run may still make; `set_up` are those that create what the facts need."""
+    """The numbers of calls that a run may make and has made; `set_up` counts those that create what facts need."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -168,9 +168,9 @@ class ContractClient:
     ) -> HubAnswer:
         """Send one call. `path` starts with `/`, or is an address that the Hub named.
 
-        `follow`: reads follow redirects as a client does, and keep what the first answer says of the file. `wait`:
-        after a 429, wait as long as the Hub asks, and send the call again. `seconds`: what has arrived of the body
-        after that time counts as all of it. Raises NotTried if the Hub cannot be reached.
+        `follow`: reads follow redirects as a client does, and keep the first answer's headers about the file. `wait`:
+        after a 429, wait as long as the Hub asks, and send the call again. `seconds`: stop reading the body after that
+        time, and return the part that has arrived. Raises NotTried if the Hub cannot be reached.
         """
         self.guard.check(method, path, json)
         if json is not None:

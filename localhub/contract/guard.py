@@ -43,7 +43,7 @@ class WriteGuard:
         self._uploads: set[str] = set()
 
     def admit_repo(self, repo: ScratchRepo) -> None:
-        """Allow writes to `repo`. Raises WriteRefused for a name that no contract run gives."""
+        """Allow writes to `repo`. Raises WriteRefused if its name is not of a contract run."""
         owner, _, name = repo.id.partition("/")
         if owner != self.namespace or not is_scratch_name(name):
             raise WriteRefused(f"{repo.id} is no repo of a contract run in {self.namespace}.")

@@ -24,7 +24,7 @@ class ReceivedDelivery:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The body as a JSON object; empty if it is none."""
+        """The body as a JSON object; empty if it is not one."""
         try:
             payload = json.loads(self.body)
         except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The options of the command."""
+"""The options of `python -m localhub.contract`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class UsageError(Exception):
-    """Options that do not fit together, in a sentence for the caller."""
+    """The command cannot run as it was called; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Fact:
 class FactGroup:
     """Facts about one subject, in the order in which they are tested: later ones may use what earlier ones made.
 
-    `needs` holds for all of them.
+    All of them have these `needs`.
     """
 
     name: str
@@ -55,11 +55,11 @@ class FactGroup:
     facts: list[Fact] = field(default_factory=list)
 
     def fact(self, *, calls: int, needs: tuple[Need, ...] = ()) -> Callable[[Test], Test]:
-        """Decorator: a fact that Steward relies on. Its statement is the docstring, its id the function's name."""
+        """Decorator: add a fact that Steward relies on. Its docstring is the statement, its name the end of the id."""
         return self._adding(calls, needs, is_choice=False)
 
     def choice(self, *, calls: int, needs: tuple[Need, ...] = ()) -> Callable[[Test], Test]:
-        """Decorator: an answer that localhub has chosen because the Hub's documents say nothing."""
+        """Decorator: add an answer that localhub has chosen because the Hub's documents say nothing."""
         return self._adding(calls, needs, is_choice=True)
 
     def _adding(self, calls: int, needs: tuple[Need, ...], *, is_choice: bool) -> Callable[[Test], Test]:

@@ -37,7 +37,7 @@ class ContractReport:
         return " · ".join(f"{counts[ending]} {ending}" for ending in ("confirmed", "differs", "not tried"))
 
     def without_secrets(self, text: str) -> str:
-        """The text without secrets."""
+        """Return `text` with its secrets replaced."""
         for secret in self.secrets:
             text = text.replace(secret, _HIDDEN)
         return text
@@ -82,7 +82,7 @@ class ContractReport:
         return "\n".join([*lines, "", *self._notes()]).rstrip()
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """The whole report as JSON data, for programs."""
         return {
             "format": FORMAT,
             "endpoint": self.endpoint,
@@ -107,6 +107,6 @@ class ContractReport:
 
 
 def _cell(text: str) -> str:
-    """Text as a cell of a Markdown table, in which it cannot begin anything else."""
+    """Text as a cell of a Markdown table: it cannot end the cell, begin a tag or mention an account."""
     escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
     return escaped.replace("@", "@\u200b")

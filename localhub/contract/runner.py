@@ -61,5 +61,5 @@ def _try_fact(workspace: Workspace, fact: Fact) -> FactResult:
 
 
 def unreached(facts: Sequence[Fact], results: Sequence[FactResult]) -> list[FactResult]:
-    """The results of the facts that were not reached."""
+    """Results, `not tried`, for the facts that an interrupted run did not reach."""
     return [FactResult(fact, "not tried", reason="the run was interrupted") for fact in facts[len(results) :]]

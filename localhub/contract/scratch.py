@@ -28,7 +28,7 @@ SCRATCH_REPOS: dict[str, RepoKind] = {
     "hooksnew": "dataset",
     "quota": "dataset",
 }
-"""The end of a repo's name → its kind. `new` and `hooksnew` are the later names of two others."""
+"""The end of a repo's name → its kind. `new` and `hooksnew` are the names of `old` and `hooks` after a rename."""
 PUBLIC = "open"
 """The only public repo of a run."""
 MISSING = "never"
@@ -45,12 +45,12 @@ class ScratchRepo:
 
     @property
     def api(self) -> str:
-        """`/api/datasets/owner/name`"""
+        """The repo's path in the API: `/api/datasets/owner/name`."""
         return f"/api/{self.kind}s/{self.id}"
 
     @property
     def web(self) -> str:
-        """`/datasets/owner/name`; models have no prefix."""
+        """The path of the repo's page: `/datasets/owner/name`; models have no prefix."""
         return f"/{self.id}" if self.kind == "model" else f"/{self.kind}s/{self.id}"
 
     @property
@@ -70,10 +70,10 @@ def fresh_prefix() -> str:
 
 
 def is_run_label(text: str) -> bool:
-    """Whether the Jobs of a contract run have such a label."""
+    """Whether `text` has the form of the label that a contract run gives to its Jobs."""
     return is_scratch_name(f"{text}-job")
 
 
 def is_scratch_name(name: str) -> bool:
-    """Whether a contract run gives such names to its repos."""
+    """Whether `name` has the form of the names that a contract run gives to its repos."""
     return _NAME.fullmatch(name) is not None

@@ -122,7 +122,7 @@ def try_facts(options: ContractOptions) -> tuple[ContractReport, bool]:
 
 
 def remove_left_overs(options: ContractOptions) -> list[str]:
-    """Remove what earlier runs left in the namespace; with a dry run only name it. Return sentences about what stays.
+    """Remove what earlier runs left in the namespace; in a dry run only list it. Return sentences about what stays.
 
     Raises UsageError.
     """

@@ -19,7 +19,7 @@ Files = Mapping[str, bytes | None]
 """Path → content; None removes the file."""
 
 WHILE_MAKING = "while making"
-"""Words in a difference that appears while a fact's repo or thread is created, before its own test."""
+"""Text that marks a difference found while a fact's repo or thread is created, before its own test."""
 BENCHMARK = "TIGER-Lab/MMLU-Pro"
 """A dataset whose leaderboard the Hub keeps."""
 JOB_IMAGE = "ubuntu"
@@ -205,7 +205,7 @@ def commit(
 def committed(
     workspace: Workspace, repo: ScratchRepo, files: Files, message: str = "Write files", **options: Any
 ) -> str:
-    """`commit`, which has to succeed; return the new commit."""
+    """Send a commit as `commit` does; return the new commit. Raises Differs if the Hub refuses it."""
     return str(part(commit(workspace, repo, files, message, **options).expect(200).json(), "commitOid"))
 
 

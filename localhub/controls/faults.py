@@ -37,7 +37,7 @@ class FaultRule:
     drip: the body comes in DRIPS pieces, `seconds` apart.
     stale: a GET is answered as it first was since the rule was added, until that answer is `seconds` old (0: always).
 
-    The body of `fail` is JSON with `error`, or `error` itself if `headers` has another Content-Type: a proxy's page.
+    The body of `fail` is JSON with `error`, or `error` itself if `headers` has a Content-Type: a proxy's page.
     """
 
     route: str
@@ -121,7 +121,7 @@ class Faults:
         self.webhooks.clear()
 
     def take(self, method: str, path: str) -> FaultRule | None:
-        """The first rule that matches this call, counted down."""
+        """Return the first rule that matches this call, and count the call against its `times`."""
         with self._lock:
             for index, rule in enumerate(self._rules):
                 if rule.matches(method, path):
@@ -192,7 +192,7 @@ class WebhookFaults:
             }
 
     def next_fault(self) -> DeliveryFault:
-        """The fault of the next delivery, counted down. A dropped delivery has no other fault."""
+        """Return the fault of the next delivery, and count it. A dropped delivery has no other fault."""
         with self._lock:
             if self._drop:
                 self._drop -= 1

@@ -14,7 +14,7 @@ from localhub.git.tree_edit import TreeEdit
 from localhub.git.trees import FILE
 
 _MIN_PACK_FILES = 256
-"""Files of a commit from which on its objects are written to a pack."""
+"""The least number of files in a commit whose objects are written to one pack."""
 
 
 @dataclass(frozen=True)

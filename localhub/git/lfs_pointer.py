@@ -26,7 +26,7 @@ def pointer_text(sha256: str, size: int) -> bytes:
 
 
 def parse_pointer(blob: bytes) -> Pointer | None:
-    """Parse a blob as a pointer; None if it is none."""
+    """Parse a blob as a pointer; None if it is not one."""
     if len(blob) > POINTER_MAX_BYTES:
         return None
     match = _POINTER.fullmatch(blob)

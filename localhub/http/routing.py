@@ -27,7 +27,7 @@ RepoKind = Literal["models", "datasets", "spaces"]
 
 
 class HubRoute(APIRoute):
-    """A route that answers reads in the event loop: most take less time than the way to another thread and back.
+    """A route that answers reads in the event loop: most take less time than a switch to another thread and back.
 
     A read waits for no write. A write runs in a thread of its own, where it may wait for another write.
     """
@@ -39,7 +39,7 @@ class HubRoute(APIRoute):
         super().__init__(path, endpoint, **options)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Compare the path alone first: a call looks through some hundred routes, and FastAPI takes long with each."""
+        """Compare the path alone first: a call may be compared with a hundred routes, and FastAPI is slow."""
         return super().matches(scope) if self.path_regex.match(scope["path"]) else (Match.NONE, {})
 
 
@@ -52,7 +52,7 @@ class HubRouter(APIRouter):
     def join(self, router: HubRouter) -> None:
         """Take over the routes of another router, whose prefix and tags they keep.
 
-        Unlike `include_router` it leaves one flat list of routes: FastAPI looks through each included router twice.
+        Unlike `include_router` it leaves one flat list of routes: FastAPI searches each included router twice.
         """
         self.routes.extend(router.routes)
 

@@ -117,11 +117,11 @@ class JobStore:
         return [_job(row) for row in self._database.rows("SELECT * FROM jobs WHERE stage IN ('SCHEDULING', 'RUNNING')")]
 
     def begin(self, job_id: str) -> bool:
-        """Note that a waiting Job runs; False if it waits no more."""
+        """Store that a waiting Job runs; False if it no longer waits."""
         return self._change(job_id, "started_at", "RUNNING", None, ("SCHEDULING",))
 
     def end(self, job_id: str, stage: JobStage, message: str | None = None) -> bool:
-        """Note how a Job ended; False if it had ended before."""
+        """Store how a Job ended; False if it had ended before."""
         return self._change(job_id, "finished_at", stage, message, LIVE)
 
     def _change(

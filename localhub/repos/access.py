@@ -85,7 +85,7 @@ class Access:
         return "admin" if account.id == repo.owner_id else self._accounts.role(repo.owner_id, account.id)
 
     def may_create_in(self, caller: Caller, namespace: Account) -> bool:
-        """Whether the caller may create a repo there: users in their own namespace, members with more than read."""
+        """Whether the caller may create repos in `namespace`: users in their own, members with a role above read."""
         account = caller.account
         if account is None or not _token_may_create(caller.token, namespace):
             return False
@@ -110,7 +110,7 @@ class Access:
 
 
 def repo_disabled() -> HubError:
-    """The answer for a disabled repo: the client recognises it by these words alone."""
+    """The answer for a disabled repo: the client recognises it by this message alone."""
     return HubError(403, "Access to this resource is disabled.")
 
 

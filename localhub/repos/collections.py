@@ -48,7 +48,7 @@ class Collection:
 
     @property
     def slug(self) -> str:
-        """Its address below `/collections/`."""
+        """The collection's address below `/collections/`."""
         words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
         return f"{self.namespace}/{words}-{self.id}" if words else f"{self.namespace}/{self.id}"
 

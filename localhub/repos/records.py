@@ -1,4 +1,4 @@
-"""The record of a repo, and the words for its type and its gate."""
+"""The record of a repo, and the values of its type and its gated mode."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Spaces:
         """Full name of a Space in lower case → the address of its pages, if it is not the one that the Hub derives."""
 
     def settings(self, repo: Repo) -> SpaceSettings:
-        """The settings of a Space; those of a new one if none was ever changed."""
+        """The settings of a Space; the defaults if none was ever changed."""
         row = self._database.row("SELECT * FROM spaces WHERE repo = ?", (repo.oid,))
         if row is None:
             return SpaceSettings()

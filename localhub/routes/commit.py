@@ -148,7 +148,7 @@ def no_xet(repo: Readable, advice: Annotated[str, Path(max_length=100)]) -> None
 
 
 def _check(state: HubState, caller: Caller, repo: Repo, rev: str, *, create_pr: bool) -> None:
-    """Raise unless the caller may commit there."""
+    """Raise unless the ref `rev` exists and the caller may commit to it, or with `create_pr` open a pull request."""
     if create_pr:
         state.access.require_access(caller, repo, "discuss")
     else:

@@ -170,7 +170,7 @@ def namespace_owner(state: HubState, caller: Caller, namespace: str, *, write: b
 
 
 def _json(state: HubState, owner: Account, job: Job) -> JsonObject:
-    """A Job as the API shows it: of its secrets the names."""
+    """A Job as the API shows it, with only the names of its secrets."""
     initiator = state.accounts.by_id(job.initiator_id)
     is_space = job.spec.image.startswith("spaces/")
     return {

@@ -35,7 +35,7 @@ def leaderboard(
 
 
 def _shown(state: HubState, row: JsonObject, here: str) -> JsonObject:
-    """The row with its author, and with whether its source lies outside this Hub."""
+    """The row with its author, and whether its source is outside this Hub."""
     owner = state.accounts.by_name(str(row["modelId"]).partition("/")[0])
     fields = account_fields(owner) if owner else {"user": "", "type": "user"}
     author = {("name" if name == "user" else name): value for name, value in fields.items()}

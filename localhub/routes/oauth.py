@@ -197,7 +197,7 @@ def _app(state: HubState, request: Request, form: dict[str, str]) -> RegisteredA
 
 
 def _basic(header: str | None) -> list[tuple[str, str]] | None:
-    """Id and secret unquoted, as in the Hub's guide, and quoted like a form, as in the standard."""
+    """Id and secret of a Basic header, as sent (the Hub's guide) and form-decoded (the standard); None without one."""
     scheme, _, value = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None

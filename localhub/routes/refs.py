@@ -170,7 +170,7 @@ def check_push(state: HubState, caller: Caller, repo: Repo, ref: str) -> None:
 
 
 def _not_a_branch(repo: Repo, name: str) -> HubError:
-    """The error for a revision that is no branch; `RevisionNotFound` if it is no revision either."""
+    """The error for a revision that is not a branch; raises `RevisionNotFound` if `name` is not a revision."""
     repo.git.resolve(name)
     return BadRequest(f"{name} is not a branch: only branches and pull requests can be squashed.")
 

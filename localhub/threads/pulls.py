@@ -131,7 +131,7 @@ def diff(repo: Repo, thread: Thread) -> str:
 
 
 def changed_span(repo: Repo, thread: Thread) -> tuple[str | None, str] | None:
-    """The commits between which the pull request's changes lie; None if they are deleted."""
+    """The merge base and the head of the pull request; None if its commits are deleted."""
     head = repo.git.head(thread.ref) or thread.head_sha
     if head is None:
         return None

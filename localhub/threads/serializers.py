@@ -106,7 +106,7 @@ class ThreadSerializer:
         }
 
     def _comment(self, event: ThreadEvent) -> JsonObject:
-        # No `history`: the Hub's API description has none, and a client that relied on it here would fail there.
+        # No `history`: the Hub's API description has none, and a client that relied on it would fail on the Hub.
         data = event.data
         latest = {"raw": data["raw"], "html": str(render(data["raw"])), "updatedAt": data["updated_at"]}
         editor = self.author(data["updated_by"])

@@ -48,7 +48,7 @@ class ThreadService:
         self._rows = ThreadStore(database)
 
     def get(self, repo: Repo, num: int) -> Thread:
-        """The thread of that number; `HubError` 404 in the Hub's words."""
+        """The thread of that number; `HubError` 404, with the Hub's own message, if there is none."""
         # SQLite's integers have 64 bits: a longer number cannot be asked for.
         thread = self._rows.find(repo.oid, num) if 0 < num < 1 << 63 else None
         if thread is None:

@@ -68,7 +68,7 @@ class Sender:
 
     def post(self, webhook: Webhook, delivery: OutgoingDelivery, timeout: float) -> tuple[int, str | None]:
         """Post one delivery; return the receiver's status and the error, if any: (0, reason) without an answer."""
-        import httpx2  # here and not above: a Hub without webhooks starts without loading it
+        import httpx2  # imported here because a Hub without webhooks need not load it
 
         if self._client is None:
             limits = httpx2.Limits(max_keepalive_connections=0)
@@ -181,7 +181,7 @@ class Deliveries:
         self._sender.close()
 
     def _with_faults(self, webhook: Webhook, text: str) -> list[tuple[OutgoingDelivery, DeliveryFault]]:
-        """The deliveries of one payload: one, or none or two by the next fault, or none over the quota."""
+        """The log entries of one payload: one to send, two by a fault, or one that is dropped or over the quota."""
         delivery_id = str(uuid.uuid4())
         since = self._clock.seconds() - _DAY_SECONDS
         if self.log.triggers_since(webhook.id, since) >= self.policy.quota:

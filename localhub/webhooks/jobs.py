@@ -1,6 +1,6 @@
 """Webhooks that start a Job for each event: a copy of the Job that they name, with the event in its environment.
 
-The secrets of that Job are not copied: the Job gets those that were given with the webhook, which are stored here.
+The secrets of that Job are not copied: the Job gets the secrets that were given with the webhook, stored in the table.
 """
 
 from __future__ import annotations

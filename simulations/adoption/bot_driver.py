@@ -54,12 +54,12 @@ class BotDriver:
         self._start()
 
     def close(self) -> None:
-        """Stop everything."""
+        """Close the probe and the Hub's client."""
         self.context.hub.close()
         self.probe.close()
 
     def live(self, seconds: float, acts: Iterable[TimedAction] = ()) -> None:
-        """Let `seconds` pass, in which people act: `acts` in order of seconds from now."""
+        """Let `seconds` pass, and run `acts` at their times, which are in order and in seconds from now."""
         clock, todo = self.hub.state.clock, list(acts)
         began = clock.seconds()
         while (gone := clock.seconds() - began) < seconds:

@@ -20,7 +20,7 @@ FLAGS = 111
 
 @dataclass(frozen=True)
 class OldRequest:
-    """A request from before the adoption, whose `number` decides everything about it.
+    """A request from before the adoption; all its properties follow from its `number`.
 
     `kind` 2: of the second generation; 1: of the first; 0: with an obsolete status.
     """
@@ -54,7 +54,7 @@ class OldRequest:
         return STATUSES[self.number % len(STATUSES)] if self.kind else WORDS[self.number // 4 % len(WORDS)]
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of its file."""
+        """Return the fields of the request file."""
         fields = {
             "model": self.model,
             "base_model": "",
@@ -74,14 +74,14 @@ class OldRequest:
         return fields | ({} if self.kind == 2 else {"likes": 3, "license": "cc-by-nc-4.0"})
 
     def file(self) -> bytes:
-        """Return its file; some are unreadable."""
+        """Return the request file; some are unreadable."""
         text = json.dumps(self.fields(), indent=2 if self.kind == 2 else None)
         if self.kind:
             return text.encode()
         return (text.encode(), b"\xef\xbb\xbf" + text.encode(), text[:-9].encode(), b"")[self.number // 32 % 4]
 
     def results(self) -> tuple[str, bytes]:
-        """Return path and content of its results, in the format of its generation."""
+        """Return path and content of the request's results, in the format of its generation."""
         time = (START + timedelta(hours=self.number / 2 + 5)).strftime("%Y-%m-%dT%H-%M-%S.%f")
         scores: dict[str, Any] = {task: {metric: 0.5, f"{metric}_stderr": 0.01} for task, metric in TASKS.items()}
         contents: dict[str, Any] = {"results": scores, "versions": dict.fromkeys(TASKS, 0)}

@@ -1,4 +1,4 @@
-"""Runs the adoption step by step, with the costs of each step and everything that went wrong."""
+"""Runs the adoption step by step; measures the costs of each step and records everything that goes wrong."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ from steward.valkey import Valkey
 
 EPOCH = 1_790_000_000.0
 ASKED_AT_MOST = 7 * DAY
-"""The bot does not answer older commands and threads."""
+"""The age in seconds of the oldest commands and threads that the bot answers."""
 ORDER = ("comment", "mention", "new-thread", "close", "merge", "relaunch", "pause", "edit")
-"""Edits come last, so that the ends that they cause are reported."""
+"""The order in which effects are switched on: edits last, so that the bot reports the ends that they cause."""
 KINDS = ("edit", "new-thread", "comment", "closed", "merged")
 ADMISSION = ("python-files", "causal", "headers", "layers", "size", "honest-precision", "half-precision", "licence")
 MORE = (
@@ -122,7 +122,7 @@ class AdoptionSimulation:
             "front_ends": [self.hub.state.accounts.by_name(FORM).id],
             "pull_requests": "merge",
             "repos": {**repos, "community": SPACE, "details_namespace": "board-details"},
-            # Its new models are only a config and a letter.
+            # Its new models have only a config and weights of one letter.
             "admission": {"off": [*ADMISSION, *MORE, *QUOTAS]},
         }
 
@@ -204,7 +204,7 @@ class AdoptionSimulation:
     # --- after the adoption
 
     def compare(self) -> None:
-        """Compare the bot's effects with the list, the history, and the requests of people."""
+        """Compare the bot's writes with its list of shadowed effects, the history, and the requests of people."""
         done = {write.key for write in self.done if write.what in KINDS}
         self.figures["done"] = sorted(done)
         self.figures["followed"] = sorted(done - self.listed.keys())

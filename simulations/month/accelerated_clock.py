@@ -16,7 +16,7 @@ from pathlib import Path
 
 HOUR, DAY = 3600.0, 86_400.0
 EPOCH_FILE = "epoch"
-"""The file with the simulated time at the start, plus all jumps, for processes that others start."""
+"""The file with the simulated time at the start, plus all jumps, for processes that other processes start."""
 LAUNCH = """
 now=$EPOCHREALTIME
 ahead=$(awk -v e="$EPOCH" -v s="$STARTED" -v r="$RATE" -v n="$now" 'BEGIN{printf "%.3f", e+(n-s)*r-n}')

@@ -39,7 +39,7 @@ class BoardUsers:
     used: set[str] = field(default_factory=set)
     """Models with an action in progress."""
     expected: dict[str, str] = field(default_factory=dict)
-    """The expected code of the refusal by path of the request; empty: accepted."""
+    """Path of a request → the expected code of its refusal; empty: accepted."""
     asked_for_pages: set[str] = field(default_factory=set)
     """Models whose owners asked for scores on their own pages."""
     _apis: dict[str, HfApi] = field(default_factory=dict)

@@ -37,7 +37,7 @@ class EventLoop:
     _order: itertools.count[int] = field(default_factory=itertools.count)
 
     def begin(self, name: str, flow: Flow, *, at: float) -> None:
-        """Start `flow` at `at`."""
+        """Start `flow` at the simulated time `at`."""
         heapq.heappush(self._due, (at, next(self._order), name, flow, None, 0.0))
 
     def __len__(self) -> int:

@@ -163,7 +163,7 @@ def unexpected_scores(results: Iterable[Mapping[str, Any]], expected: Mapping[st
 
 
 def unconfirmed(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield attempts of other accounts' workers whose answers no other worker confirmed, though workers were there."""
+    """Yield attempts of other accounts' workers whose answers no other worker confirmed, though other workers ran."""
     for file in results:
         again = (file["steward"].get("checked") or {}).get("again")
         if again is not None and again["status"] != "agrees":

@@ -48,7 +48,7 @@ def good() -> Files:
 
 
 def _with(**files: bytes) -> Callable[[], Files]:
-    """Return the good model with other files; `__` stands for a dot."""
+    """Return a function that makes the good model with these files; `__` in a name stands for a dot."""
     return lambda: {**good(), **{name.replace("__", "."): content for name, content in files.items()}}
 
 
@@ -117,7 +117,7 @@ BAD = (
     Kind("copy", "copy", good),
     Kind("twice", "duplicate", good),
 )
-"""Quotas and flags refuse other submissions as well."""
+"""The kinds that admission refuses. Quotas and flags refuse other submissions as well."""
 KINDS = {kind.name: kind for kind in (*GOOD, *BAD)}
 
 

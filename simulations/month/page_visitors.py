@@ -2,7 +2,7 @@
 
 The web server may be away or restarted meanwhile. Each method then returns nothing, and its caller tries again: each
 form has a key, by which the web server recognises a form that it received already. When Redis is lost, sessions and
-forms without an answer are lost with it: people then sign in and send them again, as the board's pages tell them.
+forms without an answer are lost with it: people then sign in and send them again, as the board's pages say.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PageVisitors:
         return made
 
     def post(self, person: str, path: str, fields: Mapping[str, str]) -> str:
-        """Send a form of a page; return the address of the answer, or "" where it could not be sent."""
+        """Send a form of a page; return the address of the answer, or "" if it could not be sent."""
         browser = self.browser(person)
         if browser is None:
             return ""
@@ -64,7 +64,7 @@ class PageVisitors:
         return str(answer.headers["location"]) if answer.status_code == 303 else ""
 
     def read(self, person: str, address: str) -> str | None:
-        """Return the page at `address`, or where it leads; "" where it cannot be read, None if there is none."""
+        """Return the page to which `address` leads; "" if it cannot be read now, None for a 404."""
         browser = self.browser(person)
         try:
             answer = browser.get(address, follow_redirects=True) if browser is not None else None
@@ -94,12 +94,12 @@ class SentForm:
     """The address of the answer; "" before it is sent."""
 
     def is_sent(self) -> bool:
-        """Whether it is sent; sends it if not."""
+        """Whether the form is sent; sends it if not."""
         self.address = self.address or self.visitors.post(self.person, self.path, self.fields)
         return bool(self.address)
 
     def is_answered(self, texts: Iterable[str]) -> bool:
-        """Whether the page with its answer has one of `texts`."""
+        """Whether the page with the answer to the form has one of `texts`."""
         if not self.is_sent():
             return False
         page = self.visitors.read(self.person, self.address)

@@ -30,12 +30,12 @@ from simulations.month.user_actions import People
 CALLS, FILES, COMMITS = 1_000, 5_000, 128
 """The Hub's limits: API calls and files in five minutes, commits to a repo in an hour."""
 GROWTH = 1.25
-"""Maximal growth of a process's memory that still counts as flat."""
+"""The largest ratio of late to early memory of a process that does not count as growth."""
 
 
 @dataclass(frozen=True)
 class MonthEnd:
-    """Everything from which the report at the end of a month is made: the simulation's parts, and the final board."""
+    """The input of the report at the end of a month: the simulation's parts, and the final board."""
 
     processes: MonthProcesses
     people: People
@@ -197,7 +197,7 @@ def inconsistencies(processes: MonthProcesses) -> list[str]:
 
 
 def exceeded_limits(figures: dict[str, Any], monitor: ResourceMonitor) -> list[str]:
-    """Return where the bot exceeded the Hub's limits."""
+    """Return a sentence for each of the Hub's limits that the bot exceeded."""
     wrong = [
         f"{count} commits an hour in {name}"
         for name, count in figures["most_commits_in_an_hour"].items()

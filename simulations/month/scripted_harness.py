@@ -6,7 +6,7 @@ A model is called `org/name-FATE-TENTHS`: the end of its evaluation, and its dur
     dies    its weights are incomplete: always fails, through the submission's fault
     flaky   a device fails every other time: the service's fault
 
-Beside a file FORGER_FILE, it publishes a perfect score for each model; answers that other workers claim it compares
+If its folder has a file FORGER_FILE, it publishes a perfect score for each model, but compares other workers' answers
 honestly. A model's answer to each question names its score, so that comparing answers finds a forged one.
 
 Each step is journalled, as the real harness journals answers: an attempt that follows an interrupted one on the same
@@ -27,9 +27,9 @@ from workers.evaluation.shared_prefix.journal import AnswerJournal, unit_key
 
 FORGED = 1.0
 FORGER_FILE = "forges"
-"""A file beside this module: workers that load the module from there forge scores."""
+"""A file beside this module: workers that load the module from such a folder forge scores."""
 FORGES = Path(__file__).with_name(FORGER_FILE).exists()
-"""Found when the module is loaded: the sandbox of an evaluation hides the folder."""
+"""Checked when the module is loaded, because the sandbox of an evaluation hides the folder."""
 SAMPLE = {
     "doc_id": 0,
     "doc": {"input": "?"},
@@ -55,7 +55,7 @@ def evaluate(plan: RunPlan, report: Report) -> None:
 
 
 def compare_claims(plan: RunPlan, score: float) -> None:
-    """Compare answers that another worker claims with those of the model here."""
+    """Compare the answers that another worker claims with the model's answers on this worker."""
     own = (answer_of(score),)
     verdicts = [
         {
@@ -77,7 +77,7 @@ def answer_of(score: float) -> str:
 def take_steps(plan: RunPlan, report: Report, steps: int, seconds: float) -> float:
     """Wait `seconds` in all for the steps that the journal of an interrupted attempt does not hold; return the score.
 
-    As in the real harness, what is reported as done includes what the earlier attempt did.
+    As in the real harness, the reported progress includes the steps of the earlier attempt.
     """
     values: list[float] = []
     journal = AnswerJournal(JOURNAL, plan.journal, plan.journal_bytes) if plan.journal else AnswerJournal()
@@ -97,7 +97,7 @@ def take_steps(plan: RunPlan, report: Report, steps: int, seconds: float) -> flo
 
 
 def write(plan: RunPlan, suite: Suite, raw: float) -> None:
-    """Write one sample and one score of each task, which the sample gives."""
+    """Write one sample of each task, and the score that follows from it."""
     (plan.spool / "samples").mkdir(exist_ok=True)
     results = {}
     for benchmark in suite.benchmarks:

@@ -24,9 +24,9 @@ NEVER = float("inf")
 SHARE_SECONDS = 900.0
 """Seconds between two uploads of a running evaluation's answers (the default of STEWARD_SHARE_SECONDS)."""
 RESUMPTION = 0.04
-"""The share of an evaluation that is computed again where another goes on: `benchmarks.resume` found 2 to 5 %."""
+"""The share of an evaluation that an attempt that continues it computes again (`benchmarks.resume`: 2 to 5 %)."""
 ANYWHERE = ""
-"""The key, in place of a machine, of answers that were uploaded, with which every machine can continue."""
+"""The key of uploaded answers, in place of a machine: every machine can continue with them."""
 
 
 class Peer(Protocol):

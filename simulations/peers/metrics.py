@@ -107,13 +107,13 @@ def _is_right(observed: BoardObservations, submission: Submission, done: Mapping
 
 
 def _changed_its_mind(observed: BoardObservations, submission: Submission) -> bool:
-    """Whether its file was FINISHED or FAILED, and later had another status."""
+    """Whether the request file was FINISHED or FAILED, and later had another status."""
     history = [status for _, status in observed.statuses.get(submission.path, [])]
     return any(status in ("FINISHED", "FAILED") for status in history[:-1])
 
 
 def _says_why(observed: BoardObservations, submission: Submission, threads: list[str]) -> bool:
-    """Whether its submitter can read a reason in the request file or in a discussion that names it."""
+    """Whether the submitter can read a reason in the request file or in a discussion that names it."""
     fields = observed.files[submission.path]
     failure = (fields.get("steward") or {}).get("failure") or {}
     if failure.get("message") or any(fields.get(name) for name in REASONS):

@@ -88,7 +88,7 @@ class Polling:
         """Write a request file with changed fields."""
         where = folder / self.requests / path
         where.write_text(json.dumps(fields))
-        # The Hub's client treats a file that is younger than a second as its own download, which is always so here.
+        # The Hub's client treats a file that is younger than a second as its own download, and here it always is.
         later = time.time() + 2
         os.utime(where, (later, later))
         self.api.upload_file(path_or_fileobj=where, path_in_repo=path, repo_id=self.requests, repo_type="dataset")
@@ -117,7 +117,7 @@ class Template(Polling):
 
     def _live(self, folder: Path) -> Activity:
         while True:
-            with suppress(HfHubHTTPError):  # the page of the Space shows it; the next pass follows
+            with suppress(HfHubHTTPError):  # the page of the Space shows the error; the next pass follows
                 yield from self._pass(folder)
             yield EVERY
 

@@ -51,7 +51,7 @@ class Steward:
         self.name = self.board = board
         self.accounts = (board, f"{board}-worker")
         self.machines = Machines(environment.scenario)
-        # Its waits would use the real clock: it gives up at once, and the sync retries later.
+        # Without retries: their waits would use the real clock. The sync retries later.
         client = Hub(environment.hub.url, tokens[0], retries=Retries(attempts=1))
         self.context = BoardContext(
             board_of(board),
@@ -96,12 +96,12 @@ class Steward:
         return not (self.doing or waits)
 
     def close(self) -> None:
-        """Stop everything."""
+        """Close the probe and the Hub's client."""
         self.context.probe.close()
         self.context.hub.close()
 
     def _deliver(self, event: HubEvent) -> None:
-        """Note the webhook of an event in one of the repos that `hub_setup.world` has watched."""
+        """Record the delivery of an event in a repo that the webhook of `hub_setup.world` watches."""
         watched = (self.context.requests.id, self.context.results.id, self.context.community.id)
         if event.repo.full_name in watched and event.kind.partition(".")[0] in ("repo", "discussion"):
             self.deliveries.append(json.dumps(payload(event, self.environment.hub.url)).encode())
@@ -169,7 +169,7 @@ class Steward:
             yield begun.repair
         elif begun.ending == "well":
             while (details := self._publish(job)) is None:
-                yield PUBLISH_AGAIN  # its spool is kept until the Hub has taken it
+                yield PUBLISH_AGAIN  # the worker keeps its spool until the Hub accepts the commit
             self._end(name, job, begun, started, details)
         else:
             self._end(name, job, begun, started, None)
@@ -210,7 +210,7 @@ class Steward:
 
 
 def raw_scores(context: BoardContext) -> dict[str, dict[str, float]]:
-    """Return the harness's values of every evaluation."""
+    """Return the harness's metrics, which are the same for every evaluation."""
     return {
         task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*context.suite.tasks, *context.suite.run)
     }
@@ -248,7 +248,7 @@ def board_of(board: str) -> Board:
                 "community": f"{board}/space",
                 "details_namespace": f"{board}-details",
             },
-            # Its models are only a config and a letter, and the other peers check no models.
+            # Its models have only a config and weights of one letter, and the other peers check no models.
             "admission": {"off": [rule for rule in get_args(Switchable) if rule not in KEPT_RULES]},
         }
     )

@@ -30,7 +30,7 @@ class SpaceStep:
 
 
 def suite_file_problems(path: str) -> Iterator[Problem]:
-    """Yield why the board's own suite file cannot be in the image: a line of its Dockerfile names it."""
+    """Yield why the board's own suite file cannot be copied into the image, whose Dockerfile names its path."""
     if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
         yield PROBLEMS["suite-file"].problem(path=path)
     if re.fullmatch(r"[\w./-]+", path) is None:
@@ -67,7 +67,7 @@ def option_problems(board: Board, wanted: WantedSpace) -> Iterator[Problem]:
 
 
 def _clash(roles: list[str]) -> bool:
-    """People may write in the requests or results repo: that one may be the community's."""
+    """Whether one repo may not have these roles; only the requests or the results repo may also be the community's."""
     return not (len(roles) == 2 and roles[1] == "community" and roles[0] in ("requests", "results"))
 
 

@@ -61,7 +61,7 @@ class SetupFacts:
 def gather(
     hub: Hub, rights: Rights, board: Board, repos: Sequence[tuple[Repo, bool]], wanted: WantedSpace, url: str
 ) -> SetupFacts:
-    """Ask the Hub. `repos` are the board's, each with whether it is private; `url` is the address of the webhooks."""
+    """Read the facts from the Hub. `repos` are the board's, each with whether it is private; `url` is for webhooks."""
     owner = wanted.id.partition("/")[0]
     space = _space(hub, Repo("space", wanted.id), wanted)
     existing = [repo for repo, _ in repos if hub.repo_exists(repo)]

@@ -86,7 +86,7 @@ class HostedBot:
         yield from find_space_problems(self._facts, board, wanted, generated=self._generates)
 
     def create(self, hub: Hub, *, apply: bool) -> Iterator[str]:
-        """Create the Space, if it does not exist: the Hub then says its address. Yields a line."""
+        """Create the Space, if it does not exist: the Hub then reports its address. Yields a line."""
         wanted, steps = self._decided()
         created = [step for step in steps if step.kind == "create"]
         if created:

@@ -23,9 +23,9 @@ QUEUE_FOLDER = "/data/steward/redis"
 """Where `steward up` keeps the queue server's data: below STEWARD_DATA."""
 PROXY_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1,fc00::/7"
 """Private networks, from which the Hub's proxies alone reach a Space: the last forwarded address outside them is the
-client's, and what the client itself claims stands before it."""
+client's, and what the client itself claims comes before it in the header."""
 STORAGE = ("small", "medium", "large")
-"""Words for storage from before buckets, which have no size: each asks for a bucket beside the Space."""
+"""Sizes of storage from before buckets, which `--storage` still takes: each means a bucket beside the Space."""
 
 IMAGE = """\
 # Made by `steward init --space`, version {version}: a later run writes this file again.
@@ -112,7 +112,7 @@ class WantedSpace:
 
 
 def bucket_for(storage: str, space_id: str) -> str:
-    """The bucket that `--storage` asks for: one of that name, or that of the Space for a word of STORAGE."""
+    """The bucket that `--storage` asks for: the one of that name, or the Space's own for a size of STORAGE."""
     return f"{space_id}-data" if storage in STORAGE else storage
 
 

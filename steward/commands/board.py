@@ -1,4 +1,4 @@
-"""Access of commands to one board: its settings, Redis and keys. Errors of operators end in a sentence."""
+"""Access of commands to a board: settings, Redis and keys. Errors that an operator can correct end in a sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 DATA_VARIABLE, DATA = "STEWARD_DATA", "steward-data"
 """The folder of the queue server that `steward up` starts: the variable that names it, and its default."""
 URL_FILE = "redis-url"
-"""The file in it with the URL of that server."""
+"""The file in the folder of the queue server with its URL."""
 PYARROW_MISSING = (
     "Answers are in Parquet files, and pyarrow is not installed: pip install 'steward-leaderboard[contents]'."
 )
@@ -123,7 +123,7 @@ def _variable(place: tuple[int | str, ...]) -> str:
 def settings_of(board: Path | None = None) -> BotSettings:
     """Return the settings, with `board` instead of STEWARD_BOARD if given.
 
-    If they name no queue server, it is that of `steward up` in this folder, or in STEWARD_DATA.
+    If they name no queue server, use that of `steward up`: its folder is STEWARD_DATA, or `steward-data` here.
     """
     from bot.core.settings import BotSettings
     from redis_state.settings import read_secret

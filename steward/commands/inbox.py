@@ -130,7 +130,7 @@ def _replay(chosen: Sequence[StoredDelivery]) -> list[_Replayed]:
 
     settings = settings_of()
     board = settings.read_board()
-    # A person asks for it: it does not count for the webhook's daily quota, and marks the bot's own changes too.
+    # A person asks for it: replays do not count for the webhook's daily quota, and mark the bot's own changes too.
     readings = [replace(read_delivery(stored.body, board), quota_source=None, author="") for stored in chosen]
 
     async def send() -> None:

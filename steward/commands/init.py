@@ -143,7 +143,7 @@ def _make(settings: BotSettings, options: InitOptions, hosted: HostedBot | None,
         except (HubError, OSError) as error:
             _undo(hub.journal, str(error))
             raise typer.Exit(REFUSED) from error
-        except BaseException as error:  # Ctrl-C, for one
+        except BaseException as error:  # such as Ctrl-C
             _undo(hub.journal, type(error).__name__)
             raise
 
@@ -176,7 +176,7 @@ def _steps(settings: BotSettings, hub: ReversibleHub, options: InitOptions, host
 
 
 def _undo(journal: Journal, reason: str) -> None:
-    """Undo what this run made, and tell it on standard error."""
+    """Undo what this run made, and report it on standard error."""
     from bot.core.render import printable
     from steward.bot_space.texts import FAILED, NOT_UNDONE, REMAINS, RUN_AGAIN, UNDONE
 
@@ -219,7 +219,7 @@ def maintainer_ids(hub: Hub, options: NewBoardOptions) -> list[str]:
 
 
 def _new_file(journal: Journal, file: Path, text: str, mode: int = 0o666) -> None:
-    """Write a file that did not exist, and note it and its folder."""
+    """Write a file that did not exist, and note it and its new folders in the journal."""
     for folder in reversed([parent for parent in file.parents if not parent.exists()]):
         journal.note_folder(folder)
         folder.mkdir()
@@ -229,7 +229,7 @@ def _new_file(journal: Journal, file: Path, text: str, mode: int = 0o666) -> Non
 
 
 def _write_env(board_file: Path, journal: Journal, say: Say, *, apply: bool) -> None:
-    """Write the file with the settings of this terminal for others, unless there is one."""
+    """Write this terminal's settings to a file for other terminals, unless that file exists."""
     from steward.new_board import env_text
 
     file = board_file.parent / ENV

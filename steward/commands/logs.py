@@ -111,7 +111,7 @@ def _wait_for_end(context: BoardContext, entry: IndexEntry, every: float) -> Ind
         if progress != shown:
             print(progress, file=sys.stderr, flush=True)
             shown = progress
-        # The status in the file follows the decision with the next commit.
+        # The bot decides first, and writes the status into the file with the next commit.
         if now.state == "settled" and now.standing.status not in OPEN:
             return now
         time.sleep(every)

@@ -187,7 +187,7 @@ def _publish_tables(
     tables: Path,
     seconds: float,
 ) -> str:
-    """Publish the tables of answers with the new scores; return why not, where the Hub refuses them.
+    """Publish the tables of answers with the new scores; return the reason if the Hub refuses them, else "".
 
     It uses the worker's token if that is set, as the bot's may be unable to write details repos. Publish the tables
     before the results: a reader of the results looks for the tables of the same time. Raises HubError.
@@ -202,7 +202,7 @@ def _publish_tables(
     names = context.board.repos
     token = worker_token()
     try:
-        details = Repo("dataset", details_of(finished.request, names.details))  # BadRequest: it is no name of a repo
+        details = Repo("dataset", details_of(finished.request, names.details))  # BadRequest: it is not a repo's name
         with Hub(context.hub.endpoint, token) if token else nullcontext(context.hub) as hub:
             publish_rescored(
                 hub,
@@ -220,7 +220,7 @@ def _publish_tables(
 
 
 def _output_folder(output: Path, finished: FinishedRequest) -> Path:
-    """Make and return the folder of one evaluation: the request's path without its ending, and an earlier commit."""
+    """Make and return an evaluation's folder: its request's path without the ending, and an earlier commit if any."""
     folder = output / f"{finished.path.removesuffix('.json')}{finished.name.removeprefix(finished.path)}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -16,7 +16,7 @@ SHOWN = 5
 
 @dataclass
 class EvaluationReport:
-    """One evaluation: why it keeps its scores (`refused`), or what changed and how many answers that follows from.
+    """One evaluation: why it keeps its scores (`refused`), or what changed and how many answers were scored again.
 
     `is_alike`: the same suite and code scored it already. `is_earlier`: it is of an earlier commit of its request.
     """
@@ -36,8 +36,8 @@ class EvaluationReport:
 
 @dataclass
 class RescoringReport:
-    """The survey, and each evaluation that was due. `is_off`: the board holds edits back. `scored`: the digest of what
-    scores answers here, once it is known."""
+    """The survey, and each evaluation that was due. `is_off`: the board holds edits back. `scored`: the digest of
+    how this machine scores answers, once it is known."""
 
     suite: Suite
     survey: RescoringSurvey

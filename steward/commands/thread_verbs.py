@@ -70,8 +70,8 @@ VERBS = {
         "close a pull request, or reject a proposed plan, for a public reason",
     ),
 }
-"""Name → words and summary of each verb of threads that is a command here, as in the registry, which takes long to
-import."""
+"""Name → parameters and summary of each thread command that `steward` has too: a copy from the registry, which takes
+long to import."""
 HOW = """It is written in a thread with your own HF_TOKEN, and the bot's answer is printed: in the thread of the request
 that it is about, or in a new discussion. Exit status 1 if the bot did not answer within a minute."""
 IN_A_THREAD = ("dismiss", "reject")
@@ -182,7 +182,7 @@ def _thread_named(context: BoardContext, thread: str) -> tuple[Repo, int]:
 
 
 def _own_thread(context: BoardContext, name: str, arguments: Arguments) -> tuple[Repo, int | None]:
-    """Return the thread of the request that the command is about, or that a new discussion is needed."""
+    """Return the thread of the request that the command is about; else the community repo, for a new discussion."""
     from bot.core.commands.targets import is_meant
     from bot.threads.verbs import REGISTRY
 

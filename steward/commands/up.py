@@ -31,7 +31,8 @@ WEB = (
 SYNC = ("STEWARD_BOT_TOKEN", "STEWARD_MODEL_PR_TOKEN", "STEWARD_JOBS_TOKEN")
 WORK = ("STEWARD_WORKER_TOKEN",)
 RUNS = ("STEWARD_WEBHOOK_SECRET", "STEWARD_OLD_WEBHOOK_SECRET", "STEWARD_WORKER_TOKEN")
-"""Further secrets of a sync process on a board with `backends`: it signs attempts' tokens, and gives Jobs theirs."""
+"""Further secrets of a sync process on a board with `backends`: it signs attempts' tokens, and gives
+Jobs the workers' token."""
 PERSONAL_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Tokens of the person at the shell, which no process gets."""
 

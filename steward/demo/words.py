@@ -69,6 +69,6 @@ def stopped(cache: Path) -> str:
 
 
 def _activate() -> str:
-    """Return the command that makes `steward` known to a shell, where this Python is of a virtual environment."""
+    """Return the command that makes `steward` known to a shell, if this Python is in a virtual environment."""
     script = Path(sys.prefix) / "bin" / "activate"
     return f"source {shlex.quote(str(script))} && " if script.exists() else ""

@@ -84,7 +84,7 @@ class Verb:
 
     @property
     def usage(self) -> str:
-        """`/relaunch [org/model] [precision=…]`"""
+        """The usage line of the verb, such as `/relaunch [org/model] [precision=…]`."""
         return " ".join([f"/{self.name}", *((self.form,) if self.form else (param.usage for param in self.params))])
 
 

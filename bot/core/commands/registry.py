@@ -92,7 +92,7 @@ def _is_known(verb: Verb, word: str) -> bool:
 
 
 def _is_meant(param: Param, words: list[str], endpoint: str, *, alone: bool) -> bool:
-    """Whether the first word of `rest` is this optional argument."""
+    """Whether the first of `words` is meant as this optional argument."""
     # Any word could be a model without an organisation: it counts as one only if nothing else is possible.
     return _fits(param, words[0], endpoint) and (
         param.kind != "model" or "/" in words[0] or (alone and len(words) == 1)
@@ -128,7 +128,7 @@ def _label(param: Param) -> str:
 
 
 def _question(param: Param) -> str:
-    """What is missing: the model, one of the choices, or the argument that its help describes."""
+    """The question that asks for the argument of `param`, with its choices or its help."""
     if param.kind == "words":
         return f"Add the {_label(param)}: {param.help}."
     hint = f"write {choice(param.choices)}" if param.choices else param.help
@@ -145,7 +145,7 @@ def _fits(param: Param, value: str, endpoint: str) -> bool:
 
 
 def model_in(text: str, endpoint: str = "") -> str | None:
-    """The model that `text` names: `org/name`, `name`, or its address on the Hub, which is at `endpoint`, too."""
+    """The model that `text` names: `org/name`, `name`, or its address on huggingface.co or on the Hub at `endpoint`."""
     if endpoint:
         text = text.removeprefix(f"{endpoint.rstrip('/')}/")
     for prefix in ("https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "https://hf.co/", "hf.co/"):

@@ -68,7 +68,7 @@ def _choices(entries: Sequence[IndexEntry]) -> list[str]:
 def requests_of(context: BoardContext, repo: Repo, thread: Thread) -> list[str]:
     """The paths of the requests that the thread belongs to: from the index, and from the bot's markers in the thread.
 
-    Those of a pull request that brought several files have one thread, and the index holds one of them for it.
+    The requests that one pull request added share its thread, for which the index holds only one of them.
     """
     if repo != context.requests:
         return []

@@ -70,7 +70,7 @@ class ContentsCache:
 
 
 def can_write() -> bool:
-    """Whether the library that tables need is installed. Loads nothing."""
+    """Whether pyarrow, which reads and writes tables, is installed. Does not import it."""
     return util.find_spec("pyarrow") is not None
 
 
@@ -80,7 +80,7 @@ def read_table(data: bytes, oid: str, columns: Sequence[ContentsColumn], front_e
     import pyarrow.parquet as pq
 
     try:
-        # In this thread alone: at the process's exit, a thread of Arrow that lets go of a Python object would abort it.
+        # In this thread alone: at the process's exit, a thread of Arrow that releases a Python object would abort it.
         table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
         rows = table.to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -121,7 +121,7 @@ def _raw(match: re.Match[bytes]) -> RawEntry:
 
 
 def _entry(read: Read, tree: bytes, name: bytes) -> RawEntry | None:
-    """The entry with this name in `tree`. The search stops there."""
+    """The first entry with this name in `tree`; None if there is none."""
     return next((_raw(match) for match in _entries(read, tree) if match[2] == name), None)
 
 

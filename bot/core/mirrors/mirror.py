@@ -6,7 +6,7 @@ next fetch creates it again from the newest commit. A new clone does not have th
 Races closed, by a lock file beside each clone, shared by threads and processes: two fetches at once; a clone is
 discarded while it is being read. A process that dies leaves no lock, only git's own lock and temporary files, which the
 next fetch removes.
-Race accepted: main moves between reading the refs and the fetch. The caller asks for the commit that it saw.
+Race accepted: main moves between reading the refs and the fetch. The caller checks by `has` for the commit that it saw.
 Race accepted: a clone is tidied between a fetch and a read, and then has only newer commits. The sync runs again two
 seconds later.
 """
@@ -173,7 +173,7 @@ class Mirror:
             shutil.rmtree(path, ignore_errors=True)
 
     def tidy(self, repo: Repo) -> bool:
-        """Replace a clone that has many packs by a fresh one; return whether it had.
+        """Replace a clone that has more than MAX_PACKS packs by a fresh one; return whether that was done.
 
         The fresh clone is made beside the old one, which stays usable meanwhile.
         """

@@ -76,7 +76,7 @@ class Comparing:
     def compared(self, entries: Iterable[IndexEntry]) -> models.ComparisonView | None:
         """The best evaluation among a model's requests, compared with others; None if there is nothing to compare.
 
-        At most two round trips, if the model has a base model.
+        Beside reading the table, makes at most two round trips to Redis, for a model with a base model.
         """
         rows = self._table.rows()
         own = best_of(_lines(rows, entries))

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from xml.etree import ElementTree
 
 WIDTHS = (360, 760, 1080)
-"""Widths of a chart on a phone, in a narrow window and on a screen, in its own pixels: letters keep their size."""
+"""Widths of a chart on a phone, in a narrow window and on a screen, in SVG units: text has the same size in all."""
 VERTICAL_HEIGHT = 280
 """The height of a chart with vertical bars or lines, in its own pixels."""
 FONT_SIZE, LINE_HEIGHT = 14, 22
@@ -100,7 +100,7 @@ class Picture:
 
 @lru_cache(maxsize=1)
 def _pygal() -> ModuleType:
-    """The library; without lxml, which would cost megabytes if it happens to be installed."""
+    """Import pygal without lxml, which would cost megabytes of memory where it is installed."""
     import pygal
     from pygal.etree import etree
 
@@ -147,7 +147,7 @@ def draw(picture: Picture, width: int) -> bytes:
 
 
 def _in_draw_order(values: Sequence[T], *, horizontal: bool) -> list[T]:
-    """Horizontal bars in reverse: pygal draws them from bottom to top."""
+    """`values` in pygal's order: reversed for horizontal bars, which it draws from bottom to top."""
     return list(reversed(values)) if horizontal else list(values)
 
 

@@ -24,7 +24,7 @@ _TONES: Mapping[Fault, Tone] = {"submission": "b", "us": "c", "hub": "d", "unkno
 
 
 def ranges(spreads: models.DurationSpreadsView, kind: str) -> Picture | None:
-    """The durations of each tier and precision, its middle half and eight tenths, on a logarithmic scale."""
+    """The durations by tier and precision, on a logarithmic scale: the middle 50 % and the middle 80 % of each."""
     rows: list[models.DurationSpreadView | None] = [*spreads.tiers]
     if spreads.tiers and spreads.precisions:
         rows.append(None)
@@ -89,7 +89,7 @@ def outcomes(times: models.TimingsResponse) -> Picture | None:
 def queue(times: models.TimingsResponse) -> Picture | None:
     """The numbers of waiting and running requests over time."""
     if len(times.queue) < 2:
-        return None  # a line has two points
+        return None  # a line needs two points
     lengths = {read_time(length.at) or 0.0: length for length in times.queue}
     step, begin = step_of(times.days), read_time(times.ended[0].day) or 0.0
     moments = [begin + number * step for number in range(int((max(lengths) - begin) // step) + 1)]

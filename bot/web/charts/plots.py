@@ -1,6 +1,6 @@
 """Averages against parameters, and over time, with the line of the best: computed once for each snapshot of the table.
 
-Thousands of dots would cover each other and take long to load, so of those that lie close together one is drawn.
+Thousands of dots would cover each other and take long to load, so one of several close dots is drawn.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Plot:
-    """One plot: the numbers of the evaluations that are drawn, those on the front first, and its chart, if any."""
+    """One plot: the row numbers of the drawn evaluations, those on the front first, and its chart, if any."""
 
     rows: LeaderboardRows
     count: int
@@ -88,7 +88,7 @@ class PlotReader:
 
 
 def plot_of(rows: LeaderboardRows, by: By, category: ModelCategory | None = None) -> Plot:
-    """The plot of the evaluations that the leaderboard shows at first; of each model the best one, except over time."""
+    """The plot of the evaluations that the leaderboard shows by default; by parameters, only the best of each model."""
     categories = (category.value,) if category is not None else ()
     order = rows.select(Selection(categories=categories, per_model=by == "parameters")).order
     values = rows.numbers(by)[order]
@@ -110,7 +110,7 @@ def plot_of(rows: LeaderboardRows, by: By, category: ModelCategory | None = None
 
 
 def best_front(xs: Numbers, ys: Numbers) -> Order:
-    """The places of the points that are higher than all points at or left of them, from left to right."""
+    """The indices of the points that are higher than all points at or left of them, from left to right."""
     order = np.lexsort((-ys, xs)).astype(np.int32)
     heights = ys[order]
     best_before = np.concatenate([[-np.inf], np.maximum.accumulate(heights)[:-1]])
@@ -119,7 +119,7 @@ def best_front(xs: Numbers, ys: Numbers) -> Order:
 
 
 def thinned(xs: Numbers, ys: Numbers) -> Order:
-    """The places of at most MAX_DOTS points: of those in one cell of a grid the first."""
+    """The indices of at most MAX_DOTS points: the first point in each cell of a grid."""
     columns, lines = (float(size) for size in GRID)
     while True:
         cells = np.floor(_share(xs) * columns) * GRID[1] + np.floor(_share(ys) * lines)

@@ -1,7 +1,7 @@
 """Draw the picture that a chat shows for a link to a page: title, name, and scores as bars, as PNG.
 
-Pillow is imported when the first picture is drawn, and its own font is used. Texts of strangers are only drawn, cut to
-the width. Pictures are cached by what they show.
+Pillow is imported when the first picture is drawn, and its own font is used. Untrusted texts are only drawn, cut to
+the width. Pictures are cached by their content.
 """
 
 from __future__ import annotations

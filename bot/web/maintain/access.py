@@ -1,7 +1,7 @@
 """Access to the maintainers' pages and API, and the actions that maintainers can take there.
 
-The check is the same as for a command in a thread: by user id, and for maintainers by organisation a sync, which has
-the bot's token, asks the Hub. For reading, an answer of the last two minutes suffices; before an action, the sync that
+The check is the same as for a command in a thread: by user id; for maintainers by organisation, a sync, which has the
+bot's token, asks the Hub. For reading, its answer of the last two minutes suffices; before an action, the sync that
 executes it reads the role again.
 """
 

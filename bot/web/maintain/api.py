@@ -85,7 +85,7 @@ class ApiAccess:
 def maintain_api_routes(
     require_maintainer: RequireMaintainer, reader: MaintenanceReader, owners: TokenOwners
 ) -> APIRouter:
-    """The routes of one board."""
+    """The routes of `/api/maintain` for one board."""
     routes = APIRouter(prefix="/api/maintain", tags=["maintain"], responses={**PROBLEMS, **REFUSALS})
     access = ApiAccess(require_maintainer, owners)
     _add_inbox(routes, access, reader)

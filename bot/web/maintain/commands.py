@@ -1,7 +1,7 @@
 """`/act`: the buttons by which signed-in people give the commands of threads, and the page with the answer.
 
 A button is a form; its command is stored for a sync, which reads the person's roles again, runs the verb as in a thread
-and records the decision. The address of the answer can be reloaded, and a click that comes twice has one effect.
+and records the decision. The address of the answer can be reloaded, and a form that is sent twice has one effect.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _ID = re.compile(r"[0-9a-f]{24}")
 
 
 class CommandPages:
-    """The buttons of one board."""
+    """The pages of one board that take the commands of buttons, and show the answers."""
 
     def __init__(self, visitors: Visitors, frame: Frame) -> None:
         self.visitors, self.frame, self.context = visitors, frame, visitors.context
         self.asker = SyncAsker(self.context, PageCommand, PageCommandResult, SyncPriority.PERSON)
 
     async def post(self, request: Request) -> Response:
-        """Give the command of a button, wait a little, and redirect to the answer."""
+        """Send a button's command to a sync, wait for it briefly, and redirect to the page with the answer."""
         fields = form_in(await body_of(request))
         back, typed = local(fields.get("back", "/")[:1_000]), fields.get("reason", "")[:500]
         visitor = await run_in_threadpool(self.visitors.of, request)

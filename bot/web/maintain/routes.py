@@ -46,7 +46,7 @@ def maintain_routes(require_maintainer: RequireMaintainer, reader: MaintenanceRe
 
 @dataclass(frozen=True)
 class MaintainPages:
-    """Renders the maintainers' pages, and the page that visitors see instead who are no maintainers."""
+    """Renders the maintainers' pages, and the page that other visitors see instead."""
 
     require_maintainer: RequireMaintainer
     frame: Frame

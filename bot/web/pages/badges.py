@@ -26,7 +26,7 @@ HEADERS = {
     "content-security-policy": "default-src 'none'",
     "cross-origin-resource-policy": "cross-origin",
 }
-"""A badge may be five minutes old, and other sites may show it."""
+"""Caches may keep a badge for five minutes, and other sites may show it."""
 MAX_LETTERS = 60
 """Letters of the board's title on a badge."""
 _LETTER, _PADDING = 6.6, 12
@@ -60,7 +60,7 @@ def badge_routes(board: BoardReader) -> APIRouter:
 def draw(label: str, value: str, colour: str, model: str) -> bytes:
     """A badge with a label on the left and a value on the right; `model` is in its title, for people who do not see it.
 
-    The tree escapes every text.
+    The XML tree escapes every text.
     """
     label, value = cut(label, MAX_LETTERS), cut(value, MAX_LETTERS)
     left, right = (round(len(text) * _LETTER) + _PADDING for text in (label, value))
@@ -121,6 +121,6 @@ def citation(best: LeaderboardRowView, ranked: int, title: str, address: str, no
 
 
 def _tex(text: str) -> str:
-    """A text of a stranger as plain text of TeX."""
+    """An untrusted text as plain text for TeX."""
     plain = re.sub(r"[\\{}~^\"]", "", cut(text, 200))
     return re.sub(r"([#$%&_])", r"\\\1", plain)

@@ -25,7 +25,7 @@ async def outcome_of(
 ) -> tuple[CheckResponse | None, CannotAnswer | None]:
     """The answer to the check of `form`, or why there is none. The answer says `under-way` until a sync has checked it.
 
-    A form without a model has neither.
+    For a form without a model, both are None.
     """
     if not form.model:
         return None, None

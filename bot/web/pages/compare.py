@@ -127,7 +127,7 @@ def _page_values(board: BoardReader, _query: CompareQuery, view: CompareResponse
 
 
 def _has_public_answers(board: BoardReader, row: LeaderboardRowView) -> bool:
-    """Whether pages show the answers of this evaluation: of a newest one, whose id is its request's path."""
+    """Whether pages show this evaluation's answers: only those of a request's newest one, whose id is the path."""
     if row.id != row.path or row.precision == PREDICTIONS:
         return False
     try:

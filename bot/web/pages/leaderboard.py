@@ -33,7 +33,7 @@ from leaderboard.submission_kinds import SubmissionKinds
 PAGE_ROWS, MAX_SUGGESTIONS = 40, 8
 """Rows of a page, and suggestions of one answer."""
 _NO_FILTERS = ("q", "per", "raw", "sort", "rising", "pin", "column")
-"""The fields of a query that filter nothing but what the search itself asks for."""
+"""The fields of a query that are not filters: the search itself, and how its matches are shown."""
 
 # --- suggestions
 

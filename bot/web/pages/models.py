@@ -106,7 +106,7 @@ def model(board: BoardReader, query: ModelQuery) -> ModelResponse:
 
 
 def evaluations(board: BoardReader, rows: LeaderboardRows, numbers: list[int]) -> list[EvaluationView]:
-    """The evaluations of one model, the newest first; at the same time, the one that its request is for."""
+    """The evaluations of one model, the newest first; of those with the same time, first the one of the request."""
     newest = sorted(numbers, key=lambda at: (-rows.lines[at].time, bool(rows.lines[at].id)))
     shown = rows.select(Selection())
     views = row_views(rows, shown, newest[: MAX_EVALUATIONS + 1])

@@ -42,7 +42,7 @@ def preview_routes(board: BoardReader) -> APIRouter:
 
 
 def leaderboard_preview(board: BoardReader) -> Preview:
-    """The best evaluations."""
+    """The preview of the leaderboard, with its TOP best evaluations."""
     rows = board.table.leaderboard()
     shown = rows.select(Selection())
     best = row_views(rows, shown, shown.order[:TOP].tolist())
@@ -51,7 +51,7 @@ def leaderboard_preview(board: BoardReader) -> Preview:
 
 
 def model_preview(board: BoardReader, name: str) -> Preview | None:
-    """A model's rank and scores; None for a model that is not on the leaderboard."""
+    """The preview of a model, with its rank and scores; None for a model that is not on the leaderboard."""
     rows = board.table.leaderboard()
     best = rows.best_of(name)
     if best is None:
@@ -64,7 +64,7 @@ def model_preview(board: BoardReader, name: str) -> Preview | None:
 
 
 def compare_preview(board: BoardReader, query: CompareQuery) -> Preview | None:
-    """The compared models with their averages; None for fewer than two."""
+    """The preview of a comparison, with the averages of the models; None for fewer than two."""
     rows = [compared.row for compared in compare(board, query).compared]
     if len(rows) < 2:
         return None

@@ -1,8 +1,8 @@
 """`/submit`: submit a model in the name of the person who is signed in, and show the outcome.
 
 Buttons of the form send it by POST, to check the model or to submit it. Both answers redirect to an address that can be
-reloaded: it holds the fields, or the id of the submission. So a click that comes twice submits once, and a person whose
-session ended finds the fields again after signing in.
+reloaded: it holds the fields, or the id of the submission. So a form that is sent twice submits once, and a person
+whose session ended finds the fields again after signing in.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class SubmitPages:
         return await self._page(request, "submit_sent", answer=answer, form=_form_of(submission))
 
     def _publishes_scores(self, fields: Mapping[str, str]) -> bool:
-        """Whether the box for the model's own page is ticked, on a board that has it."""
+        """Whether the box for scores on the model's own page is ticked, on a board that offers it."""
         return bool(self.context.board.model_pages) and fields.get(PUBLISH_SCORES) == "yes"
 
     async def _form(

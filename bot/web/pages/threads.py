@@ -31,7 +31,7 @@ OUTCOMES = {
     "failed": "failed",
     "unchanged": "nothing to do",
 }
-"""Outcome → its words on the page."""
+"""Outcome → its text on the page."""
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
 DECIDED: dict[str, Any] = {
     "at": "2026-11-24T12:00:00Z",
@@ -105,8 +105,8 @@ def _public_views(context: BoardContext, decisions: Sequence[CommandDecision]) -
     """The view of each decision, without the names of models that are not public. At most one round trip.
 
     A decision made in a thread is public there and shown in full. One made by API, on a page or in a shell is shown
-    without the requests of hidden models, and without its command and answer if it was about nothing else. Of very many
-    requests only the first MAX_REQUESTS are shown: the file of the decision has all of them.
+    without the requests of hidden models, and without its command and answer if it was about hidden models alone. Only
+    the first MAX_REQUESTS requests of such a decision are shown: its file has all of them.
     """
     paths = [path for decision in decisions if decision.thread is None for path in decision.requests[:MAX_REQUESTS]]
     # A request that is not in the index may be private only if the board takes private models.

@@ -22,7 +22,7 @@ CACHE_HEADERS = {
     "x-content-type-options": "nosniff",
     "content-security-policy": POLICY,
 }
-"""A chart may be a minute old; then its ETag tells whether there is a newer one."""
+"""Caches may keep a chart for a minute; then its ETag shows whether it has changed."""
 
 
 @dataclass(frozen=True)

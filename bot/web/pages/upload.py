@@ -1,6 +1,6 @@
 """`POST /predictions`: a signed-in person sends a file of predictions by the form of the page, without a script.
 
-The address of the answer holds the id of the upload and can be reloaded. So a click that comes twice submits once.
+The address of the answer holds the id of the upload and can be reloaded. So a form that is sent twice submits once.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def upload_routes(submitting: Submitting, frame: Frame) -> APIRouter:
     @routes.post(PAGE.path)
     async def upload(request: Request) -> Response:
         if await run_in_threadpool(submitting.visitors.of, request) is None:
-            return RedirectResponse(PAGE.path, 303, PRIVATE)  # it says how to sign in
+            return RedirectResponse(PAGE.path, 303, PRIVATE)  # that page says how to sign in
         body = await body_of(request, limit=MAX_UPLOAD_BYTES)
         fields = parts_in(request.headers.get("content-type", ""), body)
         account = await submitting.signed_in(request, _text(fields, FORM_TOKEN))

@@ -13,7 +13,7 @@ CALLBACK = "/signin/callback"
 
 
 def app_of(settings: BotSettings) -> OAuthApp | None:
-    """The OAuth app; None if there is none. Raises SettingsError if a setting of it is missing."""
+    """The OAuth app; None if none is set up. Raises SettingsError if one of its settings is missing."""
     if not settings.oauth_client_id:
         return None
     if not settings.pages_url:
