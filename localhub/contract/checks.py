@@ -74,4 +74,6 @@ def described(value: object) -> str:
     """Return the kind of a JSON value, with the names of its fields."""
     if isinstance(value, dict):
         return one_line(f"an object of {', '.join(map(str, value)) or 'nothing'}")
-    return f"a list of {len(value)}" if isinstance(value, list) else one_line(value)
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return f"a text of {len(value)} characters" if isinstance(value, str) else one_line(value)

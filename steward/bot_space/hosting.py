@@ -165,6 +165,8 @@ class HostedBot:
         elif not wheel.is_file():
             yield PROBLEMS["wheel"].problem(path=wheel, why="there is no such file")
         elif not (wheel.name.startswith(WHEEL_START) and wheel.name.endswith(WHEEL_END)):
-            yield PROBLEMS["wheel"].problem(path=wheel, why=f"its name does not begin with {WHEEL_START}")
-        elif wheel.stat().st_size > MAX_WHEEL_BYTES or not zipfile.is_zipfile(wheel):
-            yield PROBLEMS["wheel"].problem(path=wheel, why="its content is none")
+            yield PROBLEMS["wheel"].problem(path=wheel, why=f"its name is not {WHEEL_START}…{WHEEL_END}")
+        elif wheel.stat().st_size > MAX_WHEEL_BYTES:
+            yield PROBLEMS["wheel"].problem(path=wheel, why=f"it is larger than {MAX_WHEEL_BYTES // 1_000_000} MB")
+        elif not zipfile.is_zipfile(wheel):
+            yield PROBLEMS["wheel"].problem(path=wheel, why="it is not a zip archive, as every wheel is")

@@ -98,7 +98,7 @@ PROBLEMS = table(
         ),
         Reason(
             "wheel",
-            "{path} is no wheel of Steward: {why}.",
+            "{path} is not a wheel of Steward: {why}.",
             "Give --wheel the file steward_leaderboard-…-py3-none-any.whl.",
         ),
         Reason(

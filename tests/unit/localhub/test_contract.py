@@ -115,9 +115,11 @@ def test_the_budget_ends_a_run() -> None:
 
 
 def test_a_missing_part_is_a_difference() -> None:
-    """A missing field is reported with the fields that exist; an invalid date is reported as well."""
+    """A missing field is reported with the fields that exist, without values; an invalid date is reported as well."""
     with pytest.raises(Differs, match=r"a field repo\.id, got no repo\.id in an object of name, owner$"):
         part({"repo": {"name": "a", "owner": "b"}}, "repo", "id")
+    with pytest.raises(Differs, match=r"no repo\.id in a text of 6 characters$"):
+        part({"repo": "secret"}, "repo", "id")
     for value in (None, 5, "yesterday"):
         with pytest.raises(Differs, match="createdAt"):
             check_date("createdAt", value)
