@@ -56,7 +56,7 @@ class BadCheckpoint(WorkerError):
 
 
 class ConfigUnreadable(BadCheckpoint):
-    """config.json is no JSON object."""
+    """config.json is not a JSON object."""
 
 
 class ConfigAbsurd(BadCheckpoint):
@@ -76,7 +76,7 @@ class ShardMissing(BadCheckpoint):
 
 
 class OddFile(BadCheckpoint):
-    """A weight file is a link or a pointer."""
+    """A weight file holds a link or a Git LFS pointer instead of weights."""
 
 
 class HeaderUnreadable(BadCheckpoint):
@@ -136,7 +136,7 @@ class EvaluatorLeftNothing(EvaluationFailed):
 
 
 class EvaluatorFilesInvalid(EvaluationFailed):
-    """The suite's evaluator left files, or said progress, that its contract forbids."""
+    """The suite's evaluator left files, or reported progress, that its contract forbids."""
 
 
 class EvaluatorContradiction(EvaluationFailed):

@@ -23,9 +23,10 @@ def diagnose(evidence: FailureEvidence) -> Failure:
 
 
 def failure_detail(evidence: FailureEvidence) -> str:
-    """The decisive words: the exception's first line, else how the process ended, else the log's last line.
+    """The most telling line: the exception's first one, else how the process ended, else the log's last one.
 
-    Errors of `workers.errors` are complete sentences; others get their type in front: `'added_tokens'` says too little.
+    Errors of `workers.errors` are complete sentences. Others get their type in front: `'added_tokens'` alone says too
+    little.
     """
     lines = _lines(evidence.text)
     if lines:
@@ -70,7 +71,7 @@ def exception_chain(error: BaseException) -> tuple[str, ...]:
 def errno_of(error: BaseException) -> int | None:
     """The errno of `error`, or of the nearest exception that led to it and has one."""
     numbers = (cause.errno for cause in (error, *causes(error)) if isinstance(cause, OSError))
-    # A library may put anything there.
+    # A library may set `errno` to any value.
     return next((number for number in numbers if type(number) is int and 0 < number <= MAX_ERRNO), None)
 
 

@@ -52,8 +52,8 @@ def prctl(option: int, argument: int, call: str) -> None:
 def die_with_parent(parent: int | None = None) -> None:
     """Have the kernel kill this process when the thread that forked it ends.
 
-    With `parent`, the process of that thread: if it ended before the call, this process exits with status 1. Without
-    it the caller checks that. A change of user or capabilities undoes the call: repeat it afterwards.
+    `parent` is the id of that thread's process: if it ended before the call, this process exits with status 1. Without
+    `parent` the caller must check that. A change of user or capabilities undoes the call: repeat it afterwards.
     """
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "PR_SET_PDEATHSIG")
     if parent is not None and os.getppid() != parent:
@@ -112,7 +112,7 @@ def bind(source: str, target: str, *, read_only: bool, devices: bool = False) ->
 def harden(target: str, *, read_only: bool, devices: bool = False, recursive: bool = False) -> None:
     """Disable setuid bits, device files (unless `devices`) and writes (if `read_only`) on the mount at `target`.
 
-    Kernels before 5.12 cannot change the mounts below it: there only the mount itself is changed.
+    Kernels before 5.12 cannot change the mounts below `target`: on these, only the mount itself is changed.
     """
     flags = MS_NOSUID | (MS_RDONLY if read_only else 0) | (0 if devices else MS_NODEV)
     attributes = struct.pack("=QQQQ", flags, 0, 0, 0)  # MOUNT_ATTR_* equal MS_* for these three

@@ -57,7 +57,7 @@ class BoundedLog:
         self._store(b"".join(line + b"\n" for line in (WORKER_PREFIX + b" " + first, *map(_quoted, more))))
 
     def text(self) -> str:
-        """The stored log, with a line where bytes were cut: whole lines, because half a secret is not recognised."""
+        """The stored log, cut at whole lines, as half a secret is not recognised; a line says how much was cut."""
         head, tail, cut = bytes(self._head), bytes(self._tail), self.cut
         if cut:
             begin, end = tail.find(b"\n", 0, MAX_LINE_BYTES), head.rfind(b"\n", -MAX_LINE_BYTES)
@@ -67,7 +67,7 @@ class BoundedLog:
         return _plain(head + middle + tail + _quoted(self._unfinished))
 
     def tail(self, lines: int = 30) -> str:
-        """The last lines."""
+        """The last `lines` lines of the log."""
         end = bytes((self._tail or self._head)[-2 * MAX_LINE_BYTES :]) + _quoted(self._unfinished)
         return "\n".join(_plain(end).splitlines()[-lines:])
 

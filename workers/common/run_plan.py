@@ -42,7 +42,7 @@ STREAM = 3
 JOURNAL = STREAM + 1
 """The file descriptor of the child's journal; those of the other copies of the model follow.
 
-Where the plan names `answers`, the journals of each copy's answers follow, then `offered` ones of other machines.
+If the plan names `answers`, the copies' journals of answers by request follow, then `offered` ones of other machines.
 """
 
 
@@ -62,8 +62,8 @@ PROMPT_TOKENS = "prompt_tokens.json"
 class RunProgress:
     """The child's progress: `done` of `total` requests of the harness; total 0 means not known yet.
 
-    Phases in order: `load` (weights), `prepare` (prompts), `evaluate`, `score`. `replayed` of the requests that are
-    done were answered by an earlier attempt.
+    Phases in order: `load` (weights), `prepare` (prompts), `evaluate`, `score`. An earlier attempt answered `replayed`
+    of the done requests.
     """
 
     phase: str
@@ -73,7 +73,7 @@ class RunProgress:
 
 
 Report = Callable[[RunProgress], None]
-"""Takes progress. The evaluation calls it once per request; `StreamWriter` sends only some of the calls on."""
+"""A callback for progress. The evaluation calls it once per request; `StreamWriter` sends only some of the calls on."""
 
 
 class RunLimits(BaseModel):
@@ -188,17 +188,17 @@ class RunPlan(BaseModel):
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
 
     def with_examples(self, *, shots: int | None, limit: int | None) -> RunPlan:
-        """The same run with another number of examples for all tasks, or of the first `limit` questions of each."""
+        """The same plan with `shots` examples for all tasks (None: their own), and `limit` questions of each."""
         return self.model_copy(update={"num_fewshot": shots, "limit": limit})
 
     def with_tasks(self, folder: Path, tasks: tuple[str, ...], *, keep_tokens: bool = False) -> RunPlan:
-        """The same run of other tasks, whose files in `folder` hold whole prompts."""
+        """The same plan for other tasks, whose files in `folder` hold complete prompts."""
         changes: dict[str, Any] = {"task_folder": folder, "tasks": tasks, "keep_tokens": keep_tokens}
         as_written: dict[str, Any] = {"use_chat_template": False, "num_fewshot": None, "limit": None, "shots": {}}
         return self.model_copy(update={**changes, **as_written})
 
     def with_claimed(self, claimed: tuple[ClaimedAnswer, ...], tasks: tuple[str, ...]) -> RunPlan:
-        """The same run of these tasks, in which one copy of the model computes these questions alone."""
+        """The same plan for these tasks, in which one copy of the model computes only the claimed questions."""
         spread = "one" if self.spread == "copies" else self.spread
         return self.model_copy(update={"claimed": claimed, "tasks": tasks, "spread": spread, "copies": 1})
 

@@ -41,7 +41,7 @@ def asked_parts(documents: DocumentDigests, *, shots: int = 0, dataset: str = ""
 
 
 class _LastText:
-    """The digest of a text; the last one is remembered, because the choices of a question share their context."""
+    """Computes the digest of a text; remembers the last one, because the choices of a question share their context."""
 
     def __init__(self) -> None:
         self._text, self._digest = "", hashlib.sha256(b"").hexdigest()
@@ -58,7 +58,7 @@ def _json_digest(value: Any) -> bytes:
 
 
 def plain_value(value: Any) -> Any:
-    """A value that JSON lacks, as one that it has; of other kinds only the type, as their text may hold an address."""
+    """Convert a value that JSON lacks to one that it has: of unknown types the name, as a text may hold an address."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, set | frozenset):

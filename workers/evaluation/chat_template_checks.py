@@ -53,7 +53,8 @@ def _check_conversation(text: str, messages: Sequence[Mapping[str, str]]) -> Non
 def _time_limit(seconds: float) -> Iterator[None]:
     """Raise ChatTemplateEndless inside the block if it computes longer. Use in the main thread only.
 
-    The handler runs between two steps of Python. SIGVTALRM, which has none, ends the process inside one endless step.
+    The handler runs between two steps of Python. SIGVTALRM, which has no handler, ends the process inside an endless
+    step.
     """
 
     def raise_endless(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called

@@ -40,9 +40,9 @@ NOT_ASKED: ScoredAnswer = (-1.0, False)
 """The answer to questions that are not computed; their scores mean nothing."""
 AT_RANDOM = "its tokens are drawn at random"
 CLAIM_TOLERANCE = 10 * trust.TOLERANCE
-"""The largest difference of a log-likelihood in float32: other hardware rounds otherwise, which is no forgery."""
+"""The largest permitted difference of a log-likelihood in float32: other hardware rounds differently."""
 LONG_CHARACTERS = 100_000
-"""Characters of answers that may have been cut when they were published."""
+"""Answers with more characters may have been cut when they were published."""
 UNREADABLE = "its answers cannot be read, and the model's have {count} characters"
 TOO_LONG = "its answers were cut when they were published"
 OTHER_NUMBER = "it has {claimed} answers where {here} are asked"
@@ -54,16 +54,16 @@ class NotComparable(Exception):
 
 @register_model(CLAIMS_MODEL)
 class ClaimsModel(ReportingModel):
-    """A model of the harness that computes the questions with claimed answers alone, and compares these."""
+    """A harness model that computes only the questions with claimed answers, and compares its answers with these."""
 
     def __init__(self, *, plan: RunPlan, **arguments: Any) -> None:
         super().__init__(plan=plan, **arguments)
         self._claims = {(claim.task, claim.number): claim for claim in plan.claimed}
         self.compared: dict[tuple[str, int], tuple[str, str]] = {}
-        """Question → verdict and reason; the worst of its kinds of requests."""
+        """Question (task, number) → verdict and reason."""
 
     def loglikelihood(self, requests: Any, *arguments: Any, **options: Any) -> Any:
-        """The claimed log-likelihoods, after they were compared."""
+        """The claimed log-likelihoods, after comparison with the computed ones."""
         compute = super().loglikelihood
         return self._complete(
             requests,
@@ -73,11 +73,11 @@ class ClaimsModel(ReportingModel):
         )
 
     def loglikelihood_rolling(self, requests: Any, *_: Any, **__: Any) -> list[float]:
-        """Nothing is computed or compared."""
+        """A placeholder for each request: log-likelihoods of whole documents are neither computed nor compared."""
         return [NOT_ASKED[0]] * len(requests)
 
     def generate_until(self, requests: Any, *arguments: Any, **options: Any) -> Any:
-        """The claimed texts, after they were compared."""
+        """The claimed texts, after comparison with the computed ones."""
         compute = super().generate_until
         return self._complete(
             requests,
@@ -94,7 +94,7 @@ class ClaimsModel(ReportingModel):
         compute: Callable[[list[Any]], list[Any]],
         differ: Callable[[list[Any], list[Any], list[Any]], str],
     ) -> list[Any]:
-        """The claimed answers to claimed questions, `nothing` for the others."""
+        """The claimed answers to claimed questions (the computed ones if their number differs), `nothing` to others."""
         questions: dict[tuple[str, int], list[int]] = {}
         for index, request in enumerate(requests):
             question = str(request.task_name), int(request.doc_id)
@@ -180,7 +180,7 @@ def scores_differ(claimed: Sequence[ScoredAnswer], computed: Sequence[ScoredAnsw
 
 
 def text_differs(lm: Any, request: Any, text: str, own: str) -> str:
-    """How the claimed `text` differs from the model's, which is `own` here; "" if the model may give it, too."""
+    """How the claimed `text` differs from the model's text `own`; "" if the model may give the claimed text, too."""
     if lm.backend != "causal" or lm.think_end_token is not None:
         raise NotComparable("texts of such a model are compared letter for letter, and this one is another")
     context, prompt = request.args[0], lm._prompt_of(request)

@@ -12,7 +12,7 @@ come from any folder, and the digests show what shuffles, samples and a stale ca
     prompts   one digest per request, from its tokens; then one over all requests in order
 
 A digest holds no path, address or time, and does not depend on the order of a dictionary or of the tasks: it is the
-same in each process and on each machine. The commit of a dataset is recorded beside `asked`, but is no part of it: the
+same in each process and on each machine. The commit of a dataset is recorded beside `asked`, but not part of it: the
 documents themselves are, and a commit that only edits the dataset's README asks the same.
 """
 
@@ -35,7 +35,7 @@ from workers.evaluation.scoring_code import scored_parts
 
 @contextmanager
 def unchanged_randomness(task: Any) -> Iterator[None]:
-    """Leave the generators that the harness draws examples and shuffles from as they were before the block."""
+    """Restore, after the block, the random generators from which the harness draws examples and shuffles."""
     sampler = getattr(task, "sampler", None)
     draws = [rnd for rnd in (getattr(sampler, "rnd", None), getattr(task, "fewshot_rnd", None)) if rnd is not None]
     states, random_state, numpy_state = [rnd.getstate() for rnd in draws], random.getstate(), np.random.get_state()
@@ -91,7 +91,7 @@ class DigestRecorder:
             task._instances = [request for request in task.instances if request.doc_id % copies == rank]
 
     def add_prompts(self, requests: Sequence[Any], tokens: Iterable[tuple[Sequence[int], Sequence[int]]]) -> None:
-        """Record the tokens of requests: those of the context, and of the answer that is scored (none for a text)."""
+        """Record the tokens of requests: of the context, and of the scored answer (empty where a text is generated)."""
         last: Sequence[int] = ()
         context_bytes = b""
         for request, (context, answer) in zip(requests, tokens, strict=True):
@@ -109,7 +109,7 @@ class DigestRecorder:
         return self._documents, self._prompts
 
     def merge(self, states: Iterable[tuple[Any, Any]]) -> None:
-        """Add what the copies of this process recorded of their shares of the questions."""
+        """Add the records that the copies of the model made of their shares of the questions."""
         for documents, prompts in states:
             for own, others in ((self._documents, documents), (self._prompts, prompts)):
                 for task, digests in others.items():

@@ -54,7 +54,7 @@ _SHELL = 128
 """A shell ends with 128 + n if its command was ended by the signal n."""
 
 _LAST_READS = 16
-"""Reads of 64 KiB, more than a pipe holds, after the evaluator has ended."""
+"""The most reads of 64 KiB after the evaluator has ended: together more than a pipe holds."""
 
 
 def run_evaluator(plan: RunPlan, report: Report) -> None:
@@ -130,7 +130,7 @@ def _planned_model(plan: RunPlan) -> PlannedModel:
 
 
 def _planned_dtype(plan: RunPlan) -> str:
-    """The dtype of the plan; in the place of `auto`, which is no dtype, the one that a quantised checkpoint names."""
+    """The dtype of the plan; instead of `auto`, which is not a dtype, the one that a quantised checkpoint names."""
     if plan.dtype != "auto":
         return plan.dtype
     named = checkpoint.named_dtype(checkpoint.read_config(plan.base_path or plan.model_path))
@@ -138,7 +138,7 @@ def _planned_dtype(plan: RunPlan) -> str:
 
 
 def _questions(plan: RunPlan) -> list[PlannedQuestions]:
-    """The datasets by the names in the suite, also where the board has copies of them."""
+    """The datasets of the plan, under the suite's names even where the board has copies of them."""
     named = {copy: repo for repo, copy in plan.moved.items()}
     return [
         PlannedQuestions(repo=named.get(repo, repo), revision=revision, folder=str(plan.datasets / repo))
@@ -147,7 +147,7 @@ def _questions(plan: RunPlan) -> list[PlannedQuestions]:
 
 
 def _start(command: EvaluatorCommand, folder: Path, progress: int) -> subprocess.Popen[bytes]:
-    """Start the command; raises EvaluatorMissing. Another interpreter must not import this one's packages."""
+    """Start the command; raises EvaluatorMissing. Another interpreter must not import this process's packages."""
     own = command.words[0] == sys.executable
     environment = {name: value for name, value in os.environ.items() if own or name != "PYTHONPATH"}
     environment |= {PLAN_VARIABLE: str(folder / PLAN), PROGRESS_VARIABLE: str(progress)}
@@ -210,7 +210,7 @@ def _raise_failure(path: Path) -> None:
 
 
 def _check_status(status: int) -> None:
-    """Raise EvaluatorEnded unless the evaluator ended with 0; end like it where the kernel ended it."""
+    """Raise EvaluatorEnded unless `status` is 0; after a fatal signal, end this process by the same signal."""
     if status == 0:
         return
     number = -status if status < 0 else status - _SHELL

@@ -1,4 +1,4 @@
-"""The sandbox of a worker for the evaluator of a suite, without a queue and a Hub: for trials, and to score again."""
+"""A worker's sandbox for the evaluator of a suite, without a queue or a Hub: for trials, and for rescoring."""
 
 from __future__ import annotations
 

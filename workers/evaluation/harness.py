@@ -36,7 +36,7 @@ from workers.evaluation.template_date import pin_template_date
 
 
 def run(plan: RunPlan, report: Report) -> None:
-    """Evaluate `plan` as the command would, and write results and samples to its spool."""
+    """Evaluate `plan` as the `lm_eval` command would, and write results and samples to its spool."""
     if plan.threads:
         torch.set_num_threads(plan.threads)
     datasets.config.HF_DATASETS_CACHE = _writable_view(plan.datasets, plan.spool / "datasets")
@@ -105,7 +105,7 @@ def _load_moved(moved: dict[str, str], load: Any) -> Any:
 def _writable_view(cache: Path, folder: Path) -> Path:
     """Fill `folder` with links to the files in `cache`, as a view of the cache that can be written to.
 
-    The library writes lock files there, and tables that tasks derive from the questions. The tables must stay for the
+    `datasets` writes lock files to it, and tables that tasks derive from the questions. The tables must stay for the
     whole evaluation: GPQA shuffles its choices each time it derives them, and derives them several times.
     """
     for path in sorted(cache.rglob("*")):

@@ -1,7 +1,7 @@
 """The harness's model and task manager, extended to report progress and to check models; answers stay the same.
 
-Checked, because the harness does not: the checkpoint before and after it is loaded, NaN and infinity, chat templates
-and generations that do not end.
+The model makes checks that the harness does not: of the checkpoint before and after it is loaded, of NaN and infinity,
+and of chat templates and generations that do not end.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ReportingModel(SharedPrefixModel):
     def apply_chat_template(self, *arguments: Any, **options: Any) -> Any:
         """Format a conversation. Raises ChatTemplateEndless, ChatTemplateBroken."""
         if not getattr(self.tokenizer, "chat_template", None):
-            return super().apply_chat_template(*arguments, **options)  # which reports it
+            return super().apply_chat_template(*arguments, **options)  # which reports that the template is missing
         apply = super().apply_chat_template
         return checked_conversation(lambda: apply(*arguments, **options), *arguments)
 
@@ -104,7 +104,7 @@ class ReportingModel(SharedPrefixModel):
             raise TasksChanged("the tasks ask or score otherwise than the board's results")
 
     def _gather_digests(self) -> None:
-        """Add what the copies of this process recorded; all call this at the same time."""
+        """Add the digests that the copies of the model recorded; all copies call this at the same time."""
         if self.world_size > 1:
             states: list[Any] = [None] * self.world_size
             torch.distributed.all_gather_object(states, self.counter.digests.state())
@@ -144,7 +144,7 @@ class ReportingModel(SharedPrefixModel):
         return texts
 
     def _prompt_of(self, request: Any) -> list[int]:
-        """The tokens of the prompt of a text, as the model got them."""
+        """The tokens of a generation request's prompt, as the model gets them."""
         options = normalize_gen_kwargs(request.args[1], self.max_gen_toks)
         room = self.max_length - (options["max_gen_toks"] if self.backend == "causal" else 0)
         tokens, _ = self.tok_batch_encode([request.args[0]], left_truncate_len=room, truncation=self.truncation)
@@ -186,11 +186,11 @@ class ReportingModel(SharedPrefixModel):
         return super()._model_generate(context, max_length, stop, logits_processor=[guard], **options)
 
     def withdraw(self, count: int) -> None:
-        """Count fewer answered requests: progress is seen while these are computed again."""
+        """Subtract `count` from the answered requests, so that progress shows while these are computed again."""
         self.counter.done -= count
 
     def barrier(self) -> None:
-        """Wait for the other copies, and add up how they computed; all call this after each kind of requests."""
+        """Wait for the other copies, and add up their engine records; all call this after each kind of requests."""
         super().barrier()
         records: list[EngineRecord | None] = [None] * self.world_size
         torch.distributed.all_gather_object(records, self.engine_record)
@@ -206,7 +206,7 @@ class ReportingModel(SharedPrefixModel):
 
 
 def open_portable_answers(plan: RunPlan, rank: int) -> PortableAnswers:
-    """The answers by request of this copy of the model, and those that `plan` offers, by the child's descriptors."""
+    """Open the answers by request of this copy of the model, and those that `plan` offers, by the child's files."""
     bounds: dict[str, Any] = {"identity": plan.answers, "max_value_bytes": MAX_VALUE_BYTES}
     first = JOURNAL + plan.copies
     offered = [

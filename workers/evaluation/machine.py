@@ -109,7 +109,7 @@ def select_devices(
 def _allotted(available: Sequence[Device], allotted: str) -> Sequence[Device]:
     """The GPUs that `allotted` names by their numbers, ids or beginnings of ids; all if it is empty.
 
-    Raises NoDevice if it names none, as with parts of a GPU (MIG): the others may be another job's.
+    Raises NoDevice if no GPU matches, as with parts of a GPU (MIG): the GPUs that are not named may be another job's.
     """
     names = [name for part in allotted.split(",") if (name := part.strip())]
     chosen = [

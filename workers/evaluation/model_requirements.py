@@ -55,7 +55,7 @@ def _config(folder: Path) -> dict[str, object]:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """The weight files that are loaded: other ones may hold the same weights again. All, if the checkpoint is bad."""
+    """The weight files that are loaded, as others may hold the same weights again; all if the checkpoint is bad."""
     try:
         return [folder / name for name in checkpoint.weight_files(folder)]
     except (BadCheckpoint, OSError):

@@ -51,7 +51,7 @@ def scored_parts(task: Any) -> tuple[ScoredParts, dict[str, str], dict[str, str]
     targets = {
         "target": used.describe(config.doc_to_target),
         "choices": used.describe(config.doc_to_choice),
-        # With several inputs, the right answer is the number that the text is.
+        # With several inputs, `doc_to_text` gives the number of the right answer.
         "text": used.describe(config.doc_to_text) if getattr(task, "multiple_input", 0) else None,
     }
     digests = [digest_of(part)[:16] for part in (metrics, filters, targets)]
@@ -78,7 +78,7 @@ class UsedCode:
         self.packages: dict[str, str] = {}
         """Name → version."""
         self._seen: dict[int, object] = {}
-        """By id; holding the objects keeps Python from giving their ids to others."""
+        """Id → object; holding the objects keeps Python from giving their ids to others."""
 
     def describe(self, value: Any) -> Any:
         """`value` of a configuration as JSON data: functions by module and name, after their code was followed."""

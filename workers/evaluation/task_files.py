@@ -36,7 +36,7 @@ def _text(task: dict[str, Any]) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes equal lists out again: readers of task files need not know YAML's anchors."""
+    """Writes a list in full wherever it occurs: readers of task files need not know YAML's anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True

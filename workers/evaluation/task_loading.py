@@ -40,7 +40,7 @@ def task_folders(run: Sequence[str], task_folder: Path | None) -> list[Path]:
 def aggregate_without(withdrawn: Mapping[str, Collection[int]], aggregate: Aggregate) -> Aggregate:
     """Wrap the harness's `aggregate` so that it leaves out the questions `withdrawn` (task → numbers).
 
-    They stay among the samples with their metrics, so that they can count again.
+    The questions stay among the samples with their metrics, so that they can count again.
     """
 
     def aggregate_rest(tasks: dict[str, Any], *arguments: Any, **options: Any) -> Any:

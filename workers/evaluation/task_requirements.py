@@ -50,7 +50,7 @@ def check_task_requirements(suite: Suite, environment: Mapping[str, str] = os.en
 
 
 def nltk_folders(environment: Mapping[str, str]) -> Iterator[Path]:
-    """The folders in which nltk looks for data and which a child sees."""
+    """The folders that nltk searches for data and that a child sees."""
     yield from own_nltk_folders(environment)
     yield Path(sys.prefix) / "nltk_data"
     yield from (Path(folder) / "nltk_data" for folder in _SYSTEM_FOLDERS)

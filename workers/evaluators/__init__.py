@@ -1,1 +1,1 @@
-"""Evaluators other than lm-eval that ship with Steward: they know the contract alone."""
+"""Evaluators other than lm-eval that ship with Steward; they get only what the evaluator contract provides."""

@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _evaluated_samples(plan: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The samples of each task, from the model."""
+    """The samples of each task, computed with the model."""
     torch.manual_seed(plan["seed"])
     if plan["devices"]["threads"]:
         torch.set_num_threads(plan["devices"]["threads"])
@@ -125,7 +125,7 @@ class Embedder:
 
 
 def _refuse(message: str) -> NoReturn:
-    """Say that the model cannot be evaluated, and end."""
+    """Write to failure.json why the model cannot be evaluated, and end this process."""
     Path("failure.json").write_text(json.dumps({"contract": 1, "fault": "model", "message": message[:1000]}), "utf-8")
     sys.exit(1)
 

@@ -1,6 +1,6 @@
 """A worker's jobs: taking them from RQ, claiming and running attempts, sending outcomes.
 
-`evaluate` is here because RQ jobs in Redis name it as `workers.jobs.evaluate`.
+This module defines `evaluate` because RQ jobs in Redis name it as `workers.jobs.evaluate`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ evaluation has ended with results: an attempt that follows one that died or was 
 time to time the answers are uploaded, too, for a worker on another machine (`workers.jobs.attempt_journals`).
 
 The download begins before the claim is answered. While Redis is away the evaluation goes on; heartbeats are retried,
-and the outcome is sent when Redis is back. Until then outcome and log lie in the slot's folder, where a restarted
-worker finds them (`workers.jobs.outbox`).
+and the outcome is sent when Redis is back. Until then outcome and log are stored in the slot's folder, where a
+restarted worker finds them (`workers.jobs.outbox`).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class AttemptRun:
             self.journals.release()
 
     def _leave(self) -> None:
-        """Drop the attempt's state, unless another worker holds it: the bot must notice if that one goes silent."""
+        """Drop the attempt's state, unless another worker holds it: the bot must notice if that worker goes silent."""
         state = self.link.attempts().read(self.job.attempt)
         if state is None or state.worker in ("", self.worker_context.worker):
             self.link.attempts().drop(self.job.attempt)
@@ -212,7 +212,7 @@ class AttemptRun:
             self._wait_for_operator(digests)
 
     def _wait_for_operator(self, digests: ResultDigests) -> None:
-        """The tasks differ from those of the board's results: say how, and hand the attempt back.
+        """Report how the tasks differ from those of the board's results, and hand the attempt back.
 
         The worker then takes no job until an operator accepts its tasks. Raises AttemptStopped.
         """

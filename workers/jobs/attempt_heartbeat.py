@@ -1,7 +1,7 @@
-"""The heartbeat of one attempt: a thread that reports that it runs and its progress, and reads whether it is cancelled.
+"""The heartbeat of one attempt: a thread that reports the attempt's progress, and reads whether it is cancelled.
 
 The thread has its own connection with short timeouts, so that a link that hangs never delays the supervision of the
-child; it survives any number of failed beats, whatever they fail of.
+child; it survives any number of failed beats, whatever the cause.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ STOPPED = ("cancelled", "handed-back", "time-limit")
 
 
 class AttemptJournals:
-    """Opens the journals of an attempt, once its evaluation is known; `is_current`: whether it is still this worker's.
+    """Opens an attempt's journals, once its evaluation is known; `is_current`: whether this worker still holds it.
 
     Without journals an attempt computes everything: on a full disk, or while another attempt uses them.
     """
@@ -121,7 +121,7 @@ class AttemptJournals:
             if not held.holds_answers:
                 held.drop_offered()
                 self.shared.fetch(held.folder)
-        except Exception as error:  # noqa: BLE001  # boundary: the attempt computes all of them
+        except Exception as error:  # noqa: BLE001  # boundary: the attempt computes all answers
             self.log.say(f"answers are not shared with other machines: {error}")
             self.shared = None
 
@@ -134,7 +134,7 @@ class AttemptJournals:
         return (*self.held.files, *(self.held.answers if plan.answers else ()))
 
     def offered(self, plan: RunPlan) -> tuple[Path, ...]:
-        """The files that the child of `plan` may only read, which follow."""
+        """The files that the child of `plan` may only read; their descriptors follow those of `files`."""
         return self.held.offered if self.held is not None and plan.offered else ()
 
     def observe(self, progress: RunProgress) -> None:
@@ -150,7 +150,8 @@ class AttemptJournals:
     def drop_offered(self, plan: RunPlan, child_exit: ChildExit) -> bool:
         """Use no answers of other machines if the child of `plan` failed because of them; return whether it did.
 
-        The child reports that a sample differs. A journal that was forged to take much memory ends it while it reads.
+        The child reports that a sample differs. A journal that was forged to take much memory ends the child while it
+        reads.
         """
         if not plan.offered or child_exit.finished or child_exit.stopped in STOPPED:
             return False
@@ -167,7 +168,7 @@ class AttemptJournals:
     # --- the end
 
     def hand_over(self) -> None:
-        """Upload answers, if that saves time: a later attempt goes on, perhaps on another machine."""
+        """Upload answers, if that saves time: a later attempt continues from them, perhaps on another machine."""
         if self.shared is not None:
             self.shared.hand_over(self.worker_context.settings.grace_seconds * GRACE_SHARE)
 

@@ -1,4 +1,4 @@
-"""Finds the attempt that a result is of: by its id, its request, or its results file."""
+"""Finds the attempt of a result: by the attempt's id, its request, or its results file."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ QUESTIONS = 3
 
 
 def ensure_canary_model(folder: Path) -> Path:
-    """Return `folder` with the built-in tiny model, and write the model if it is not there yet."""
+    """Return `folder` with the built-in tiny model, and write the model if it does not exist yet."""
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in model().items():
@@ -73,7 +73,7 @@ def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
 def run_canary(link: BoardLink, suite: str, worker: str, evaluate: Callable[[], str]) -> None:
     """If the bot asks for a canary of `suite`, run `evaluate` and report its verdict.
 
-    `evaluate` returns the failure in words, empty if the canary passed. Raises CanaryFailed if it failed. Releases the
+    `evaluate` returns the failure as a text, empty if the canary passed. Raises CanaryFailed if it failed. Releases the
     canary to other workers if `evaluate` raises anything.
     """
     claimed = _claim_canary(link, suite, worker)
@@ -94,7 +94,7 @@ def run_canary(link: BoardLink, suite: str, worker: str, evaluate: Callable[[], 
 def evaluate_canary(
     evaluation: AttemptEvaluation, provisions: Provisions, publication: Callable[[RunPlan], Publication]
 ) -> str:
-    """Run the canary model in the place of the attempt's model. Return its failure in words, empty if it passed.
+    """Run the canary model in the place of the attempt's model. Return its failure as a text, empty if it passed.
 
     `provisions` are the attempt's; `publication` describes what would be published of a plan.
     """
@@ -107,7 +107,7 @@ def evaluate_canary(
             evidence = evidence_of(error, evaluation.phase)
             if not fails_always(diagnose(evidence).cause):
                 raise
-            # Else it would pass for the submitted model's fault.
+            # Raised here, the error would count as the submitted model's fault.
             return _in_words(evidence, worker_context.secrets)
         folder, snapshots = canary_provisions.model, canary_provisions.held
     else:

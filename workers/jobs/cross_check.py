@@ -1,4 +1,4 @@
-"""A cross-check: computes a few answers of another worker's evaluation again, and reports in its details repo.
+"""A cross-check: computes a few answers of another worker's evaluation again, and commits a report to its details repo.
 
 The model and the questions are those of the published results, at their commits. The harness makes the prompts anew,
 and scores the claimed answers: whatever a row of the published tables holds has to be the same, except for the answers,
@@ -88,7 +88,7 @@ class CrossCheckRun:
         self._publish(report)
         try:
             board_redis.mark(self._job.path)
-        except redis.RedisError as error:  # the bot looks for reports from time to time, too
+        except redis.RedisError as error:  # the bot also polls for reports
             log.warning("the bot was not told of the report of %s: %s", self._job.attempt, error)
         return report.model_dump(mode="json")
 
@@ -241,7 +241,7 @@ def _commit(client: Hub, repo: Repo, change: WriteFile, message: str) -> None:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Whether the same try may succeed later: the Hub did not answer, or the run failed as one that is retried does."""
+    """Whether the same try may succeed later: the Hub did not answer, or the run failed of a cause that is retried."""
     if isinstance(error, RunFailed):
         return may_retry(error.cause, 1) is not None
     evidence = evidence_of(error, "download")

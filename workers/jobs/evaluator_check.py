@@ -45,7 +45,7 @@ class EvaluatorFinding:
 
 
 def check_evaluator(trial: EvaluatorTrial, *, seconds: float, limit: int | None) -> Iterator[EvaluatorFinding]:
-    """Every finding about the evaluator of `trial`. A run has `seconds`, and asks `limit` questions of each task."""
+    """All findings about the evaluator of `trial`. A run takes up to `seconds`, and asks `limit` questions a task."""
     first = trial.run(seconds=seconds, limit=limit)
     yield from _steps(first)
     if first.results is None:

@@ -80,7 +80,7 @@ class LocalResults:
 
 
 def evaluate_locally(evaluation: LocalEvaluation, output: Path) -> LocalResults:
-    """Run it, and leave results.json and the samples in `output`. Raises WorkerError."""
+    """Run `evaluation`, and write results.json and the samples to `output`. Raises WorkerError."""
     evaluator_command(evaluation.suite)
     devices = machine.find_devices(evaluation.device)
     with (

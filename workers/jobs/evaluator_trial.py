@@ -49,7 +49,7 @@ class TrialRun:
     cause: str = ""
     words: str = ""
     left_early: bool = False
-    """Whether the run was ended while results.json was there and the files that it describes were not complete."""
+    """Whether the run was ended when results.json existed, but the files that it describes were not complete."""
 
     @property
     def asked(self) -> object:
@@ -77,7 +77,7 @@ class EvaluatorTrial:
     def opened(
         cls, suite: Suite, folder: Path, questions: Mapping[str, Path], model: Path | None = None
     ) -> Iterator[EvaluatorTrial]:
-        """A sandbox in `folder`, which is empty. `questions`: repo of the suite → folder with its files.
+        """A trial with a sandbox in the empty `folder`. `questions`: repo of the suite → folder with its files.
 
         `model` is a folder with config.json and model.safetensors; without one, a tiny model is made. Raises
         ZygoteBroken, EvaluatorMissing.

@@ -101,14 +101,14 @@ class HeldJournals:
     folder: Path
     files: tuple[Path, ...]
     max_bytes: int
-    """The largest size of each."""
+    """The largest size of each journal, in bytes."""
     found_bytes: int
     """Bytes that an earlier attempt left."""
     lock: IO[bytes]
     answers: tuple[Path, ...] = ()
     """The answers by request of each copy; none if there is no room for them."""
     answers_bytes: int = 0
-    """The largest size of each of these."""
+    """The largest size of each copy's answers, in bytes."""
 
     @property
     def holds_answers(self) -> bool:
@@ -126,18 +126,18 @@ class HeldJournals:
             file.unlink()
 
     def writer(self) -> str:
-        """A random name for this folder, which tells the branches of several machines apart."""
+        """A random name for this folder, which distinguishes the branches of several machines."""
         file = self.folder / "writer"
         if not file.exists():
             file.write_text(secrets.token_hex(4))
         return file.read_text()
 
     def release(self) -> None:
-        """Leave them to the next attempt."""
+        """Unlock the journals, so that the next attempt can use them."""
         self.lock.close()
 
     def remove(self) -> None:
-        """Remove them: the evaluation has ended."""
+        """Remove the journals: the evaluation has ended."""
         with locked(self.folder.parent / LOCK):
             shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.close()
@@ -214,7 +214,7 @@ def _create(file: Path, max_bytes: int) -> None:
 
 
 def _last_use(folder: Path) -> float:
-    """When the journals were last used; 0 of what a worker left that was killed while it removed them."""
+    """When the journals were last used; 0 if a worker was killed while it removed them."""
     try:
         return (folder / LOCK).stat().st_mtime
     except FileNotFoundError:

@@ -52,7 +52,7 @@ class NotAnAttempt(WorkerError):
 class TakenAttempt:
     """A job that this worker took, with the board and the suite that it belongs to.
 
-    `link` None: through Redis. `seconds` None: the evaluation may take as long as the board allows.
+    Without `link`, the worker uses Redis. Without `seconds`, the evaluation may take as long as the board allows.
     """
 
     job: EvaluationJob
@@ -157,7 +157,7 @@ def _is_refused(taken: TakenAttempt) -> bool:
 
 
 def _hand_back(link: BoardLink, job: EvaluationJob, worker: str) -> None:
-    """Free the attempt for another worker. Without an answer the bot notices that it is silent."""
+    """Free the attempt for another worker. If the calls fail, the bot notices that the attempt is silent."""
     with suppress(*UNHEARD):
         link.attempts().hand_back(job.attempt, worker=worker)
         link.mark(job.path)

@@ -84,7 +84,7 @@ class TokenHubGateway:
         except ModelGone as error:
             raise BaseModelGone(str(error)) from error
         except (ConfigMissing, WeightsMissing) as error:  # an adapter, which may itself name this model as its base
-            problem = str(error)  # raised below without the cause, which would pass for one of the submitted model
+            problem = str(error)  # raised below without its cause, which would count as the submitted model's
         raise BaseModelGone(f"{job.base_model} is no whole model: {problem}")
 
     def _pin(self, model: str, revision: str, *, adapter: bool = False, volume: Path | None = None) -> PinnedSnapshot:
@@ -98,7 +98,7 @@ class TokenHubGateway:
     def answer_branches(
         self, repo: str, name: BranchName, *, is_private: bool, is_gated: bool
     ) -> AnswerBranches | None:
-        """The branches in `repo`, a model's details repo."""
+        """The branches with answers in `repo`, a model's details repo; None without a token."""
         if self.hub.token is None:
             return None
         return AnswerBranches(self.hub, repo, name, is_private=is_private, is_gated=is_gated)

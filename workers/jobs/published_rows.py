@@ -1,6 +1,6 @@
 """The rows of a few questions in a table of answers that another worker published.
 
-Such a table is a stranger's file: it may grow without limit when it is read, or attack its reader. So a process without
+Such a table is an untrusted file: it may grow without limit when it is read, or attack its reader. So a process without
 tokens opens it (`workers.jobs.table_process`). A table that is not what `workers.publication.details` writes raises
 TableRefused, which counts against its author. Otherwise a worker could escape a cross-check by a table that only the
 bot, which reads other columns, is able to read.

@@ -83,7 +83,7 @@ def published_tables(
 
 
 def _has_table(client: Hub, repo: Repo, revision: str, path: str) -> bool:
-    """Whether `repo`, of answers to restricted benchmarks, has this table: earlier versions had one for all.
+    """Whether `repo`, for answers to restricted benchmarks, has this table; earlier versions had one repo for all.
 
     It asks for this file alone: the repo's author may have filled it with more files than a listing may have.
     """

@@ -98,7 +98,7 @@ def gateway_as_recorded(hub_gateway: TokenHubGateway, recorded: RecordedAttempt)
 
 
 def version_differences(block: StewardBlock, versions: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Package → its recorded version and the one here, where they differ."""
+    """Package → its recorded version and the one on this machine, if they differ."""
     here = {name: versions.get(name, "missing") for name in block.versions}
     return {name: (then, here[name]) for name, then in block.versions.items() if here[name] != then}
 

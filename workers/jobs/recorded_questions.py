@@ -19,7 +19,7 @@ from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, gateway
 from workers.models.downloads import dataset_sources
 
 MAX_COMMITS = 2_000
-"""Commits of a dataset among which that of the recorded questions is looked for."""
+"""The most commits of a dataset among which that of the recorded questions is searched."""
 OTHER_QUESTIONS = "its questions are those of {repo} at {commit}, which is not on the main branch"
 REWRITTEN = "its questions are those of {repo} at {commit}, and the history of that dataset was rewritten since"
 OTHER_REPO = "its questions are those of {repo}, and the board's are in {known}"
@@ -28,7 +28,7 @@ OTHER_REPO = "its questions are those of {repo}, and the board's are in {known}"
 def strange_questions(gateway: TokenHubGateway, recorded: RecordedAttempt, board: Board) -> str:
     """Why the recorded repos and commits of the questions are missing or not to be trusted, or "".
 
-    Repos that the suite does not use are not looked at. Raises HubError and CannotVerify.
+    Repos that the suite does not use are ignored. Raises HubError and CannotVerify.
     """
     try:
         moved = gateway_as_recorded(gateway, recorded).moved
@@ -48,9 +48,9 @@ def strange_questions(gateway: TokenHubGateway, recorded: RecordedAttempt, board
 def is_on_main(access: HubAccess, repo: str, commit: str, seconds: float) -> bool:
     """Whether the dataset `repo` has `commit` on its main branch. Raises HubError.
 
-    Raises CannotVerify if it is not there, and main has no commit from before the evaluation, which read its questions
-    at most so many `seconds` ago: the owner has squashed the history meanwhile, and an honest worker's commit would
-    look like an invented one.
+    Raises CannotVerify if main lacks it and has no commit from before the evaluation, which read its questions at most
+    `seconds` ago: the owner has squashed the history meanwhile, and an honest worker's commit would look like an
+    invented one.
     """
     dates = []
     with Hub(access.endpoint, access.token) as client:
@@ -65,7 +65,9 @@ def is_on_main(access: HubAccess, repo: str, commit: str, seconds: float) -> boo
 
 
 def longest_ago(board: Board) -> float:
-    """How many seconds ago the evaluation can have read its questions, by the limits of time: its own, that of its
-    publication while the Hub is away, and its check's."""
+    """The most seconds since an evaluation read its questions.
+
+    Adds up the time limits of the evaluation, of its publication while the Hub is away, and of its cross-check.
+    """
     hours = (board.workers or WorkerPolicy()).check.hours
     return board.attempt_seconds + PUBLICATION_WAIT_SECONDS + 3600 * hours

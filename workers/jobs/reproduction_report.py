@@ -12,7 +12,7 @@ from workers.jobs.sample_comparison import SampleVerdict
 
 @dataclass(frozen=True)
 class SampleSide:
-    """One side of a sample: its prompt with the tokens that the model here makes of it, and the answers."""
+    """One side of a sample: its prompt, with the tokens that the model's tokenizer makes of it, and the answers."""
 
     prompt: str
     tokens: tuple[int, ...]

@@ -52,7 +52,7 @@ def question_verdict(question: CheckedQuestion, verdict: str, reason: str) -> Qu
 def row_verdict(
     published: Sequence[Sample], compared: tuple[str, str] | None, here: Sequence[Sample]
 ) -> tuple[str, str]:
-    """Verdict and reason for a question: from its published rows, what the child says of it, and the child's rows."""
+    """Verdict and reason for a question: from its published rows, the child's verdict on it, and the child's rows."""
     if not published:
         return "differs", NO_ROW
     if compared is None:

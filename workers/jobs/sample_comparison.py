@@ -35,7 +35,8 @@ Sample = Mapping[str, Any]
 class TaskComparison:
     """One task: its samples, those that are equal, those that agree, and the `doc_id` of the first that does not agree.
 
-    `texts` of those that agree differ, and so do metrics by at most `metric_difference`; 0 by one engine.
+    Of the agreeing samples, `texts` have different texts, and metrics differ by at most `metric_difference`. With one
+    engine both are 0.
     """
 
     task: str
@@ -50,8 +51,8 @@ class TaskComparison:
 class EngineTolerance:
     """The agreement of two engines' samples of a model that computes in `dtype`.
 
-    In float32 each log-likelihood and each answer's being the most likely one must agree; in half precision the
-    log-likelihoods of all samples together do (`disagreement`), by the rule that the engine itself is held to.
+    In float32 each log-likelihood must agree, and whether each answer is the most likely one. In half precision the
+    log-likelihoods of all samples together must (`disagreement`), by the rule to which the engine itself is held.
     """
 
     def __init__(self, dtype: str) -> None:
@@ -216,12 +217,12 @@ def _scored_answers(sample: Sample) -> list[ScoredAnswer] | None:
         if not all(isinstance(pair, list) and len(pair) == 2 and pair[1] in ("True", "False") for pair in pairs):
             return None
         return [(float(log_likelihood), greedy == "True") for log_likelihood, greedy in pairs]
-    except (TypeError, ValueError):  # a stranger's table may hold anything
+    except (TypeError, ValueError):  # an untrusted table may hold anything
         return None
 
 
 def _json(text: str) -> Any:
-    """The value that a cell holds; None if the table cut it, or it is no JSON."""
+    """The value that a cell holds; None if the table cut it, or it is not JSON."""
     try:
         return json.loads(text)
     except (TypeError, ValueError, RecursionError):
@@ -254,5 +255,5 @@ class SampleDifferences:
 
     @property
     def verdict(self) -> SampleVerdict:
-        """The worst one of all samples."""
+        """The worst verdict of all samples."""
         return max(self.counts, key=VERDICTS.index, default="same")

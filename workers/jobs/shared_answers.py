@@ -100,7 +100,7 @@ class SharedAnswers:
         return self.time.began is not None
 
     def fetch(self, folder: Path) -> None:
-        """Read what workers on other machines left into `folder`."""
+        """Download the answers of workers on other machines to `folder`."""
         try:
             fetched = self.branches.fetch(folder, self.max_bytes * len(self.journals))
         except OSError as error:
@@ -120,7 +120,7 @@ class SharedAnswers:
             self.time.observe(progress, time.monotonic())
 
     def poll(self) -> None:
-        """Begin an upload if it is due, and log the end of the one before."""
+        """Begin an upload if it is due, and log the end of the previous one."""
         if self._upload is not None:
             if self._upload.has_ended:
                 self._note_end(self._upload)
@@ -128,7 +128,7 @@ class SharedAnswers:
             self._try_to_begin()
 
     def hand_over(self, seconds: float) -> None:
-        """Upload what saves time, within these seconds: the attempt goes on elsewhere."""
+        """Upload answers, if that saves time, within these seconds: another worker continues the attempt."""
         deadline = time.monotonic() + min(seconds, LAST_UPLOAD_SECONDS)
         if not self._wait(deadline):
             return
@@ -155,7 +155,7 @@ class SharedAnswers:
             self.made.forget(self.branches.remove_abandoned(abandoned))
 
     def _try_to_begin(self) -> None:
-        """`_begin`, or a line in the log; the next try follows after the interval."""
+        """Call `_begin`; after an error, log it and try again after the interval."""
         try:
             self._begin()
         except Exception as error:  # noqa: BLE001  # boundary: the child computes on
@@ -179,7 +179,7 @@ class SharedAnswers:
         return self.branches.upload(self.journals, self.max_bytes)
 
     def _wait(self, deadline: float) -> bool:
-        """Wait for the upload that takes place, if there is one; return whether it has ended."""
+        """Wait for the upload in progress, if there is one; return whether it has ended."""
         if self._upload is None:
             return True
         while not self._upload.has_ended:

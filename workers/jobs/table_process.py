@@ -2,7 +2,7 @@
 
     python -m workers.jobs.table_process TABLE
 
-It reads a question from standard input, writes READY, then the rows as lines of JSON, and at the end "", or why the
+It reads WantedRows from standard input, writes READY, then the rows as lines of JSON, and at the end "", or why the
 table is refused. It imports little, so that it starts quickly, and has limits on memory and processor time.
 """
 
@@ -23,9 +23,9 @@ MEMORY_BYTES, CPU_SECONDS = 1 << 30, 120
 """Limits of the process: of its memory beyond that of its libraries, and of processor time."""
 MAX_ROWS = 5_000_000
 MAX_FILTERS = 100
-"""Rows of one question: one for each filter of answers."""
+"""The most rows of one question: one for each filter of answers."""
 MAX_CHARACTERS = 100_000_000
-"""Of all rows that are handed over."""
+"""The most characters of all rows that are handed over."""
 NUMBERED_ROWS, WHOLE_ROWS = 50_000, 50
 """Rows in memory at a time: with their numbers alone, and with texts."""
 READY = b"ready\n"
@@ -40,15 +40,15 @@ class WantedRows:
     max_text: int
 
     def to_json(self) -> bytes:
-        """The question to the process."""
+        """The JSON that the process reads from standard input."""
         return json.dumps(asdict(self)).encode()
 
 
 def main() -> None:
-    """Write the rows that are asked for."""
+    """Read WantedRows from standard input, and write the rows of the table to standard output."""
     import pyarrow as pa
     import pyarrow.compute
-    import pyarrow.parquet  # before the limits
+    import pyarrow.parquet  # imported before the limits apply
 
     wanted, end = WantedRows(**json.load(sys.stdin)), ""
     sys.stdout.write(READY.decode())
@@ -81,7 +81,7 @@ def wanted_rows(table: Path, wanted: WantedRows) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     columns = ["doc_id", *wanted.texts]
-    # From a buffer, because pyarrow imports pandas to look at a list: half of this process's time.
+    # From a buffer, because pyarrow imports pandas to convert a list: half of this process's time.
     numbers = pa.Array.from_buffers(
         pa.int64(), len(wanted.numbers), [None, pa.py_buffer(array("q", sorted(wanted.numbers)))]
     )
@@ -106,7 +106,7 @@ def wanted_rows(table: Path, wanted: WantedRows) -> Iterator[dict[str, Any]]:
 
 
 def _count_characters(row: dict[str, Any], wanted: WantedRows) -> int:
-    """The characters of a row. Raises TableRefused if a worker writes no such row."""
+    """The characters of a row. Raises TableRefused if no worker writes such a row."""
     texts = [row[name] for name in wanted.texts]
     if not all(isinstance(text, str) and len(text) <= wanted.max_text for text in texts):
         raise TableRefused(f"has a text that is missing, or longer than {wanted.max_text:,} characters")

@@ -1,6 +1,6 @@
 """A trial: a few questions of each benchmark, one child after the other. Its report goes to the bot alone.
 
-A child per benchmark tells how long each takes, and which one a failure belongs to; the model is loaded anew for each.
+A child per benchmark shows how long each takes, and which one a failure belongs to; the model is loaded anew for each.
 """
 
 from __future__ import annotations

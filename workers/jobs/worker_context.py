@@ -39,7 +39,7 @@ class WorkerContext:
     hardware: str = ""
     secrets: tuple[str, ...] = ()
     account: str = ""
-    """The Hub account of the worker's token; "" where the board does not ask whose workers evaluate."""
+    """The Hub account of the worker's token; "" if it is unknown, or the board has no rules for workers."""
 
     @property
     def own_user(self) -> bool:

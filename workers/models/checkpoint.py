@@ -30,10 +30,10 @@ from workers.errors import (
 )
 
 MAX_HEADER_BYTES = 100_000_000
-"""Bytes of a safetensors header; the library has the same limit."""
+"""The largest safetensors header, in bytes; the library has the same limit."""
 MAX_JSON_BYTES = 64 << 20
 MAX_SIDES = 16
-"""Dimensions of a tensor."""
+"""The most dimensions of a tensor."""
 MAX_POINTER_BYTES = 1024
 """A smaller file that begins with readable text counts as a link's target, or as a pointer of git LFS."""
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -45,7 +45,7 @@ class PinnedSnapshot:
     lock: IO[bytes]
 
     def release(self) -> None:
-        """Allow its eviction."""
+        """Allow the store to evict the snapshot."""
         self.lock.close()
 
 

@@ -1,6 +1,6 @@
 """Downloads models and questions from the Hub at pinned commits, before the child starts.
 
-Only this module and `publish` use the worker's token. Questions are fetched by a separate process
+Downloads use the worker's token, which the child never gets. Questions are fetched by a separate process
 (`workers.models.fetch_questions`), because the library that reads them is heavy.
 """
 
@@ -54,7 +54,7 @@ MAX_FILES = 2_000
 """Limit on a model's files: each takes a call to the Hub, and the library's time grows with the number's square."""
 EXCLUDED_PATTERNS = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf")
 TEMPLATES = "additional_chat_templates"
-"""The only subfolder that is downloaded, for tokenizers; all other files lie at the top of the repo."""
+"""The only subfolder that is downloaded, for tokenizers; all other files are at the top of the repo."""
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 RESERVED_BYTES = 2 * 1024**3
 """Bytes of disk that stay free beside a model."""
@@ -71,7 +71,7 @@ _HUB_AWAY = re.compile(
 _ERROR_LINE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
 """The line of a traceback that names its error; it has no indentation."""
 MAX_ERROR_LINE = 2_000
-"""Characters of such a line."""
+"""The most characters of a line of standard error that are read."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def pin_model(
 ) -> PinnedSnapshot:
     """Download configs, tokenizer and safetensors of `model` at the commit `revision`, and pin them in the store.
 
-    The store lies in `cache` and holds at most `max_bytes`. An `adapter` has its own config file. Files of the folder
-    `volume` are copied in place of a download where they are the Hub's. Raises ModelGone,
+    The store is in `cache` and holds at most `max_bytes`. An `adapter` has its own config file. Files in the folder
+    `volume` are copied instead of downloaded if they equal the Hub's. Raises ModelGone,
     WeightsMissing and their subclasses, TooManyFiles, ConfigMissing, AdapterUnusable, DiskFull, BlobDiffers, and what
     the Hub's client raises while the Hub is away.
     """
@@ -136,8 +136,8 @@ def pin_model(
 def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
     """The Hub's record of the model, with its files. Raises ModelGone and its subclasses.
 
-    That a model or a commit is gone ends its request for good, and a server of the Hub that lags knows no new one: so
-    the Hub is asked twice before that is believed.
+    ModelGone ends a request for good, and a server of the Hub that lags does not know a new repo or commit yet: so this
+    function asks the Hub twice before it raises that.
     """
     try:
         return _answered_info(model, revision, hub)
@@ -149,7 +149,7 @@ def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
 
 
 def _answered_info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
-    """`_info` by one answer.
+    """The Hub's record of the model, from one call. Raises ModelGone and its subclasses.
 
     The Hub lists a gated repo's files to everyone. If their blobs are already in the store, from another model, no
     download would check for access, so it is checked here.

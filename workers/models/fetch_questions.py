@@ -28,9 +28,9 @@ MAX_CONTENT_BYTES = 64 * 1024 * 1024
 
 
 def main() -> None:
-    """Download the sources in the order. The last line of standard error names the error."""
+    """Download the sources that standard input names. The last line of standard error names the error."""
     order: dict[str, Any] = json.load(sys.stdin)
-    kernel.die_with_parent(order["parent"])  # it may have ended during the imports
+    kernel.die_with_parent(order["parent"])  # the parent may have ended during the imports
     answers: deque[httpx2.Response] = deque(maxlen=1)
     get_session().event_hooks["response"].append(answers.append)
     try:

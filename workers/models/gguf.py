@@ -37,7 +37,7 @@ def packaged_gguf(package: str = PACKAGE) -> Path:
 
 
 def convert(gguf: Path, folder: Path, dtype: str = "bfloat16") -> Path:
-    """Write the model in `gguf` to `folder`, with weights as `dtype`, unless the same conversion is already there.
+    """Write the model in `gguf` to `folder`, with weights as `dtype`, unless it holds the same conversion already.
 
     The folder appears complete or not at all. Takes some seconds, and two copies of the weights as float32 in memory.
     Raises ConversionFailed.

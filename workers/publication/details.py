@@ -140,7 +140,7 @@ def scored_again(row: SampleRow, filter_name: str, scored: Mapping[str, Any], me
 
 
 def _number_in(key: str) -> int:
-    """12 for `gen_args_12`; sorted as text, 12 would come before 2."""
+    """The number in a key, such as 12 in `gen_args_12`: sorted as text, 12 would come before 2."""
     return int(key.rpartition("_")[2])
 
 

@@ -53,12 +53,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MAX_TRIES = 5
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 5.0, 60.0
-"""Seconds between two tries meanwhile: each pause is twice the one before, up to the last."""
+"""Seconds between two tries while the Hub is away: each pause is twice the previous one, up to the last."""
 
 
 def import_libraries() -> None:
-    """Import what a publication needs and what takes a second to import. A worker calls this before it forks the
-    processes of its jobs, so that each of them has these modules at once."""
+    """Import the libraries of a publication that take a second to import.
+
+    A worker calls this before it forks the processes of its jobs, so that none of them imports these again.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -68,10 +70,11 @@ def import_libraries() -> None:
 
 
 def publish(publication: Publication, hub: HubAccess) -> Details:
-    """Commit the publication and return where; while the Hub is away, wait for it.
+    """Commit the publication and return its place on the Hub; wait while the Hub is away.
 
     Raises EvaluationFailed if the child left nothing that can be published, and PublicationFailed if the Hub refuses
-    the commit, or stays away."""
+    the commit, or stays away.
+    """
     results = read_spool(publication)
     from leaderboard.uncertainty import standard_errors  # numpy is heavy, and needed only at the end of an attempt
 
@@ -161,7 +164,7 @@ def _tables(
 
 
 def _commit(client: Hub, publication: Publication, results: ResultsFile, files: list[Change]) -> Details:
-    """Make the commit, unless an earlier try made it; before it that to the gated repo, if the suite needs one."""
+    """Commit to the details repo, unless an earlier try did; before that to the gated repo, if the suite needs one."""
     repo = create_details_repo(client, publication.repo, private=publication.private)
     if publication.suite.restricted:
         if (published := _earlier_publication(client, publication, repo, client.head(repo))) is not None:
@@ -179,7 +182,7 @@ def _commit(client: Hub, publication: Publication, results: ResultsFile, files: 
 
 
 def create_details_repo(client: Hub, name: str, *, private: bool) -> Repo:
-    """Create the repo where there is none; a private model's is private."""
+    """Create the repo if it does not exist; if `private`, make an existing one private, too."""
     repo = Repo("dataset", name)
     created = client.create_repo(repo, private=private, exist_ok=True)
     if private and not created:
@@ -192,7 +195,7 @@ def _commit_to(
 ) -> Details:
     """Commit to one repo, unless an earlier try did; read the repo again if its head moved meanwhile.
 
-    An earlier try may have died between the commits to the gated repo and to the details repo. This one replaces its
+    An earlier try may have died between the commits to the gated repo and to the details repo. This try replaces its
     files in the gated repo, so that both repos hold the files of one time.
     """
     for tries_left in reversed(range(MAX_TRIES)):
@@ -231,9 +234,9 @@ def _holds_restricted(publication: Publication, paths: Iterable[str]) -> bool:
 
 
 def _earlier_publication(client: Hub, publication: Publication, repo: Repo, head: str) -> Details | None:
-    """The details that an earlier try of the same attempt published with the same suite, which may have changed.
+    """The details that an earlier try of the same attempt published with this version of the suite; None without one.
 
-    Others may write to the repo: a file there that is no outcome is replaced.
+    Others may write to the repo: the caller replaces an outcome file that is not valid.
     """
     try:
         file = client.find_file(repo, outcome_path(publication.plan.attempt), head, max_bytes=MAX_BYTES)

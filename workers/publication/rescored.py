@@ -1,7 +1,7 @@
 """Publishes the tables of answers of a rescored evaluation beside those of the evaluation, which stay.
 
 They are a run of their own in the details repos: a split of each task, and `latest`. A table goes to the repo that
-holds the evaluation's table of the same task, so the answers to restricted benchmarks stay where they may be.
+holds the evaluation's table of the same task, so the answers to restricted benchmarks stay in their repo.
 """
 
 from __future__ import annotations

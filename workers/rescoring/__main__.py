@@ -64,7 +64,7 @@ def _answer(rescorer: Rescorer | EvaluatorRescorer, order: dict[str, Any]) -> di
         )
     except RescoringRefused as error:
         return {"refused": str(error)[:4_000]}
-    except Exception as error:  # noqa: BLE001  # boundary: what a stranger's table holds ends no other evaluation
+    except Exception as error:  # noqa: BLE001  # boundary: an untrusted table must not end other rescorings
         traceback.print_exc()
         return {"refused": f"its answers cannot be scored: {type(error).__name__}: {error}"[:4_000]}
     Path(order["out"]).write_bytes(rescored.data)

@@ -1,6 +1,6 @@
 """Finds out whether a task with a changed configuration still asks the same, from the stored questions and prompts.
 
-A newer harness may spell a template otherwise, or add an option with a default, and ask the same. So the requests are
+A newer harness may spell a template differently, or add an option with a default, and ask the same. So the requests are
 made again by the harness's own code, from each stored question and prompt, and compared with the digest
 `asked` of the evaluation: kinds, texts, choices and arguments of generation. The text of each question, as the task
 words it now, has to stand at the end of its stored prompt, where the task asked before.
@@ -23,11 +23,11 @@ from workers.evaluation.asked_documents import DocumentDigests, asked_parts, doc
 from workers.rescoring.stored_answers import AnswersTable
 
 WORDING = frozenset({"doc_to_text", "doc_to_choice", "use_prompt", "description", "gen_prefix"})
-"""Fields on which the words of questions depend, and those of examples in the same way."""
+"""Fields on which the text of questions depends, and that of examples in the same way."""
 ARGUMENTS = frozenset({"output_type", "generation_kwargs", "repeats", "doc_to_image", "doc_to_audio"})
 """Fields on which the other arguments of requests depend."""
 EXAMPLES = frozenset({"target_delimiter", "fewshot_delimiter", "fewshot_config", "fewshot_split", "training_split"})
-"""Fields on which examples depend: they ask the same in any case where there are no examples."""
+"""Fields on which examples depend: they do not matter to a task without examples."""
 
 
 def can_compare(fields: Collection[str], shots: int) -> bool:

@@ -65,7 +65,7 @@ def rescored_block(
 ) -> StewardBlock:
     """The block of the evaluation with other `scores`, by `suite`; `facts` are more members that scoring changes.
 
-    The bot compared other scores with the samples; what other workers said about the answers stays.
+    The bot's comparison of the earlier scores with the samples is dropped; other workers' verdicts on the answers stay.
     """
     repeated = {**scores_in_block(scores), **errors_in_block(errors)}
     by_suite = {"suite": suite.name, "suite_digest": suite.digest}

@@ -36,7 +36,7 @@ class RescoredFile:
 
 
 class RescoringProcess:
-    """The process for one suite, in which several more compute. A context manager: it ends with the block."""
+    """The process that scores for one suite, and forks several more. A context manager: it ends with the block."""
 
     def __init__(self, suite: str, processes: int = 0, task_folder: Path | None = None) -> None:
         """`suite` is the text of the suite file; `processes` 0: one for each core.

@@ -1,4 +1,4 @@
-"""Writes the table of answers of a rescored evaluation: the evaluation's own, with all that follows from scoring anew.
+"""Writes the table of answers of a rescored evaluation: the evaluation's own, with new values where scoring makes them.
 
 It has a row for each question and filter of the new scoring, and none for questions that the suite withdraws.
 """

@@ -31,9 +31,9 @@ from workers.rescoring.stored_docs import render_once
 from workers.rescoring.stored_tasks import asked_differently, load_tasks, prompts_differ
 
 _ANY_COMMIT = "0" * 40
-"""In task files from which no questions are loaded."""
+"""The commit in task files from which no questions are loaded."""
 MAX_REASONS = 5
-"""Reasons that a refusal names."""
+"""The most reasons that a refusal names."""
 
 
 class Rescorer:
@@ -53,7 +53,7 @@ class Rescorer:
         self._pool: ScoringPool | None = None
 
     def __enter__(self) -> Rescorer:
-        confine_templates()  # no sandbox of the system is around this process
+        confine_templates()  # this process runs outside the workers' sandbox
         compile_templates_once()
         render_once()
         seed_language_detection()
@@ -105,14 +105,14 @@ class Rescorer:
         return RescoredEvaluation(data, count, digests.scored if digests is not None else "", timed_out)
 
     def _open(self, tables: Path) -> dict[str, AnswersTable]:
-        """Look at the table of each task; in the processes, if they have started."""
+        """Open the table of each task, in the pool's processes if they have started."""
         paths = [tables / f"{task}.parquet" for task in self.suite.tasks]
         if self._pool is not None:
             return self._pool.open(paths)
         return dict(zip(self.suite.tasks, map(open_table, paths, self.suite.tasks), strict=True))
 
     def _check_counts(self, tables: Mapping[str, AnswersTable], harness: Mapping[str, Any]) -> None:
-        """Raise RescoringRefused if a table lacks answers, or one that the suite withdraws was not asked."""
+        """Raise RescoringRefused if a table lacks answers, or a question that the suite withdraws was not asked."""
         counts = harness.get("n-samples")
         for task, table in tables.items():
             count = counts.get(task) if isinstance(counts, Mapping) else None
@@ -151,7 +151,7 @@ class Rescorer:
             reason for task, fields in differing.items() for reason in self._reasons(task, fields, block, tables)
         ]
         reasons += questions_differ(block.datasets, self.suite)
-        if not block.use_chat_template:  # a template may change the words
+        if not block.use_chat_template:  # a template may change the text
             reasons += prompts_differ(tables, self._loaded["tasks"])
         if reasons:
             raise RescoringRefused(f"the suite asks otherwise than the evaluation did: {_listed(reasons)}")

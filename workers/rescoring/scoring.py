@@ -30,7 +30,7 @@ from workers.rescoring.stored_answers import (
 from workers.rescoring.stored_docs import StoredDocs, leaves_questions_alone
 
 _docs = StoredDocs()
-"""The questions of this process."""
+"""The cache of questions in this process."""
 PLAIN = (float, int, bool)
 BATCH = 500
 """Answers of a task in memory at a time, where its filters treat each by itself."""
@@ -42,7 +42,8 @@ MAX_UNUSABLE = 20
 class ScoringPart:
     """The answers in some row groups of a task's table, except for the questions `withdrawn`; `only` some, if given.
 
-    `samples` is the file to which each question's metrics and filtered answers are written, if they are wanted.
+    If `whole`, the task's filters get all answers at once. `samples` is the file to which each question's metrics and
+    filtered answers are written, if they are wanted.
     """
 
     task: str
@@ -189,7 +190,7 @@ def _plain(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _as_arrays(graded: TaskAnswers | None) -> TaskAnswers | None:
-    """The same as arrays, which are faster to send to another process."""
+    """The graded answers as arrays, which are faster to send to another process."""
     if graded is None:
         return None
     return TaskAnswers(

@@ -69,7 +69,7 @@ class ScoringPool:
             self._pool = None
 
     def open(self, paths: Sequence[Path]) -> dict[str, AnswersTable]:
-        """Look at the tables of all tasks of the suite. Raises RescoringRefused."""
+        """Open the tables of all tasks of the suite. Raises RescoringRefused."""
         names = self.suite.tasks
         with self._refusing_if_broken():
             return dict(zip(names, self._processes().map(open_table, paths, names), strict=True))
@@ -156,7 +156,7 @@ class ScoringPool:
                 alone = replace(part, only=frozenset((question,)), samples=None)
                 again = self._processes().submit(_score_part, alone).result()
                 if not again.timed_out and again.questions:
-                    # Rare: score the whole part again, so that all that follows from it is of one piece.
+                    # Rare: score the whole part again, so that all its scores are consistent.
                     done[number] = self._processes().submit(_score_part, part).result()
                     break
 
@@ -175,7 +175,7 @@ class ScoringPool:
 
 
 def _text_parts(table: AnswersTable) -> Iterator[tuple[int, frozenset[int]]]:
-    """Row groups of a table, with some of their questions each."""
+    """Row groups of a table, each with at most TEXTS of its questions."""
     questions = iter(table.questions)
     for group, size in zip(table.groups, table.sizes, strict=True):
         for start in range(0, size, TEXTS):
@@ -190,7 +190,7 @@ def _begin(parent: int) -> None:
 
 
 def _score_part(part: ScoringPart) -> PartScores:
-    """Runs in a process of the pool."""
+    """Score one part, in a process of the pool."""
     return score_part(_tasks[part.task], part, _alarms)
 
 

@@ -25,7 +25,7 @@ MAX_GROUP = 256 * 1024 * 1024
 COLUMNS = ("doc_id", "doc", "responses", "filter")
 """The columns of a table of answers from which scores follow."""
 FIRST_ROWS = 16
-"""Rows that are decoded at a time while the first question is looked for."""
+"""Rows that are decoded at a time in the search for the first question."""
 _TRUTHS = {"True": True, "False": False}
 
 
@@ -67,7 +67,7 @@ class AnswersTable:
 
 
 def open_table(path: Path, task: str) -> AnswersTable:
-    """Look at the table of `task`. Raises RescoringRefused if it is missing, or of another layout."""
+    """Open the table of `task`. Raises RescoringRefused if it is missing, or of another layout."""
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             return _table(file, path, task)

@@ -1,4 +1,4 @@
-"""A cache of questions in the memory of a process: one evaluation of a suite after the other answers the same ones.
+"""A cache of questions in the memory of a process: successive evaluations of a suite answer the same questions.
 
 The harness fills the templates of a task (choices, target) in for each answer. A cached question caches these texts
 too.
@@ -68,6 +68,6 @@ def _rendered(template: str, doc: Any) -> str:
 
 def leaves_questions_alone(task: Any) -> bool:
     """Whether a task has no code of its own that could change a question, so that it may be cached."""
-    # With several inputs, the right answer is the number that the text is.
+    # With several inputs, `doc_to_text` gives the number of the right answer.
     names = (*OWN_CODE, "doc_to_text") if getattr(task, "multiple_input", 0) else OWN_CODE
     return not any(callable(getattr(task.config, name, None)) for name in names)

@@ -1,6 +1,6 @@
 """Restores an evaluator's samples from its tables of answers, as lines of JSON, and checks them against their digests.
 
-Tables hold text that strangers' models wrote: rows and row groups are bounded, and each line is parsed as that of an
+Tables hold text that untrusted models wrote: rows and row groups are bounded, and each line is parsed as that of an
 evaluator is.
 """
 
@@ -94,7 +94,7 @@ def _rows(table: AnswersTable) -> Iterator[dict[str, Any]]:
 
 
 def _line(row: Mapping[str, Any], task: str) -> bytes:
-    """The line of samples that became this row. Raises RescoringRefused."""
+    """Restore the line of samples from which `row` was made. Raises RescoringRefused."""
     number = row["doc_id"]
     for name in _TEXTS:
         text = row[name]

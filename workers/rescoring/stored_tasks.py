@@ -57,7 +57,7 @@ class StoredQuestions:
 
 
 class StoredTask(ConfigurableTask):  # type: ignore[misc]  # the harness has no types
-    """A task of the harness whose questions are stored ones. `tables` names those of all tasks while they are made."""
+    """A task of the harness whose questions are stored ones. `tables` holds those of all tasks while they are made."""
 
     tables: ClassVar[Mapping[str, AnswersTable]] = {}
 
@@ -84,7 +84,7 @@ class StoredTask(ConfigurableTask):  # type: ignore[misc]  # the harness has no 
         return self.stored
 
     def fewshot_docs(self) -> None:
-        """No examples: the prompts are those that were asked."""
+        """None: the stored prompts already hold their examples."""
         return
 
 
@@ -132,9 +132,9 @@ def asked_differently(configs: Mapping[str, Any], tasks: Mapping[str, Any], suit
 
 
 def prompts_differ(tables: Mapping[str, AnswersTable], tasks: Mapping[str, Any]) -> list[str]:
-    """Tasks whose first question is worded otherwise here than in its stored prompt. Sentences.
+    """A sentence for each task whose first question is worded otherwise here than in its stored prompt.
 
-    A task's configuration names a function, and not the other functions that this one calls.
+    A comparison of configurations cannot show that: they name a task's function, not the functions that this one calls.
     """
     differences = []
     for name, table in tables.items():
@@ -152,8 +152,8 @@ def _is_moved(field: str, suite: Suite) -> bool:
 def _asked_fields(config: Mapping[str, Any]) -> dict[str, str]:
     """The fields of a configuration on which prompts depend, as text.
 
-    The harness repeats fields of the task among those of its examples: these are left out there, so that a difference
-    is named once. Not the target, on which only examples depend here.
+    The harness repeats fields of the task in `fewshot_config`: they are left out there, so that a difference is named
+    once. The target stays there, because only the examples in a prompt depend on it.
     """
     fields, examples = {field: config.get(field) for field in ASKED}, config.get("fewshot_config")
     if isinstance(examples, Mapping):

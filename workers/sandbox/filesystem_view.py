@@ -1,6 +1,6 @@
 """Restricts a child to the system, its interpreter, model and questions, and its own folders.
 
-Either its own root in a mount namespace (`rebuild_root`), or the same set of files by Landlock (`restrict_files`).
+It gets its own root in a mount namespace (`rebuild_root`), or the same set of files by Landlock (`restrict_files`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
         Path(link).parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(link):
             Path(link).symlink_to(target)
-    _tmpfs(TEMPORARY, _TEMPORARY_SIZE)  # mounted first, because other mounts may lie below it
+    _tmpfs(TEMPORARY, _TEMPORARY_SIZE)  # mounted first, because other mounts may be below it
     for mount in mounts:
         _mount(mount.path, read_only=mount.read_only)
     _populate(sandbox_spec, uid)
@@ -61,7 +61,7 @@ def rebuild_root(sandbox_spec: SandboxSpec, uid: int) -> None:
 def restrict_files(sandbox_spec: SandboxSpec) -> None:
     """Restrict this process and its children to the sandbox's files, for good. Raises OSError.
 
-    Only with a GPU, whose driver may need it, can they write to the machine's /dev/shm: it has no limit of theirs.
+    They can write to the machine's /dev/shm, which their limits do not bound, only with a GPU: its driver may need it.
     """
     writable = [
         *_devices(sandbox_spec, Path("/")),
@@ -138,7 +138,7 @@ def _devices(sandbox_spec: SandboxSpec, root: Path) -> list[str]:
 def _interpreter() -> list[str]:
     """The folders of Python, its installed packages, and the packages that are already loaded.
 
-    Of a source tree outside the interpreter only the packages: settings and secrets may lie beside them.
+    Of a source tree outside the interpreter only the packages: settings and secrets may be stored beside them.
     """
     roots = [sys.prefix, sys.base_prefix]
     inside = tuple(os.path.realpath(root) + "/" for root in roots)

@@ -21,7 +21,7 @@ from workers.sandbox.filesystem_view import SHARED_MEMORY, TEMPORARY
 from workers.sandbox.zygote_client import ZygoteClient
 
 _GONE = frozenset({errno.ENOENT, errno.ESRCH, errno.EINVAL, errno.ENXIO})
-"""What /proc answers about a process that ends meanwhile: EINVAL lists, and ENXIO opens, files of its lost network."""
+"""Errors of /proc for a process that has ended: EINVAL for listing, ENXIO for opening, files of its lost network."""
 _PAGE = resource.getpagesize()
 _PIPE_BYTES = 2 * _PAGE
 """The most that a pipe holds, once its user has many."""
@@ -73,7 +73,7 @@ class MemoryUse:
         if self._file_systems:
             return
         root = f"/proc/{init}/root"
-        # They may not be there yet; and the sizes of file systems that a child hides still bound them.
+        # They may not be mounted yet; and the sizes of file systems that a child hides still bound them.
         with suppress(PermissionError), _unless_gone():
             paths = (Path("/"), Path(root), Path(root + TEMPORARY), Path(root + SHARED_MEMORY))
             if len({path.stat().st_dev for path in paths}) == len(paths):  # its own root, and both mounted

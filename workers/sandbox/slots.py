@@ -56,7 +56,7 @@ class Slot:
     def prepare(self, *, own_user: bool | None = None) -> None:
         """Empty and create the folders for the next attempt; home and spool belong to the slot's user if `own_user`.
 
-        None: not known yet. The zygote's mode check, which tries both, is the only child that may run then.
+        None means that this is not known yet: then only the zygote's mode check, which tries both, may run a child.
         """
         self.prepare_home(own_user=own_user)
         remove_folder(self.attempt)

@@ -2,7 +2,7 @@
 
     Started (once, first) → Progress (any number) → Finished or Failed (once, last)
 
-The child runs a stranger's model, so the reader trusts nothing: each line has a maximal length and a schema, the order
+The child runs an untrusted model, so the reader trusts nothing: each line has a maximal length and a schema, the order
 is checked, and a token bucket limits the rate. Violations raise StreamFlooded (too much or too fast) or ForgedMessage
 (not a message, or out of order).
 """
@@ -38,7 +38,7 @@ class StreamFlooded(StreamBroken):
 
 
 class ForgedMessage(StreamBroken):
-    """The child sent something that is no message, or a message out of order."""
+    """The child sent something that is not a message, or a message out of order."""
 
 
 class _Message(BaseModel):

@@ -42,7 +42,7 @@ class Admission:
 
 
 def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
-    """Examine `model`, which is loaded, by its class, by the cache of three tokens, and by a trial."""
+    """Decide how to use the engine with the loaded `model`: from its class, its cache of three tokens, and a trial."""
     reason = reason_of_class(model)
     if reason is not None:
         return Admission(reason=reason)
@@ -65,7 +65,7 @@ def examine(model: Any, device: Any, numerics: Numerics) -> Admission:
 
 
 def reason_of_class(model: Any) -> str | None:
-    """Why no model of this class can be computed by the engine; None if its cache decides."""
+    """Why the engine cannot compute a model of this class; None if the model's cache decides."""
     if model.config.is_encoder_decoder:
         return "it has an encoder"
     if getattr(model, "is_loaded_in_8bit", False):
@@ -99,7 +99,7 @@ def _takes_masks(model: Any) -> bool:
 def _trial(engine: PrefixEngine, vocabulary: int, *, trees_in_rows: bool) -> dict[int, ScoredAnswer] | None:
     """Answers after two contexts, of which one begins the other; None if the model rejects its cache or a mask.
 
-    Raises MemoryError, or torch's errors, if there is too little memory: that says nothing of the model.
+    Raises MemoryError, or torch's errors, if there is too little memory: that says nothing about the model.
     """
     tokens = [number * 7919 % vocabulary for number in range(1, 60)]
     requests = [

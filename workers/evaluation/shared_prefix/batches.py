@@ -69,13 +69,13 @@ def text_batches(
 def answer_key(
     requests: Sequence[tuple[Any, list[int], list[int]]], batch: Sequence[int], *, by_context: bool
 ) -> bytes:
-    """The key of a batch of log-likelihood requests."""
+    """The journal's key of a batch of log-likelihood requests."""
     tokens = [part for index in batch for part in requests[index][1:]]
     return unit_key("batch", {"by_context": by_context}, tokens)
 
 
 def text_key(requests: Sequence[tuple[str, dict[str, Any]]], batch: Sequence[int]) -> bytes | None:
-    """The key of a batch of generation requests; None where tokens are drawn at random, which no journal repeats."""
+    """The journal's key of a batch of generation requests; None if tokens are drawn at random: those are not stored."""
     options = requests[batch[0]][1]
     if draws_at_random(options):
         return None

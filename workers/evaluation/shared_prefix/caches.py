@@ -29,7 +29,7 @@ def unsupported_reason(cache: Any, tokens: int) -> str | None:
 
 
 def without_shared_layers(cache: Any) -> Any:
-    """`cache` without the places of layers that read another layer's keys and values, and have none of their own."""
+    """`cache` without the entries of layers that read another layer's keys and values, and have none of their own."""
     return _with_layers(cache, [layer for layer in cache.layers if type(layer) is not DummyLayer])
 
 

@@ -59,10 +59,10 @@ def generate_pages(
 
 
 class _AnswerScheduler(FIFOScheduler):  # type: ignore[misc]  # transformers is not followed
-    """transformers' scheduler, which also lets new answers in after one was cancelled.
+    """transformers' scheduler, which also admits new answers after one was cancelled.
 
-    When it removes answers from a full cache, it admits none until another ends. If all others are cancelled, as they
-    are at a stop sequence, it would wait for ever.
+    When transformers' own scheduler removes answers from a full cache, it admits none until another ends. If all others
+    are cancelled, as they are at a stop sequence, it would wait for ever.
     """
 
     def clear_cancelled_requests(self) -> Any:

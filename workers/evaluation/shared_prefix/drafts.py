@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 COMPARED_TOKENS = 3
-"""Number of last tokens that are looked up in the text so far: a guess repeats what followed them there."""
+"""Number of last tokens that are looked up in the text so far: a guess repeats what followed them earlier."""
 FIRST_GUESS, LONGEST_GUESS = 2, 16
 """Tokens of a row's first guess, and of any. Guesses that the model confirms get longer, others shorter."""
 
@@ -20,7 +20,7 @@ class Draft:
     def __init__(self, tokens: Iterable[int]) -> None:
         self.tokens: list[int] = []
         self._next: dict[tuple[int, ...], int] = {}
-        """Tokens → the place after their latest occurrence that another token follows."""
+        """Tokens → the index of the token that followed their latest occurrence."""
         self._length = FIRST_GUESS
         for token in tokens:
             self.append(token)

@@ -41,7 +41,7 @@ class BatchEncoder:
         return self._encode_text(text) if tokens is None else tokens
 
     def _encode_ahead(self) -> None:
-        """Encode the texts of the next requests; forget those before."""
+        """Encode the texts of the next requests; forget those of earlier ones."""
         chunk = [(context, context + answer) for context, answer in islice(self._pairs, CHUNK) if context]
         texts = list(dict.fromkeys(text for context, whole in chunk for text in (whole, context.rstrip())))
         encoded = self._encode_texts(texts) if texts else []

@@ -156,13 +156,13 @@ class ScoredTokens:
 
     @classmethod
     def of(cls, scored: Sequence[tuple[Score, float, bool, Any]]) -> ScoredTokens:
-        """The tokens that a step computed."""
+        """Convert the scores that a step computed."""
         dtype = str(scored[0][3]).removeprefix("torch.") if scored else ""
         return cls(dtype, tuple((value, greedy) for _, value, greedy, _ in scored))
 
     @classmethod
     def read(cls, value: Any, count: int) -> ScoredTokens | None:
-        """A value of the journal; None if it is not the one of `count` tokens."""
+        """Parse a value of the journal; None if it does not hold `count` scored tokens."""
         if not (isinstance(value, list) and len(value) == 2 and value[0] in _SCORE_DTYPES):
             return None
         tokens = read_scores(value[1], count)
@@ -179,7 +179,7 @@ def _step_key(plan: Plan, number: int) -> bytes:
 
 
 def _last_use(plan: Plan, number: int) -> int:
-    """The last step that continues the cache of this one; -1 if it keeps none."""
+    """The last step that continues the cache of step `number`; -1 if that step keeps no cache."""
     last = plan.steps[number].kept_until
     return -1 if last is None else last
 
@@ -214,7 +214,7 @@ def _scores(row: Row) -> Iterator[tuple[int, Score]]:
 def _tree_mask(step: Step) -> tuple[Any, Any]:
     """The mask of the tokens that each token sees, [row, 1, token, cached and own tokens], and its position.
 
-    A token sees the cached tokens, and in its row those of the segments that its own one continues.
+    A token sees the cached tokens and, in its row, the earlier tokens of its segment and of those that this continues.
     """
     count, width = len(step.rows), step.width
     visible = torch.zeros((count, 1, width, step.start + width), dtype=torch.bool)

@@ -61,7 +61,7 @@ class EngineRun:
         return [self._answers[index] for index in range(len(self.requests))]
 
     def _use_engine(self) -> str:
-        """Compute what the engine takes. Return why its answers are not to be used, or nothing."""
+        """Compute the requests that the engine takes. Return why its answers must not be used; "" if they may be."""
         if self.model.backend != "causal":
             return "it has an encoder"
         if self.model.world_size > 1 and not isinstance(self.model.batch_size, int):
@@ -119,7 +119,7 @@ class EngineRun:
         }
 
     def _kinds(self, work: EngineWork, admission: Admission) -> list[tuple[object, ...]]:
-        """The kind of each request that the engine takes: of each kind some are compared."""
+        """The kind of each request that the engine takes: some requests of each kind are compared."""
         window = admission.window
         return [
             (
@@ -131,7 +131,7 @@ class EngineRun:
         ]
 
     def compare(self, sample: Sequence[int], work: EngineWork) -> tuple[trust.Comparison, str]:
-        """Compute some requests both ways, in half precision in other batches of the harness, too; return what differs.
+        """Compute some requests both ways (in half precision, by the harness in two batch sizes); return what differs.
 
         These requests are reported each time: a slow model makes visible progress while it is compared.
         """

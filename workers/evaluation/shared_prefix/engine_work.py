@@ -33,7 +33,7 @@ class EngineWork:
         self.batch_size = batch_size
         self.out_of_memory = False
         self.computed = 0
-        """Tokens of the plans so far."""
+        """Tokens that the plans so far compute."""
         self.longest = max((request.input_length for request in requests.values()), default=0)
         cached = max(batch_size, MIN_CACHED_SEQUENCES)
         self.budget = Budget(cached * self.longest, batch_size * self.longest)

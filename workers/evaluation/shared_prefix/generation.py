@@ -30,7 +30,7 @@ from workers.evaluation.shared_prefix.row_batch import Tokens
 SHORTEST_BEGINNING = 32
 """Length in tokens from which a common beginning of all prompts is computed once."""
 CHECKED_ROWS, CHECKED_POSITIONS = 8, 512
-"""Answers that are checked in one pass at most, and positions whose scores it computes, unless one answer has more."""
+"""The most answers checked in one pass, and the most positions whose scores it computes, unless one answer has more."""
 GREEDY_OPTIONS = frozenset({"do_sample", "temperature", "top_p", "top_k"})
 """Options of a task that greedy generation ignores."""
 PLAIN_SETTINGS = GREEDY_OPTIONS | {
@@ -77,7 +77,7 @@ class Capacity:
 
 
 def reason_against(model: Any, options: Mapping[str, Any]) -> str:
-    """Why texts of `model` with a task's `options` cannot be generated here; "" if they can."""
+    """Why the engine cannot generate texts of `model` with a task's `options`; "" if it can."""
     if (reason := reason_of_class(model)) is not None:
         return reason
     if model.device.type != "cpu" and not hasattr(model, "init_continuous_batching"):
@@ -121,7 +121,7 @@ def has_ended(tokenizer: Any, answer: Sequence[int], stops: Sequence[StopSequenc
 
 
 def common_beginning(prompts: Sequence[Tokens]) -> int:
-    """The number of tokens with which all prompts begin."""
+    """The length in tokens of the beginning that all prompts share."""
     first, last = min(prompts), max(prompts)
     return next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
 
@@ -251,6 +251,6 @@ class AnswerChecker:
 
 
 def _positions(pairs: Sequence[tuple[Tokens, Tokens]]) -> int:
-    """The positions of a pass over these rows whose scores are computed."""
+    """The number of positions whose scores a pass over these rows computes."""
     width = max(len(prompt) + len(answer) - 1 for prompt, answer in pairs)
     return len(pairs) * (width - min(len(prompt) - 1 for prompt, _ in pairs))

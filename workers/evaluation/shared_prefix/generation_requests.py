@@ -28,10 +28,10 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 0.5, "float16": 0.1}
 COMPARED_FIRST, COMPARED_EVERY = 32, 100
 """Answers of each group of requests that are checked: the first COMPARED_FIRST, then one in COMPARED_EVERY."""
 SMALL_GROUP_FIRST, SMALL_GROUP_SHARE = 8, 5
-"""Of a smaller group, the first SMALL_GROUP_FIRST answers, or one in SMALL_GROUP_SHARE if these are more."""
+"""Of a smaller group, the first SMALL_GROUP_FIRST answers are checked, or the first 1/SMALL_GROUP_SHARE if more."""
 
 ROWS_ON_CPU = 4
-"""Rows of a batch in relation to the harness's batch, whose cache also holds more answers if they end early."""
+"""Rows of a batch on a CPU for each row of the harness's batch: the same cache holds more answers if they end early."""
 
 
 class GenerationGroup:
@@ -49,7 +49,7 @@ class GenerationGroup:
         """The most tokens of an answer."""
 
     def reason_against(self) -> str:
-        """Why the harness's way is used; "" if it is not."""
+        """Why these requests are answered the harness's way; "" if the engine may answer them."""
         if self.lm.backend != "causal":
             return "the model has an encoder"
         if self.lm.think_end_token is not None:
@@ -67,12 +67,12 @@ class GenerationGroup:
         return reason_against(self.lm.model, self.options)
 
     def earlier_reason(self) -> str:
-        """Why an earlier attempt, whose journal this is, turned to the harness's way; "" if it did not."""
+        """Why an earlier attempt, whose journal this one continues, used the harness's way; "" if it did not."""
         reason = self.lm.journal.get(self._group_key()) if self.lm.journal.units else None
         return reason[:1_000] if isinstance(reason, str) else ""
 
     def note_reason(self, reason: str) -> None:
-        """Note for a later attempt why this one turns to the harness's way."""
+        """Note in the journal, for a later attempt, why this one uses the harness's way."""
         if self.lm.journal.is_open:
             self.lm.journal.add(self._group_key(), reason)
 
@@ -150,7 +150,7 @@ class GenerationGroup:
 def generate_until(
     lm: Any, requests: Sequence[Any], harness: Callable[[list[Any]], list[str]]
 ) -> tuple[list[str], GenerationRecord]:
-    """The texts of `requests`, and how they were generated; `harness` answers where that is not done."""
+    """The texts of `requests`, and how they were generated; `harness` answers those that the engine cannot answer."""
     record = GenerationRecord()
     groups: dict[str, list[int]] = {}
     for index, request in enumerate(requests):

@@ -1,4 +1,4 @@
-"""The journal of an evaluation: an append-only file of computed answers, with which a later attempt goes on.
+"""The journal of an evaluation: an append-only file of computed answers, with which a later attempt continues.
 
     steward-journal 1 {identity}
     record … record                 each: length of its value, key, checksum, value as JSON
@@ -8,11 +8,11 @@
 step of the engine, a text. Its key is a digest of the unit's tokens or texts and options.
 
 A checksum covers its record and the checksum before it, so a record counts only behind all that were written before
-it. At the first record that is torn, changed or out of order the file is cut off; those before it are used. A sample
-of the stored units is computed afresh before any is used: on the same machine they are equal digit for digit. If one
-differs, nothing of the journal is used. So a damaged or foreign journal costs time only.
+it. At the first record that is torn, changed or out of order the file is cut off; the records before it are used. A
+sample of the stored units is computed afresh before any is used: on the same machine they are equal digit for digit.
+If one differs, nothing of the journal is used. So a damaged or foreign journal costs time only.
 
-The child writes this file, through a descriptor that the zygote opened for it: it may be as wrong as the child.
+The child writes this file, through a descriptor that the zygote opened for it: it is as untrusted as the child.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ _READ_BYTES = 1 << 16
 
 
 class AnswerJournal:
-    """The answers in a journal, and the place for new ones. Without a descriptor it holds none, and takes none.
+    """The answers in a journal, to which new ones are appended. Without a descriptor it holds none, and takes none.
 
-    `is_writable`: otherwise it is read only, and the file stays as it is.
+    Unless `is_writable`, it takes no new answers, and the file stays as it is.
     """
 
     def __init__(
@@ -81,20 +81,20 @@ class AnswerJournal:
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes answers, or may hold some."""
+        """Whether the journal has a file, so that it may hold answers or take new ones."""
         return self._descriptor is not None
 
     @property
     def units(self) -> int:
-        """The number of units that it holds."""
+        """The number of units in the journal."""
         return len(self._values)
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether it holds this unit."""
+        """Whether the journal holds the unit with this key."""
         return key in self._values
 
     def get(self, key: bytes) -> Any:
-        """The value of a unit; None if there is none."""
+        """The value of a unit; None if the journal does not hold it, or it cannot be read."""
         place = self._values.get(key)
         if place is None or self._descriptor is None:
             return None
@@ -109,7 +109,7 @@ class AnswerJournal:
             return None
 
     def add(self, key: bytes, value: object) -> None:
-        """Append the value of a unit. If the journal is full, or the disk, later values are left out."""
+        """Append the value of a unit. If the journal or the disk is full, it and all later values are left out."""
         if self._descriptor is None or self._is_full or not self._is_writable:
             return
         data = json.dumps(value).encode()
@@ -151,7 +151,7 @@ class AnswerJournal:
         return sorted(chosen)
 
     def discard(self, problem: str) -> None:
-        """Forget all answers, in the file, too."""
+        """Forget all answers, and delete them from the file."""
         log.warning("the journal of an earlier attempt is not used, and its answers are computed: %s", problem)
         self._values.clear()
         self.replayed = self._matching_units = self._checked = 0
@@ -214,7 +214,7 @@ class AnswerJournal:
         return ""
 
     def _stop(self, problem: str) -> None:
-        """Take no more answers. What is in the file stays for a later attempt, and can still be read here."""
+        """Take no more answers. The records in the file stay for a later attempt, and can still be read."""
         log.warning("the journal takes no more answers: %s", problem)
         if self._descriptor is not None:
             _truncate(self._descriptor, self._end)
@@ -222,14 +222,14 @@ class AnswerJournal:
 
 
 class _FileReader(io.RawIOBase):
-    """Reads a file from its start. Its place is its own: several processes may share the descriptor."""
+    """Reads a file from its start, at a position of its own: several processes may share the descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._place = 0
 
     def readable(self) -> bool:
-        """Whether it can be read; it can."""
+        """True: the file can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -248,9 +248,9 @@ def _write(descriptor: int, data: bytes) -> int:
 
 
 def _truncate(descriptor: int, size: int) -> bool:
-    """Cut the file off; False where the disk does not do that, as some do not while they are full.
+    """Cut the file off; False if the disk refuses, as some do while they are full.
 
-    The journal then takes no more answers: what is left behind its end would be before them.
+    After False the journal takes no more answers: the bytes left behind its end would precede them.
     """
     try:
         os.ftruncate(descriptor, size)
@@ -281,7 +281,7 @@ def _bytes(part: str | Sequence[int]) -> bytes:
 def read_scores(value: Any, count: int) -> list[tuple[float, bool]] | None:
     """A value of the journal as `count` log-likelihoods, each with whether its answer is the most likely one.
 
-    None: it is something else.
+    None if it is something else.
     """
     if not isinstance(value, list) or len(value) != count:
         return None

@@ -43,9 +43,9 @@ class SharedPrefixModel(HFLM):  # type: ignore[misc]  # the harness has no types
         self.engine_record: trust.EngineRecord | None = None
         """The record of how the requests so far were computed; None if `engine` is the harness."""
         self.journal = AnswerJournal()
-        """Answers of an earlier attempt, and those of this one for a later."""
+        """Answers of an earlier attempt, and those of this attempt for a later one."""
         self.portable_answers = PortableAnswers()
-        """Answers by request, for a worker on another machine and of such workers."""
+        """Answers by request: those of workers on other machines, and those of this attempt for such workers."""
         self._task_names: list[str] = []
         self._encoder: BatchEncoder | None = None
 

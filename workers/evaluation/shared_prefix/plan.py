@@ -146,7 +146,7 @@ def make_plan(requests: Sequence[AnswerRequest], budget: Budget, *, trees_in_row
 
 
 def separate_tokens(requests: Iterable[AnswerRequest], *, once_per_input: bool) -> int:
-    """Tokens of the requests as sequences of their own, without padding; equal inputs count once if so computed."""
+    """Tokens of the requests as sequences of their own, without padding; `once_per_input`: equal inputs count once."""
     if not once_per_input:
         return sum(request.input_length for request in requests)
     return sum({request.input_bytes(): request.input_length for request in requests}.values())

@@ -1,4 +1,4 @@
-"""Answers by request, with which a worker on another machine goes on.
+"""Answers by request, with which a worker on another machine continues an evaluation.
 
 A journal of batches is of use on the same machine only: elsewhere batches differ, and so do last digits. These answers
 have the request alone as their key: its kind, its texts and its options. They are recorded in a journal of their own,
@@ -51,7 +51,7 @@ class PortableAnswers:
         """Answers of other machines that were used."""
 
     def note(self, kind: str, request: Any, answer: Any) -> None:
-        """Record an answer that was computed here, once."""
+        """Record an answer that this process computed, unless it is recorded or offered already."""
         if not self.own.is_open or kind not in (SCORES, TEXTS):
             return
         key = request_key(kind, request)
@@ -68,7 +68,7 @@ class PortableAnswers:
         differ: Callable[[Mapping[int, Any], Mapping[int, Any]], str],
         report: Callable[[int, Any], None],
     ) -> list[Any]:
-        """The answers to all requests, of which only those are computed that are not offered, and a sample of these.
+        """The answers to all requests; computes only those that are not offered, and a sample of the offered ones.
 
         `compute` computes and reports the answers to the requests of these indexes, `report` reports an offered answer,
         and `differ` says how offered answers differ from computed ones, "" if they agree.
@@ -154,8 +154,8 @@ def scores_differ(
 ) -> str:
     """How log-likelihoods of two machines differ by more than they may; "" if they do not.
 
-    `epsilon` is None in float32, else the distance of 1.0 to the next number of the model's dtype. There single answers
-    differ, so their spread, mean and largest difference are limited, in relation to the rounding of a logit.
+    `epsilon` is None in float32, else the distance of 1.0 to the next number of the model's dtype. In half precision
+    single answers differ, so spread, mean and largest difference are limited, in relation to the rounding of a logit.
     """
     if epsilon is None:
         return trust.Comparison(computed).disagreement(offered)
@@ -220,7 +220,7 @@ def checker_problem(checker: AnswerChecker) -> str:
 
 
 def answer_tokens(lm: Any, context: str, text: str) -> list[int]:
-    """The tokens of `text` behind `context`."""
+    """The tokens of `text` when it follows `context`."""
     before, whole = (lm.tok_batch_encode([words])[0][0].tolist() for words in (context, context + text))
     if whole[: len(before)] == before:
         tokens: list[int] = whole[len(before) :]

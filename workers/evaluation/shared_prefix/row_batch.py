@@ -1,7 +1,7 @@
 """A batch of texts on a CPU, of which each is a row with a cache of its own.
 
 The tokens of a step, of some rows one and of others many, are one sequence for the model, without padding. The keys and
-values of a row are written to its own tensors, and its attention reads them there.
+values of a row are written to its own tensors, from which its attention reads them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RowTokens:
 
 @contextmanager
 def attention_by(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """Compute `sdpa` attention by `function` inside the block, which gets the usual one."""
+    """Compute `sdpa` attention by `function` inside the block; yields the usual attention function."""
     usual = ALL_ATTENTION_FUNCTIONS["sdpa"]
     AttentionInterface.register("sdpa", function)
     try:
@@ -97,15 +97,15 @@ class RowLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not fo
         return key_states, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """The step's own tokens: the attention function makes the masks."""
+        """The sizes for the step's own tokens alone: the attention function makes the masks."""
         return query_length, 0
 
     def get_seq_length(self) -> int:
-        """No tokens are known here: each row has a length of its own."""
+        """Zero: the layer itself has no length, as each row has a length of its own."""
         return 0
 
     def get_max_length(self) -> int:
-        """A row may have any length."""
+        """-1: a row may have any length."""
         return -1
 
 
@@ -130,7 +130,7 @@ class RowBatch:
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
     def compute(self, chosen: Sequence[tuple[BatchRow, Tokens, int]]) -> list[Tokens]:
-        """Compute tokens of rows, the last of them guesses; they are in the cache then.
+        """Compute tokens of rows, the last of them guesses, and add them to the rows' caches.
 
         Returns for each row the most likely token after its last known one and after each guess; nothing if there are
         known tokens that it has not computed yet.
@@ -228,5 +228,5 @@ class RowBatch:
 
 
 def _is_last(part: RowTokens) -> bool:
-    """Whether the part's tokens are all that are known of the row, and guesses."""
+    """Whether the part holds all missing known tokens of its row, besides guesses."""
     return len(part.tokens) - part.guessed == len(part.row.missing)

@@ -17,7 +17,7 @@ def compile_templates_once() -> None:
 def confine_templates() -> None:
     """Have Jinja's sandbox fill in templates for the rest of this process. Texts stay the same.
 
-    A suite file may come from a stranger, and without the sandbox a template in it can call any function of Python.
+    A suite file may be untrusted, and without the sandbox a template in it can call any function of Python.
     """
     env = lm_eval.utils.env
     sandbox = SandboxedEnvironment(

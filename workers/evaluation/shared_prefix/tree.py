@@ -194,7 +194,7 @@ def _add_scores(node: _Node, index: int, request: AnswerRequest) -> None:
 
 
 def _join(segment: Segment, below: tuple[Branch, ...], *, trees_in_rows: bool) -> tuple[Branch, ...]:
-    """The branches for `segment` with the branches `below` it: one row with all, a prefix of them, or each anew."""
+    """The branches for `segment` and those `below` it: one row with all, a prefix of them, or a copy in each."""
     width = len(segment.tokens)
     if not below:
         return (Branch((segment,), (), width, width),)

@@ -71,7 +71,7 @@ class EngineRecord:
 
 
 def add_up(records: Sequence[EngineRecord]) -> EngineRecord | None:
-    """The record of an evaluation that several copies of a model computed together; None of none."""
+    """The record of an evaluation that several copies of a model computed together; None if there are no records."""
     if not records:
         return None
     generations = [record.generation for record in records if record.generation is not None]
@@ -180,6 +180,6 @@ class Comparison:
 
 
 def percentile(values: Sequence[float], share: float = 0.95) -> float:
-    """The value that `share` of the values do not exceed; 0 of none."""
+    """The value that `share` of the values do not exceed; 0 if there are no values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

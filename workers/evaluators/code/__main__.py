@@ -40,7 +40,7 @@ def _evaluate(plan: dict[str, Any], options: CodeOptions, folder: Path) -> tuple
 
 
 def _score(plan: dict[str, Any], options: CodeOptions, folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The same for stored answers, which no package of this machine computes."""
+    """The report of each task from its stored answers, and no packages, as none of this machine computes answers."""
     from workers.evaluators.code.stored_answers import score_stored
 
     _try_out(options)

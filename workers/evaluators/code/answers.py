@@ -1,4 +1,4 @@
-"""Makes programs of a model's answers, and samples that say how many of them passed."""
+"""Makes programs from a model's answers, and samples that say how many of them passed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
 def program(problem: CodeProblem, answer: str, *, chat: bool) -> str:
-    """The program of an answer: it goes on after the prompt, or in a chat is the first block of code."""
+    """The program of an answer: the answer continues the prompt, or in a chat its first block of code does."""
     if not chat:
         return problem.prompt + answer
     block = match.group(1) if (match := _BLOCK.search(answer)) else answer

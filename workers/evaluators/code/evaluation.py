@@ -29,7 +29,7 @@ class CodeEvaluation:
         self._solutions = at_once(threads or os.cpu_count() or 1)
 
     def run(self, task: CodeTask) -> dict[str, Any]:
-        """Leave the samples of a task, and return its report."""
+        """Evaluate a task: write its samples, and return its report."""
         questions = task.questions
         per_problem = self._options.samples
         samples: list[dict[str, Any]] = []

@@ -116,7 +116,7 @@ class _Finite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typ
     """Refuses a model whose logits are not numbers."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # the same
-        """The logits as they are."""
+        """Return the logits unchanged; end the evaluation if one is NaN."""
         if torch.isnan(scores).any():
             refuse("model", "its logits are not numbers (NaN)")
         return scores

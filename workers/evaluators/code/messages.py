@@ -17,14 +17,14 @@ from typing import Any, Literal
 Outcome = Literal["passed", "wrong", "error", "ended", "time", "unusable"]
 """`unusable`: the problem's own tests cannot be run in this way, whatever the solution is."""
 MAX_BYTES = 8 * 1024 * 1024
-"""The longest message."""
+"""The longest message, in bytes."""
 MAX_DEPTH = 100
 _MAX_ITEMS = 1_000_000
 _PLAIN_INTEGER = 1 << 53
 
 
 class NotPlain(Exception):
-    """A value that is no plain data."""
+    """A value that is not plain data."""
 
 
 class TooMuch(Exception):
@@ -36,7 +36,7 @@ class Ended(Exception):
 
 
 class Channel:
-    """One message after the other, over two descriptors."""
+    """Sends and receives messages in order, over two descriptors."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing = reading, writing

@@ -12,22 +12,22 @@ from typing import Any, NoReturn
 
 VERSION = "1"
 _PYTHON = "python of solutions"
-"""Name of Python's version in results.json: it affects scores, and the contract holds that `python` does not."""
+"""Name of Python's version in results.json: it affects scores, while by the contract the entry `python` does not."""
 
 
 def refuse(fault: str, message: str) -> NoReturn:
-    """Say in failure.json why there is no evaluation, and end."""
+    """Write to failure.json why there is no evaluation, and end this process."""
     Path("failure.json").write_text(json.dumps({"contract": 1, "fault": fault, "message": message[:1000]}), "utf-8")
     sys.exit(1)
 
 
 def say_progress(done: int, total: int) -> None:
-    """Say how many problems are done."""
+    """Report how many problems are done."""
     os.write(int(os.environ["STEWARD_PROGRESS"]), json.dumps({"done": done, "total": total}).encode() + b"\n")
 
 
 def leave_samples(folder: Path, task: str, samples: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Any:
-    """Leave the samples of a task, and return its report."""
+    """Write the samples of a task, and return its report."""
     lines = (json.dumps(sample) + "\n" for sample in samples)
     (folder / "samples" / f"{task}.jsonl").write_text("".join(lines), "utf-8")
     means = {name: sum(sample["metrics"][name] for sample in samples) / len(samples) for name in metrics}
@@ -35,7 +35,7 @@ def leave_samples(folder: Path, task: str, samples: Sequence[Mapping[str, Any]],
 
 
 def leave_results(folder: Path, plan: Mapping[str, Any], reports: Mapping[str, Any], packages: Sequence[str]) -> None:
-    """Leave results.json; `packages` computed the answers."""
+    """Write results.json, with the versions of the `packages` that computed the answers."""
     results = {
         "contract": 1,
         "evaluator": {"name": "code", "version": VERSION},

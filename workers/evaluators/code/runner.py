@@ -20,9 +20,9 @@ _ROOT = Path(__file__).parents[3]
 """The folder that holds the package `workers`."""
 _START_SECONDS = 60.0
 _PATIENCE = 6
-"""Times its seconds for which a solution may compute on a busy machine, which lets it run for a part of them only."""
+"""Multiple of its seconds that a solution may take on a busy machine, where it runs for only a part of the time."""
 _LEAST_WAIT = 0.05
-"""Seconds of a wait that are worth it: the kernel counts processor time in hundredths of a second."""
+"""The shortest further wait in seconds: the kernel counts processor time in hundredths of a second."""
 _TEST_MEMORY = 1 << 30
 _FLAGS = ("-P", "-s")
 _MAX_SOLUTIONS = 8
@@ -52,7 +52,7 @@ class SolutionLimits:
     """The limits of one solution."""
 
     seconds: float = 10.0
-    """Of time with all its tests, and of processor time. Time for which it waits for a processor does not count."""
+    """Seconds with all its tests, and seconds of processor time. Time of waiting for a processor does not count."""
     memory_bytes: int = 512 << 20
     modules: tuple[str, ...] = ()
     """Modules that solutions and tests may import, besides those of `workers.evaluators.code.confinement`."""
@@ -108,7 +108,7 @@ def run_solution(problem: CodeProblem, program: str, limits: SolutionLimits) -> 
 def _start(
     module: str, settings: dict[str, Any], reads: int, writes: int, others: Sequence[int], limits: SolutionLimits
 ) -> subprocess.Popen[bytes]:
-    flags = _FLAGS if limits.modules else (*_FLAGS, "-S")  # -S: a start without a look for installed packages
+    flags = _FLAGS if limits.modules else (*_FLAGS, "-S")  # -S: start without searching for installed packages
     return subprocess.Popen(
         [sys.executable, *flags, "-m", f"workers.evaluators.code.{module}", json.dumps(settings)],
         stdin=reads,
@@ -151,7 +151,7 @@ def _verdict_in_time(
 ) -> dict[str, Any] | None:
     """The next line. Raises TimeoutError if it does not come within `seconds`.
 
-    While one of the processes wants to run, and they got less processor time than that, they have some more.
+    While a process wants to run, and all got less processor time than `seconds`, they get up to _PATIENCE times that.
     """
     give_up, began = time.monotonic() + _PATIENCE * seconds, sum(_processor_use(pid)[1] for pid in pids)
     left = seconds
@@ -172,7 +172,7 @@ def _processor_use(pid: int) -> tuple[bool, float]:
 
 
 class _Lines:
-    """Lines of JSON from a descriptor, each within a time."""
+    """Reads lines of JSON from a descriptor, each within a time limit."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._rest = descriptor, b""
@@ -181,7 +181,7 @@ class _Lines:
         """The next line; None at the end. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._rest:
-            left = max(0.0, deadline - time.monotonic())  # a thread that comes late still reads what is there
+            left = max(0.0, deadline - time.monotonic())  # a thread that comes late still reads what has arrived
             if not select.select([self._descriptor], [], [], left)[0]:
                 raise TimeoutError
             data = os.read(self._descriptor, 65536)

@@ -1,6 +1,6 @@
 """`python -m workers.evaluators.code.solution_process`: runs one solution, and calls it as messages ask.
 
-The runner starts it without any knowledge of tests. It says that it is confined before it gets the untrusted program.
+The runner starts it without any knowledge of tests. It reports its confinement before it gets the untrusted program.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ Sample = dict[str, Any]
 
 
 def score_stored(plan: dict[str, Any], options: CodeOptions, folder: Path) -> dict[str, Any]:
-    """Leave the samples of each task with new verdicts, and return the reports. Raises SuiteUnusable."""
+    """Write the samples of each task with new verdicts, and return the reports. Raises SuiteUnusable."""
     stored = {task["name"]: list(_samples(plan, task["name"])) for task in plan["tasks"]}
     done, total, reports = 0, sum(map(len, stored.values())), dict[str, Any]()
     with ThreadPoolExecutor(at_once(plan["devices"]["threads"] or os.cpu_count() or 1)) as pool:
@@ -40,7 +40,7 @@ def _samples(plan: dict[str, Any], task: str) -> Iterator[Sample]:
 
 
 def _scored(sample: Sample, *, options: CodeOptions, ranks: list[int], chat: bool) -> Sample:
-    """The sample with the verdicts of its answers here."""
+    """The sample with new verdicts on its answers, made on this machine."""
     number, question = sample["id"], sample["question"]
     problem, answers = problem_of(number, question), answers_of(sample["output"], options.samples)
     if answers is None:

@@ -16,7 +16,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CodeOptions(BaseModel):
-    """The options with their defaults."""
+    """The suite's options for the evaluator of code, with their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,9 +31,9 @@ class CodeOptions(BaseModel):
     files: dict[str, str] = {}
     """Task → the path of its problems in the first dataset; `{task}.jsonl` if left out. `.jsonl` or `.parquet`."""
     seconds: float = Field(default=10.0, gt=0.0, le=600.0)
-    """Of one solution with all tests of its problem."""
+    """Seconds for one solution with all tests of its problem."""
     memory_bytes: int = Field(default=512 << 20, ge=64 << 20)
-    """Of one solution."""
+    """Bytes of memory for one solution."""
     modules: tuple[Text, ...] = ()
     """Modules that solutions and tests may import, besides those of the standard library that are loaded."""
 

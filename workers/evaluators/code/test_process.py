@@ -33,7 +33,7 @@ class _Unusable(BaseException):
 
 
 class Solution:
-    """The solution in its process, as a function for tests."""
+    """The solution process as a function that tests can call."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -41,11 +41,11 @@ class Solution:
         """The failure of the first call without a valid answer, which decides the verdict."""
 
     def load(self, program: str, entry_point: str) -> None:
-        """Have the program executed."""
+        """Have the solution process execute the program."""
         self._exchange({"program": program, "entry_point": entry_point})
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """Call the function."""
+        """Have the solution process call the function; return or raise what it sends back."""
         try:
             message = {"arguments": encode(list(arguments)), "named": encode(named)}
         except NotPlain as error:
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def _verdict(job: dict[str, str], solution: Solution) -> tuple[Outcome, str]:
-    """Run the tests of `job`."""
+    """Run the tests of `job` on the solution; return the outcome and its explanation."""
     try:
         check = _tests(job, solution)
     except BaseException as error:  # noqa: BLE001  # boundary: tests of a dataset may raise anything

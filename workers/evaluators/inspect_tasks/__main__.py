@@ -76,7 +76,7 @@ def _evaluate(plan: dict[str, Any], options: InspectOptions) -> None:
 
 
 def _enter_datasets(plan: Mapping[str, Any], folder: Path) -> None:
-    """Change to a folder where `org/name` of each dataset leads to its files: `load_dataset` looks there first."""
+    """Change to a folder where `org/name` of each dataset links to its files: `load_dataset` searches there first."""
     here = folder / "datasets"
     for questions in plan["questions"]:
         link = here / questions["repo"]
@@ -87,7 +87,7 @@ def _enter_datasets(plan: Mapping[str, Any], folder: Path) -> None:
 
 
 def _run(plan: dict[str, Any], options: InspectOptions, tasks: Mapping[str, Task]) -> dict[str, EvalLog]:
-    """The log of each task."""
+    """Run the tasks with the plan's model; return the log of each."""
     import torch
     import transformers
 
@@ -115,7 +115,7 @@ def _run(plan: dict[str, Any], options: InspectOptions, tasks: Mapping[str, Task
 
 
 def _log_of(name: str, task: Task, **settings: Any) -> EvalLog:
-    """The log of one task. Raises CannotEvaluate."""
+    """Run one task; return its log. Raises CannotEvaluate."""
     import inspect_ai
 
     try:

@@ -22,7 +22,7 @@ from inspect_ai.scorer import Score, value_to_float
 from workers.evaluators.inspect_tasks.settings import BETWEEN_EPOCHS, CannotEvaluate
 
 FIRST_SCORER = ("accuracy", "mean")
-"""Names of the first scorer's mean."""
+"""Metrics that name the mean of the first scorer."""
 MAX_TEXT = MAX_QUESTION = 100_000
 """Maximal characters of a text, and of a question as JSON; a longer question is replaced by its digest."""
 CUT = " … [cut]"
@@ -43,7 +43,7 @@ def task_answers(
 ) -> InspectedTask:
     """The samples and the report of the task `name` in `log`; the suite scores `metrics`. Raises CannotEvaluate.
 
-    `withdrawn` are the questions that do not count in metrics that are no mean.
+    If there are `withdrawn` questions, it refuses metrics that inspect-ai alone computes, because they count all.
     """
     if log.status != "success" or not log.samples:
         words = log.error.message.strip().splitlines()[-1:] if log.error else []
@@ -82,7 +82,7 @@ def _reduced(log: EvalLog) -> dict[int | str, dict[str, Score]]:
 
 
 def metric_name(name: str) -> str:
-    """A scorer's name as a metric's."""
+    """Convert a name of inspect-ai to a valid name of a metric."""
     return re.sub(r"[^a-z0-9_]", "_", name.lower())[:60]
 
 
@@ -131,7 +131,7 @@ def _sample(number: int, runs: Sequence[EvalSample], values: Mapping[str, float]
 
 
 def _question(sample: EvalSample) -> dict[str, Any]:
-    """Plain metadata, input, target and choices."""
+    """The question of a sample as JSON data: plain metadata, input, target and choices."""
     asked = sample.input if isinstance(sample.input, str) else [_message(message) for message in sample.input]
     question = {key: value for key, value in sample.metadata.items() if _is_plain(value)}
     question |= {"input": asked, "target": sample.target}

@@ -31,7 +31,7 @@ REFUSED = {
     "model_graded_qa": "it asks a model to grade the answers",
     "model_graded_fact": "it asks a model to grade the answers",
 }
-"""Solvers and scorers of inspect-ai that eval.yaml may name, and that are not run here."""
+"""Solvers and scorers of inspect-ai that eval.yaml may name, and that this evaluator does not run → the reason."""
 REFUSED_FIELDS = {
     "input_image": "its questions have images",
     "sandbox": "it needs a sandbox with tools",
@@ -136,7 +136,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _check_step(where: str, kind: str, step: BenchmarkStep, known: frozenset[str]) -> None:
-    """Raise CannotEvaluate unless a solver or a scorer runs here."""
+    """Raise CannotEvaluate unless this evaluator runs the solver or scorer `step`."""
     if why := REFUSED.get(step.name):
         raise _wrong(f"{where}: the {kind} {step.name} is not run here: {why}")
     if step.name not in known:

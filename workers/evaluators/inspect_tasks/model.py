@@ -42,7 +42,7 @@ transformers.CheckedCausalLM = CheckedCausalLM
 
 
 def load_model(plan: dict[str, Any], options: InspectOptions) -> Model:
-    """The model, ready to be asked. Raises CannotEvaluate."""
+    """The model of the plan, ready for questions. Raises CannotEvaluate."""
     model, devices = plan["model"], plan["devices"]
     if model["weight_type"] != "Original":
         raise CannotEvaluate("model", f"only whole models are evaluated, and this is an {model['weight_type']}")
@@ -127,7 +127,7 @@ class _FiniteLogits(LogitsProcessor):  # type: ignore[misc]  # transformers is n
     """Ends the evaluation of a model whose logits are not numbers."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # transformers' interface
-        """The logits as they are."""
+        """Return the logits unchanged; end the evaluation if one is NaN."""
         if torch.isnan(scores).any():
             leave_failure("model", "its logits are not numbers (NaN)")
             _end()

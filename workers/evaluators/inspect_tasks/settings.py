@@ -71,7 +71,7 @@ def read_options(plan: dict[str, Any]) -> InspectOptions:
 
 
 def first_error(error: ValidationError) -> str:
-    """The first thing that is wrong, as one line."""
+    """The first problem of a failed validation, as one line."""
     problem = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg']}"
 

@@ -1,7 +1,7 @@
-"""Makes the tasks of a plan: inspect-ai's own objects, of an eval.yaml or of an installed package.
+"""Makes the tasks of a plan: inspect-ai's own objects, from an eval.yaml or from an installed package.
 
 It refuses a task whose object needs a sandbox with tools, another model, or the network, before the model is loaded. A
-need that shows only while the task runs ends as an error of its questions.
+need that shows only while the task runs becomes an error of its questions.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _samples(name: str, task: BenchmarkTask, folder: Path) -> Sequence[Sample]:
 
 
 def _made(name: str, module: Any, step: BenchmarkStep) -> Any:
-    """inspect-ai's solver or scorer."""
+    """The solver or scorer of inspect-ai that `step` names. Raises CannotEvaluate."""
     try:
         return getattr(module, step.name)(**step.args)
     except Exception as error:  # wrong arguments, templates, patterns; packages that are not installed
