@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # documented to be there
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # it is documented
 
 from hub.errors import (
     BadRequest,
@@ -82,7 +82,7 @@ def _kind(status: int, code: str, text: str, path: str, *, with_token: bool) -> 
     if status == 404 and text.startswith("Repository not found"):
         return RepoNotFound
     if status in (403, 404) and not code and not text:
-        return Garbled  # the Hub always says what it refuses or misses; a proxy, or the store of large files, does not
+        return Garbled  # the Hub always gives a reason; a proxy, or the store of large files, does not
     if status == 409 and "in progress" in text:
         return Busy
     if status >= 500 and status != 501:
@@ -137,7 +137,7 @@ def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
 
 
 def _seconds_in(text: str) -> float | None:
-    """The time to wait that a sentence names, such as "in about 2 minutes"; None if it names none."""
+    """Return the seconds to wait that a sentence names, such as "in about 2 minutes"; None if it names none."""
     match = _WAITS.search(text)
     return float(match.group(1) or 1) * _UNIT[match.group(2).lower()] if match else None
 

@@ -127,7 +127,7 @@ class Commits:
         day = sorted(time for time in times if time > now - DAY)
         if not day:
             return now
-        # An operator who sets a higher limit than the Hub's runs a Hub with a higher limit.
+        # If an operator sets a limit above the usual one, their Hub allows it.
         limit = min(self.hour, max(self.least, max(self.hour, REPO_HOUR) - others))
         wait = self._wait(len(hour), len(day), limit)
         return max(day[-1] + wait, _freed(hour, limit, HOUR), _freed(day, self.day, DAY))

@@ -23,12 +23,12 @@ class JobCalls(HubCalls):
             yield parse.parsed(_job, item)
 
     def job_flavors(self) -> frozenset[str]:
-        """The names of the hardware on which Jobs run."""
+        """Return the names of the hardware on which Jobs run."""
         answer = self._get("/api/jobs/hardware", "jobs-hardware").json()
         return parse.parsed(lambda it: frozenset(str(flavor["name"]) for flavor in it), answer)
 
     def start_job(self, namespace: str, specification: Mapping[str, Any]) -> HubJob:
-        """Start a Job. After Transient it may run: look for its labels. Not repeated, because each call starts one."""
+        """Start a Job, in one call that is not repeated. After Transient, the Job may run: find it by its labels."""
 
         def once() -> HubJob:
             answer = self.session.send("POST", _address(namespace), route="job", json=dict(specification))

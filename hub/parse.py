@@ -51,14 +51,14 @@ def next_page(headers: Mapping[str, str]) -> str:
 
 
 def items(answer: Any) -> list[Any]:
-    """Parse a list of objects: a proxy may answer 200 with an object that names an error."""
+    """Parse a list of objects. Raises TypeError for anything else: a proxy may answer 200 with an error object."""
     if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
         raise TypeError("it is no list of objects")
     return answer
 
 
 def heads(answer: Any) -> dict[str, str]:
-    """Parse the refs of a repo: each with its commit. The Hub names the branches, if only as an empty list."""
+    """Parse the refs of a repo, each with its commit. The Hub always lists the branches, even if there are none."""
     refs = [*answer["branches"], *(ref for kind in _OTHER_REFS for ref in answer.get(kind) or ())]
     return {str(ref["ref"]): str(ref["targetCommit"]) for ref in refs}
 
@@ -125,7 +125,7 @@ def model_info(item: Json) -> ModelInfo:
 
 
 def _object(value: Any) -> Json:
-    """Return `value` if it is an object: a model's author may have written anything."""
+    """Return `value` if it is an object, else an empty one: a model's author may have written anything."""
     return value if isinstance(value, dict) else {}
 
 
@@ -169,7 +169,7 @@ def thread(item: Json, num: int) -> Thread:
 
 
 def _set_by(events: Any, status: ThreadStatus) -> tuple[str | None, str] | None:
-    """The account that last gave the thread this status."""
+    """Return the account that last gave the thread this status; None if it is not known."""
     changes = [event for event in events if event["type"] == "status-change" and event["data"].get("status") == status]
     return author(changes[-1]) if changes and changes[-1].get("author") else None
 
@@ -177,7 +177,7 @@ def _set_by(events: Any, status: ThreadStatus) -> tuple[str | None, str] | None:
 def published_scores(item: Json) -> list[PublishedScore]:
     """Parse the scores in a model's files; files with errors, and entries that name no task, are left out."""
     scores = []
-    item["id"]  # without it, this is an error that came as a success
+    item["id"]  # an error response with the status 200 has no id
     for entry in item.get("evalResults") or ():
         dataset = _object(_object(entry.get("data")).get("dataset"))
         name, task = dataset.get("id"), dataset.get("task_id")

@@ -21,7 +21,7 @@ _PATHS_BATCH = 1000
 MAX_LISTED = 100_000
 """Files in a list that is held in memory."""
 MAX_ITERATED = 2_000_000
-"""Entries of a listing that is read as it comes: two thousand calls."""
+"""Entries of a listing that is read page by page: two thousand calls."""
 MAX_MODEL_FACTS = 16 * MIB
 """Maximal bytes of the Hub's facts about one model: those of a repo of a hundred thousand files."""
 _AS_IT_IS = {"accept-encoding": "identity"}
@@ -51,7 +51,7 @@ class Reads(HubCalls):
     ) -> HubResponse:
         """Read a file, or its bytes in `span`, and check that the response is the file that the Hub announces.
 
-        One call; one more, that lists the file, if it seems to have more than `limit` bytes.
+        It takes one call, and another one that lists the file if that seems to have more than `limit` bytes.
         """
         try:
             return self.retries.call(
@@ -75,7 +75,7 @@ class Reads(HubCalls):
         span: tuple[int, int] | None,
         into: BinaryIO | None,
     ) -> HubResponse:
-        """Read a file, or a part of it, in one call that is not repeated. Raises Garbled unless it is the file."""
+        """Read a file, or a part of it, in one call that is not repeated. Raises Garbled for anything but the file."""
         headers = _AS_IT_IS if span is None else {**_AS_IT_IS, "range": f"bytes={span[0]}-{span[1] - 1}"}
         answer = self.session.send(
             "GET",
@@ -129,8 +129,7 @@ class Reads(HubCalls):
     def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
         """Read the bytes of a file from `start` up to `end` in one call; fewer if the file ends earlier.
 
-        A server without support for ranges sends the file from its start: then `start` has to be 0, else it raises
-        BadRequest.
+        A server without support for ranges sends the file from its start. Raises BadRequest then, unless `start` is 0.
         """
         try:
             return self._file(repo, path, revision, limit=end - start, span=(start, end)).body
@@ -140,7 +139,7 @@ class Reads(HubCalls):
             raise
 
     def file_id(self, repo: Repo, path: str, revision: str = "main") -> str:
-        """Return the id of a file, as in `File`, that the account may read. One call, for its first byte."""
+        """Return the id of a file (`File.oid`) in one call, which reads the first byte and so needs access to it."""
         return content_id(self._file(repo, path, revision, limit=1, span=(0, 1)).headers)
 
     def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
@@ -218,7 +217,7 @@ class Reads(HubCalls):
     def model_facts(self, model: str, revision: str = "main") -> ModelInfo:
         """Return the Hub's facts about a model at a revision, in one call. `sha` is the commit of the revision.
 
-        They contain what the model's author wrote: TooLarge is raised if there is too much of it, or nested too deeply.
+        They contain text by the model's author. Raises TooLarge if that is too long, or nested too deeply.
         """
         at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"
         answer = self._get(at, "info", {"blobs": "true"}, limit=MAX_MODEL_FACTS)

@@ -233,7 +233,7 @@ class HubSession:
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """The certificates of this process: reading them for every client takes ten milliseconds."""
+    """Return the TLS context, cached per process: reading the certificates for every client takes ten milliseconds."""
     return httpx2.create_ssl_context()
 
 

@@ -16,7 +16,7 @@ from hub.records import Repo
 
 @dataclass(frozen=True)
 class SpaceVolume:
-    """A repo or a bucket that is mounted in a Space at `path`. A write sends `fields`, the Hub's JSON, back."""
+    """A repo or a bucket that is mounted in a Space at `path`. `fields` is the Hub's JSON, which a write sends back."""
 
     kind: str
     source: str
@@ -25,7 +25,7 @@ class SpaceVolume:
 
     @classmethod
     def bucket(cls, source: str, path: str) -> SpaceVolume:
-        """A bucket that the Space may write to."""
+        """Return the volume of a bucket that the Space may write to."""
         return cls("bucket", source, path, {"type": "bucket", "source": source, "mountPath": path})
 
 
@@ -33,7 +33,7 @@ class SpaceVolume:
 class SpaceMachine:
     """The machine of a Space: the hardware that it requested, its volumes, and seconds until it sleeps.
 
-    `storage` is that of Spaces from before volumes: small, medium or large at /data; "" for none.
+    `storage` is the storage that Spaces had before volumes: small, medium or large at /data; "" for none.
     """
 
     stage: str

@@ -91,8 +91,8 @@ class ThreadCalls(AccountCalls):
         """Return the number of the discussion with `marker`; open it if there is none.
 
         It searches the bot's own threads with this title, back to `since` (such as the time of the request; by default
-        all of them): one call per page of the list, and one per thread with this title. A caller that has `looked`
-        already saves the first search; after an error it searches anyway.
+        all of them): one call per page of the list, and one per thread with this title. `looked`: the caller has
+        searched already, so the first search is left out; after an error this method searches anyway.
         """
 
         def once() -> int:
@@ -119,7 +119,7 @@ class ThreadCalls(AccountCalls):
     def ensure_comment(self, repo: Repo, num: int, body: str, marker: Marker, *, seen: Thread | None = None) -> Comment:
         """Return the bot's comment with `marker`; write it if there is none. An earlier one stays unchanged.
 
-        `seen`, the thread as just read, saves the first read.
+        `seen`: the thread that the caller has just read, in place of the first read.
         """
         looked = seen
 

@@ -226,7 +226,7 @@ class _LfsAction(NamedTuple):
 
 
 def _actions(item: Any, by_oid: dict[str, Put]) -> tuple[str, Put, _LfsAction | None, _LfsAction | None]:
-    """The object of an answer, and the calls by which it is uploaded and verified; None for those not needed."""
+    """Return an answer's object, and the calls by which it is uploaded and verified; None for those not needed."""
     actions = item.get("actions") or {}
     upload, verify = (
         _LfsAction(str(action["href"]), dict(action.get("header") or {})) if action else None

@@ -8,7 +8,7 @@ them only if a person asks.
 A change after adoption, by a resubmission or by another backend, ends a file's old state. A file that Steward was
 already evaluating when the record was written (its `steward` object has an attempt number) is never old.
 
-Accepted: a file that is deleted and submitted again, byte for byte, still counts as old.
+An accepted limit: a file that is deleted and submitted again, byte for byte, still counts as old.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from leaderboard.reasons import describe_errors
 from leaderboard.requests import Request
 
 RECORD = ".steward/adoption"
-"""Path of the record in the requests repo; front ends take every file that ends in `.json` for a request."""
+"""Path of the record in the requests repo. It has no `.json`: front ends read every `.json` file as a request."""
 FORMER_RECORD = ".steward/adopted.json"
-"""Its path in earlier versions; it counts where there is no file at `RECORD`."""
+"""Path of the record in earlier versions of Steward, which still counts if there is no file at `RECORD`."""
 MAX_RECORD = 100_000
 CommitId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 

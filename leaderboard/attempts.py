@@ -23,7 +23,7 @@ ATTEMPT_ID = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}-[0-9]{1,6}$")
 MAX_NUMBER = 900_000
 """The highest attempt number that a file may claim, so that numbers are left for later attempts."""
 PUBLICATION_WAIT_SECONDS = 1_800.0
-"""Seconds for which the publication of results waits while the Hub is away or limits calls."""
+"""Seconds for which a worker retries a publication while the Hub is unavailable or limits calls."""
 
 
 def attempt_id(board: str, path: str, revision: str, number: int) -> str:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from leaderboard.attempts import PUBLICATION_WAIT_SECONDS
 
 MARGIN_SECONDS = 900.0 + PUBLICATION_WAIT_SECONDS
-"""Seconds of a run that its evaluation does not get: the machine starts, and the results are published, which may have
-to wait for the Hub."""
+"""Seconds of a run that are reserved for the start of the machine, and for the publication of the results, which may
+have to wait for the Hub."""
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}$")]
 
 
@@ -37,13 +37,13 @@ class BackendSettings(BaseModel):
     )
 
     def seconds(self, attempt_seconds: float) -> float:
-        """The time limit of one run, for attempts that may take `attempt_seconds`: the price cap may shorten it."""
+        """Return the time limit of one run: `attempt_seconds`, or less if the cost limit of a run is lower."""
         if self.costs.by_attempt is None or not self.costs.hourly:
             return attempt_seconds
         return min(attempt_seconds, self.costs.by_attempt / self.costs.hourly * 3_600)
 
     def evaluation_seconds(self, attempt_seconds: float) -> float:
-        """The time limit of the evaluation in such a run: it ends by itself, with its cause, before the run is cut."""
+        """Return the time limit of the evaluation in such a run; it ends before the run does, with a recorded cause."""
         seconds = self.seconds(attempt_seconds)
         return max(seconds - MARGIN_SECONDS, 0.75 * seconds)
 

@@ -1,4 +1,4 @@
-"""The trouble that keeps the attempts of a worker backend from running, in words for maintainers."""
+"""The trouble that keeps the attempts of a worker backend from running, described for maintainers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from leaderboard.backends import Blocked
 from leaderboard.tiers import Tier
 
 AWAY_SECONDS = 600.0
-"""Seconds of a platform's errors after which maintainers are told."""
+"""Seconds for which a platform must fail before the bot reports it to maintainers."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class BackendTrouble:
     failing: tuple[str, ...] = ()
 
     def is_told(self, now: float) -> bool:
-        """Whether the bot tells maintainers by now: it does not report a platform that fails for a moment."""
+        """Whether the bot reports the trouble to maintainers at `now`: a platform that fails only briefly is not."""
         return not self.error or now - self.since >= AWAY_SECONDS
 
     @property

@@ -18,17 +18,17 @@ from leaderboard.tiers import Tier
 
 DAY, MONTH = 86_400.0, 30 * 86_400.0
 GRACE_SECONDS = 180.0
-"""Seconds that a run may go on although no attempt needs it: it ends by itself in that time."""
+"""Seconds until the bot cancels a run that no attempt needs; such a run usually ends by itself before."""
 WAITING_GRACE_SECONDS = 30.0
-"""The same for a run that waits for a machine: it cannot end by itself, and its platform's list may be late."""
+"""The same for a run that waits for a machine: it cannot end by itself, but the platform's list may be out of date."""
 INTENT_SECONDS = 180.0
-"""Seconds for which the bot's record of a run that it starts counts although the platform lists no such run."""
+"""Seconds for which a run that the bot has just started counts although the platform does not list it yet."""
 UNSEEN_SECONDS = 600.0
-"""Seconds after which a run that the platform lists no longer is lost."""
+"""Seconds after which a live run that the platform no longer lists counts as lost."""
 FAILING_RUNS = 4
-"""The bot tells maintainers of an attempt once so many of its runs ended within a day before the attempt did."""
+"""The bot reports an attempt to maintainers if so many of its runs ended within a day and the attempt did not."""
 CLOCKS_DIFFER = 60.0
-"""Seconds by which the clocks of two sync processes may differ; a time further ahead is from before a correction."""
+"""Seconds by which the clocks of two sync processes may differ; a later time is from a clock that was set back."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60.0, 3_600.0
 """Seconds until an attempt gets another run: after its first run ended, and at most, after many runs ended."""
 
@@ -55,13 +55,13 @@ class BackendRun:
     started: float = 0.0
     ended: float = 0.0
     seen: float = 0.0
-    """When the platform last listed it; 0: never, so this is the record of a start."""
+    """When the platform last listed it; 0: never, so the platform has not confirmed the start."""
     unwanted: float = 0.0
-    """Since when no attempt needs it; 0: one does."""
+    """The time since which no attempt needs it; 0 while an attempt does."""
     known: float = 0.0
     """When the bot started it, or first saw it."""
     closed: float = 0.0
-    """When the bot first saw that it had ended; 0: it has not."""
+    """When the bot first saw that it had ended; 0 while it is live."""
 
     def seconds(self, now: float, since: float = 0.0) -> float:
         """Seconds for which the run is paid: from its start, or from `since`, until its end, or until now."""
@@ -89,9 +89,9 @@ class BackendPlan:
     """What to do with the runs of one tier.
 
     `blocked` names the cost limit that keeps attempts waiting, if one does. If it is `tasks`, the workers' tasks differ
-    from those of the board's results: one run each LONGEST_WAIT_SECONDS then looks whether they still do. `failing` are
-    queued attempts of which FAILING_RUNS runs ended before they took the job, or handed it back: they are tried again
-    each LONGEST_WAIT_SECONDS, and a maintainer should look.
+    from those of the board's results: one run each LONGEST_WAIT_SECONDS then checks whether they still do. `failing`
+    are queued attempts of which FAILING_RUNS runs ended before they took the job, or handed it back: the bot starts
+    another run each LONGEST_WAIT_SECONDS, and a maintainer should find the cause.
     """
 
     launch: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ def _is_cancelled(backend: BackendSettings, run: BackendRun, now: float) -> bool
 
 
 def _is_over(seconds: float, since: float, now: float) -> bool:
-    """Whether more than `seconds` have passed since the time `since`, or the clock was set back before it since."""
+    """Whether more than `seconds` have passed since `since`, or `since` is in the future: the clock was set back."""
     return not -CLOCKS_DIFFER <= now - since <= seconds
 
 
@@ -163,7 +163,7 @@ def _known(earlier: BackendRun | None, now: float) -> float:
 
 
 def _since(is_so: bool, earlier: BackendRun | None, name: Literal["unwanted", "closed"], now: float) -> float:
-    """Since when it is so: as the earlier record says, or now; 0 if it is not."""
+    """Return the time since which `is_so` holds, from the earlier record or else now; 0 if it does not hold."""
     if not is_so:
         return 0.0
     return (getattr(earlier, name) if earlier is not None else 0.0) or now
@@ -182,7 +182,7 @@ def _unlisted(run: BackendRun, seen: Iterable[BackendRun], now: float) -> Backen
 
 
 def launched_attempts(runs: Iterable[BackendRun]) -> set[str]:
-    """The attempts that have a live run, which another request does not overtake: the run would be wasted."""
+    """Return the attempts that have a live run. No other request overtakes them, because their run would be wasted."""
     return {run.attempt for run in runs if run.stage in LIVE and not run.unwanted}
 
 
@@ -208,7 +208,7 @@ def _ended_by_attempt(facts: BackendFacts) -> dict[str, list[float]]:
 def _next_start(ended: Sequence[float], now: float) -> float:
     """Return when an attempt whose runs `ended` at these times may get another one; each wait doubles the last one.
 
-    A run that ended in the future was noted before the clock was set back: it delays nothing.
+    A run that ended in the future was recorded before the clock was set back: it causes no wait.
     """
     past = [time for time in ended if time <= now + CLOCKS_DIFFER]
     if not past:
@@ -249,7 +249,7 @@ def exceeded_by_one_run(backend: BackendSettings, attempt_seconds: float) -> tup
 
 @dataclass(frozen=True)
 class BackendCosts:
-    """What one tier's runs have cost in 24 hours and in 30 days, and what one that ended cost on average."""
+    """The costs of one tier's runs in 24 hours and in 30 days, and the mean cost of a run that ended."""
 
     day: float
     month: float
@@ -257,7 +257,7 @@ class BackendCosts:
 
 
 def costs_of(backend: BackendSettings, runs: Sequence[BackendRun], now: float) -> BackendCosts:
-    """Add up the costs of `runs`."""
+    """Return the costs of `runs`, all runs of one tier in 30 days."""
     ended = [run for run in runs if run.stage not in LIVE and run.started]
     return BackendCosts(
         day=spent_since(backend, runs, now - DAY, now),

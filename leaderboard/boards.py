@@ -193,7 +193,7 @@ def parse_board(text: str) -> Board:
         raise BadBoard(f"the board file has invalid fields: {describe_errors(error)}") from error
     except RecursionError as error:
         raise BadBoard("the board file is nested too deeply") from error
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date that does not exist, a number without end
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: an impossible date, or too many digits
         raise BadBoard(f"the board file is not YAML: {error}") from error
 
 

@@ -23,10 +23,10 @@ from leaderboard.suites import Suite
 FILE = "data/train-00000-of-00001.parquet"
 """The path of the table: the split `train` of the config `default`, which loaders find without configuration."""
 SNAPSHOT = "leaderboard.json"
-"""The path of the snapshot of the leaderboard beside it, which static pages show."""
+"""The path of the snapshot of the leaderboard, beside the table; static pages show it."""
 ASKED = "Asked"
-"""The column with the digest of an evaluation's questions: rows with the same one can be compared. Front ends, which do
-not know it, ignore it."""
+"""The column with the digest of an evaluation's questions: rows with the same digest can be compared. Front ends ignore
+it, because they do not know it."""
 Kind = Literal["text", "number", "count", "flag"]
 ContentsRow = dict[str, Any]
 _FRONT: tuple[tuple[str, Kind], ...] = (
@@ -68,7 +68,7 @@ _SPELLED = {"MuSR": "MUSR"}
 class ContentsColumn:
     """One column: its name and its type of value.
 
-    The file has the values of the column `source`, or of the same name if that is empty; `inverted`: the opposite ones.
+    The file has the values of the in-memory column `source` (`name` if it is empty), negated if `inverted`.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ContentsColumn:
 
     @property
     def unknown(self) -> Any:
-        """The value of a row that knows none: a number in a column of numbers, else None."""
+        """The value for an unknown one: a number in a column of numbers, else None."""
         match self.kind:
             case "count":
                 return 0
@@ -98,12 +98,12 @@ class ContentsColumn:
         return int(value) if self.kind == "count" else float(value)
 
     def in_file(self, row: ContentsRow) -> Any:
-        """The value in the file for a row in memory."""
+        """Return the value that the file has for a row in memory."""
         value = row.get(self.source or self.name)
         return not value if self.inverted else value
 
     def from_file(self, values: Mapping[str, Any]) -> Any:
-        """The value in memory for the values in a row of the file; None if it has none, or one of another type."""
+        """Return the value in memory for a row of the file; None if the row has no value, or one of another type."""
         value = self.read(values.get(self.name))
         return not value if self.inverted and value is not None else value
 
@@ -123,15 +123,15 @@ _SPECIAL: Mapping[str, tuple[ContentsColumn, ...]] = {
 
 
 def special_columns(front_end: str) -> tuple[ContentsColumn, ...]:
-    """Return the columns of the file that are not as in memory, or are not in memory, for boards with this front end.
+    """Return the columns that the file has in another form than memory, or in addition, for boards with this front end.
 
-    The Gradio front ends hide a row if such a value is false, and fail without their last column.
+    The Gradio front ends hide a row if one of its inverted values is false, and fail without their last column.
     """
     return _SPECIAL.get(front_end, ())
 
 
 def filled(row: ContentsRow, shape: Iterable[ContentsColumn]) -> ContentsRow:
-    """The row with a number in every column of numbers."""
+    """Return `row` with the number for unknown values in each column of numbers that has none."""
     return row | {
         column.name: column.unknown for column in shape if row.get(column.name) is None and column.unknown is not None
     }

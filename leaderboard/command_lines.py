@@ -33,7 +33,7 @@ class NotReproducible(ValueError):
 
 @dataclass(frozen=True)
 class ReproductionCommand:
-    """The two halves of the command line, and notes for its reader."""
+    """The two halves of the command line, which install packages and run the evaluation, and notes for its reader."""
 
     install: str
     run: str
@@ -61,19 +61,19 @@ def is_version(text: str) -> bool:
 
 
 def pins(versions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Package and version of each entry that a line may install."""
+    """Return package and version of each entry of `versions` that a line may install."""
     return ((package, version) for package, version in _entries(versions) if package.lower() in KNOWN_PACKAGES)
 
 
 def other_packages(versions: Mapping[str, str]) -> list[str]:
-    """The names of the packages that no line installs."""
+    """Return the names of the packages in `versions` that no line installs, sorted."""
     return sorted({package for package, _ in _entries(versions) if package.lower() not in KNOWN_PACKAGES})
 
 
 def _entries(versions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Package and version of each entry that can be one.
+    """Yield package and version of each entry of `versions` that has the form of one.
 
-    The name of a package that is imported by another one stands before the version: `scikit-learn 1.7.2`.
+    An entry names the package before its version if it is not the name of the module: `sklearn` → `scikit-learn 1.7.2`.
     """
     for name, text in versions.items():
         for entry in text.split(", "):

@@ -1,6 +1,6 @@
 """Whether two results can be compared, and in what they differ, in plain words; groups of comparable results.
 
-`leaderboard.result_digests` says what the digests are that a comparison reads.
+`leaderboard.result_digests` defines the digests that a comparison reads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from leaderboard.engines import EngineUse
 from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests
 
 MAX_NAMED = 5
-"""Names in one sentence about differences; more are counted."""
+"""The most names in one sentence about differences; the sentence gives the number of all others."""
 
 
 class ComparedResult(Protocol):
@@ -90,7 +90,7 @@ def compare_results(first: ComparedResult, second: ComparedResult) -> ResultComp
 
 
 def asked_differences(first: DigestParts, second: DigestParts) -> Iterator[str]:
-    """What differs in the questions, one sentence for each kind of difference."""
+    """Yield one sentence for each kind of difference in the questions."""
     yield from _one_sided(first, second)
     requests: dict[str, list[str]] = {}
     documents = []
@@ -107,7 +107,7 @@ def asked_differences(first: DigestParts, second: DigestParts) -> Iterator[str]:
 
 
 def scored_differences(first: DigestParts, second: DigestParts) -> Iterator[str]:
-    """What differs in the scoring: modules, versions and settings by name."""
+    """Yield sentences about the differences in the scoring: settings, modules and versions by name."""
     yield from _one_sided(first, second)
     tasks = _common(first, second)
     for setting in ("metrics", "filters", "targets"):
@@ -153,14 +153,14 @@ def _prompt_differences(first: ComparedResult, second: ComparedResult) -> Iterat
 
 
 def template_difference(first: ComparedResult, second: ComparedResult) -> str:
-    """Which of the two results alone used the model's chat template; "" where both did, or none."""
+    """Return which of the two results alone used the model's chat template; "" if both did, or neither."""
     if first.use_chat_template == second.use_chat_template:
         return ""
     return _TEMPLATE.format(which="first" if first.use_chat_template else "second")
 
 
 def numerics_of(result: ComparedResult) -> dict[str, str]:
-    """What the last digits of a result depend on, by name; "" where it is not known."""
+    """Return the settings that the last digits of a result depend on, by name; "" for an unknown one."""
     shares = result.engine is not None and result.engine.engine != "harness"
     engine = f"{result.engine.engine} {result.engine.version}" if result.engine is not None and shares else "harness"
     return {
@@ -174,7 +174,7 @@ def numerics_of(result: ComparedResult) -> dict[str, str]:
 
 
 def numeric_differences(first: ComparedResult, second: ComparedResult) -> Iterator[str]:
-    """What differs in the numerics, where both results say it."""
+    """Yield the differences in the settings of `numerics_of` that both results name."""
     before, after = numerics_of(first), numerics_of(second)
     for name, value in before.items():
         if value and after[name] and value != after[name]:
@@ -192,7 +192,7 @@ def _common(first: DigestParts, second: DigestParts) -> list[str]:
 
 
 def _asked_details(first: AskedParts, second: AskedParts) -> str:
-    """The known details of a difference in the requests: numbers of questions and examples, and commits."""
+    """Return the known details of a difference in the requests: numbers of questions and examples, and commits."""
     pairs = [
         (f"{first.questions} questions", f"{second.questions} questions"),
         (f"{first.shots} examples", f"{second.shots} examples"),
@@ -213,9 +213,9 @@ def _listed(names: Sequence[str]) -> str:
 class ComparisonGroups:
     """The groups of comparable results on a board, from (digest of the suite, `asked` or "") of all its results.
 
-    The key of a group is the `asked` of its results. Results without one, from before there were digests, compare by
-    suite: they join the `asked` that most results of their suite have (of equally many, the first one in order). Where
-    no result of the suite has one, the suite's digest is the key; "" is the key of results whose suite is not known.
+    The key of a group is the `asked` of its results. Older results without an `asked` are grouped by their suite: they
+    get the `asked` that most results of the suite have (of equally frequent ones, the first in order). If no result of
+    the suite has one, the suite's digest is the key; "" is the key of results whose suite is not known.
     """
 
     def __init__(self, results: Iterable[tuple[str, str]]) -> None:
@@ -231,10 +231,10 @@ class ComparisonGroups:
         """The key of the group with the most results; "" if no suite is known."""
 
     def of(self, suite: str, asked: str) -> str:
-        """The key of a result's group."""
+        """Return the key of the group of a result, from its suite's digest and its `asked`."""
         return asked or (self._usual.get(suite) or suite if suite else "")
 
 
 def _most_common(counts: Counter[str]) -> str:
-    """The text with the highest count, the first one in order of equally many; "" does not count."""
+    """Return the text with the highest count, of equally frequent ones the first in order; "" does not count."""
     return min(filter(None, counts), key=lambda text: (-counts[text], text), default="")

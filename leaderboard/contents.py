@@ -3,8 +3,8 @@
 A row is computed from a request, its results and the flags. Likes, licence and dates come from the Hub; the table keeps
 them until the Hub is read again. A commit that Steward evaluated keeps its row after a newer commit is evaluated; the
 table alone then holds what the request said of the earlier commit, and its scores if the results are of another suite
-than the board's. A row by another program, whose results Steward
-cannot read, stays unchanged except for its flag, as long as its request and its results exist.
+than the board's. A row by another program, whose results Steward cannot read, stays unchanged except for its flag, as
+long as its request and its results exist.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def compile_rows(
 def _rows_before(
     old: Iterable[ContentsRow], kept_rows: Iterable[ContentsRow], earlier: Collection[tuple[Key, str]]
 ) -> tuple[dict[Key, ContentsRow], dict[tuple[Key, str], ContentsRow]]:
-    """Return the former rows of newest evaluations, and of earlier commits; a row that stays as it is is neither."""
+    """Return the former rows of newest evaluations, and of earlier commits, without rows that stay unchanged."""
     kept_ids = {id(row) for row in kept_rows}
     newest: dict[Key, ContentsRow] = {}
     of_earlier: dict[tuple[Key, str], ContentsRow] = {}

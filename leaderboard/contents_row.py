@@ -32,12 +32,12 @@ _LINK = (
     'text-decoration-style: dotted;">{text}</a>'
 )
 _PREDICTIONS = (PREDICTIONS_SYMBOL, "predictions (others cannot reproduce them)")
-"""Symbol and words of the type of a row of predictions."""
+"""Symbol and text of the type in a row of predictions."""
 _MOE = {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
 CO2 = "CO₂ cost (kg)"
 _MAX_GENERATIONS = 20
-"""Generations that are counted; a longer line of declared base models is treated as a cycle."""
+"""Generations that are counted; a longer chain of declared base models is treated as a cycle."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def row_of(
 
 
 def _type_of(request: Request) -> tuple[str, str]:
-    """Symbol and words of the type of a model; predictions say that they are none."""
+    """Return symbol and text of the type of a model; predictions have a type of their own."""
     category = read_category(request.file.model_type)
     return _PREDICTIONS if request.path.precision == PREDICTIONS else (category.symbol, _TYPES[category])
 
@@ -143,7 +143,7 @@ def eval_name(model: str, precision: str, _weights: str) -> str:
 
 
 def model_links(request: Request, board: TableSettings) -> str:
-    """Return two links as front ends show them: to the model and to its details; of predictions, to their request."""
+    """Return the links that front ends show: to the model and to its details, or for predictions to their request."""
     if request.path.precision == PREDICTIONS:
         url = f"{board.endpoint}/datasets/{board.requests}/blob/main/{request.path}"
         return _LINK.format(url=escape(url), text=escape(request.path.model))
@@ -178,7 +178,7 @@ def base_of(evaluation: Evaluation, info: HubModelInfo) -> str:
 
 
 def _generation(model: str, bases: Mapping[str, str]) -> int:
-    """Return the length of the line of base models of `model`, as far as they are on the board."""
+    """Return the length of the chain of base models of `model`, as far as they are on the board."""
     seen = [model]
     while (base := bases.get(seen[-1], "")) and base not in seen and len(seen) <= _MAX_GENERATIONS:
         seen.append(base)

@@ -38,7 +38,7 @@ class CrossCheckDecision:
 
 
 def decide(votes: Sequence[CrossCheckVote]) -> CrossCheckDecision:
-    """Decide about a claim by the reports of workers of different accounts, the first one first."""
+    """Decide about a claim by `votes`, reports of workers of different accounts in the order of their jobs."""
     usable = [vote for vote in votes if not vote.report.problem]
     if not usable:
         return CrossCheckDecision("open")
@@ -70,7 +70,7 @@ def _decide_between(first: CrossCheckVote, second: CrossCheckVote) -> CrossCheck
 
 
 def _reason(vote: CrossCheckVote) -> str:
-    """The first reason that a report names."""
+    """Return the first reason in a report, preferring those of answers that differ; "" if it has none."""
     ordered = sorted(vote.report.answers, key=lambda answer: answer.verdict != "differs")
     return next(
         (f"{answer.task}, question {answer.number}: {answer.reason}" for answer in ordered if answer.reason), ""

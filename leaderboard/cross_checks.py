@@ -2,7 +2,7 @@
 
 They concern workers that the board's operator does not own. The bot draws the questions after it received the claimed
 answers, so that no worker can know them before. One worker that agrees settles a claim. If one disagrees, a third
-worker computes the same questions: of the three, the one that stands alone is set aside.
+worker computes the same questions: the bot sets aside the one whose answers differ from those of the two others.
 
 A worker forges a share s of its answers; k questions are drawn. At least one of the forged ones is among them with a
 probability of 1 - (1 - s)^k, or a little more, because no question is drawn twice.
@@ -23,11 +23,11 @@ from leaderboard.tiers import Tier
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
 MAX_QUESTIONS = 64
 MAX_TRIES = 6
-"""Jobs of one cross-check, each for another worker where there is one."""
+"""The most jobs of one cross-check, each for another worker if there is one."""
 MAX_TRIES_OF_WORKER = 3
 MAX_REPORT_BYTES = 256 * 1024
 MAX_SECONDS = 2 * 3600.0
-"""Time limit of one job, with the download of the model."""
+"""Time limit of one job, including the download of the model."""
 NONCE = r"^[0-9a-f]{32}$"
 
 
@@ -60,7 +60,7 @@ class WorkerPolicy(BaseModel):
 
 
 class CheckedQuestion(NamedTuple):
-    """A question by its task and its number there."""
+    """A question, by its task and its number in the task."""
 
     task: str
     number: int
@@ -80,7 +80,7 @@ def draw_questions(nonce: str, attempt: str, sizes: Mapping[str, int], count: in
     step = 0
     while len(drawn) < min(count, total):
         digest = hashlib.sha256(f"{nonce}\n{attempt}\n{step}".encode()).digest()
-        drawn[int.from_bytes(digest) % total] = None  # 256 bits: the remainder favours no question that matters
+        drawn[int.from_bytes(digest) % total] = None  # of 256 bits, so that the modulo bias is negligible
         step += 1
     return tuple(sorted(_question_at(index, tasks) for index in drawn))
 
@@ -160,7 +160,7 @@ class CrossCheckReport(BaseModel):
         return sum(answer.verdict != "not-compared" for answer in self.answers)
 
     def answers_to(self, questions: Collection[CheckedQuestion]) -> bool:
-        """Whether the report is about exactly these questions, each once, or says why it is about none."""
+        """Whether the report answers exactly these questions, each once, or names the problem and answers none."""
         asked = sorted(answer.question for answer in self.answers)
         return asked == sorted(questions) or (bool(self.problem) and not asked)
 
@@ -242,7 +242,7 @@ DISPUTED = "Workers disagree about some of its answers, and it is not decided wh
 
 
 def scores_note(again: CrossCheckRecord | None, doubted: str) -> str:
-    """Return a sentence for readers of scores whose answers are in doubt; "" for confirmed ones and the operator's."""
+    """Return a sentence for readers of scores whose answers are in doubt; "" if nothing is in doubt."""
     if doubted or again is None or again.status == "agrees":
         return doubted
     return (DISPUTED if again.status == "disputed" else NOT_COMPARED).format(reason=again.reason.rstrip("."))

@@ -12,8 +12,8 @@ Scores that were computed again are a run too, without a folder of an attempt: i
 `{time}` is the time at which the run was complete, as `results.file_time` formats it. The outcome file is in the same
 commit as all other files of its attempt, so a reader who finds it finds everything.
 
-With a suite that has restricted benchmarks, the tables of their tasks, log and attachments lie in a second, gated repo
-(`BoardRepos.restricted_details`), under the same paths and with an outcome file too; it is committed before the first.
+If a suite has restricted benchmarks, the tables of their tasks, the log and the attachments are in a second, gated repo
+(`BoardRepos.restricted_details`), under the same paths and with an outcome file too. It is committed before the first.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class WaitingRequest(NamedTuple):
     place: int = 0
     """The position that its thread shows; 0: none."""
     why: str = ""
-    """What held it back when its thread was written, as `QueueBlocker.stored`."""
+    """The blocker that its thread shows, as `QueueBlocker.stored`; "" if it shows none."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ class QueueBlocker:
 
     @property
     def stored(self) -> str:
-        """How the index stores it: `hold`, `pause tier:large` or `budget submitter`. `read_blocker` reads it back."""
+        """The text that the index stores: `hold`, `pause tier:large`, `budget submitter`. `read_blocker` parses it."""
         return f"{self.kind} {self.what}".strip()
 
 
 def read_blocker(stored: str) -> QueueBlocker | None:
-    """Return the blocker that the index stores as `stored`; None if it stores none, or another version's."""
+    """Return the blocker that the index stores as `stored`; None if it is empty, or of another version of Steward."""
     word, _, what = stored.partition(" ")
     kind = next((kind for kind in get_args(BlockerKind) if kind == word), None)
     return QueueBlocker(kind, what) if kind is not None else None

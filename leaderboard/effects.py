@@ -4,9 +4,9 @@
     shadow   not done, but listed beside what people then did
     on       done
 
-A board file sets one mode for all kinds, or a mode per kind; kinds that it does not name are in shadow. So a board file
-that omits a kind, or all of them, changes nothing on the Hub. Pull requests on
-models' own repos (`model-pr`) are off unless the board file names them, whatever it says of the others.
+A board file sets one mode for all kinds, or a mode per kind; kinds that it does not name are in shadow. So the kinds
+that a board file omits change nothing on the Hub. Pull requests on models' own repos (`model-pr`) are off unless the
+board file names that kind, whatever mode the others have.
 
     effects: shadow
     effects: {edit: on, comment: on, merge: off, others: shadow}
@@ -62,5 +62,5 @@ def _all(mode: Any) -> dict[Effect, Any]:
 
 
 def _word(setting: Any) -> Any:
-    """Return the word that YAML read as a boolean; the validator refuses any other value."""
+    """Return the mode for a boolean, as which YAML reads a bare `on` or `off`; any other value is unchanged."""
     return {True: EffectMode.ON, False: EffectMode.OFF}[setting] if isinstance(setting, bool) else setting

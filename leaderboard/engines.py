@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 EngineName = Literal["harness", "shared-prefix"]
-"""How log-likelihoods are computed: by the harness alone, or shared beginnings once."""
+"""How log-likelihoods are computed: by the harness alone, or with each shared beginning of requests computed once."""
 
 
 class GenerationUse(BaseModel):

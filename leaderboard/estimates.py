@@ -19,7 +19,7 @@ from statistics import fmean, pstdev
 from typing import NamedTuple, Protocol
 
 LEVELS: tuple[int, ...] = tuple(step * 10**power for power in range(9) for step in (1, 3))
-"""Levels of positions, at which a thread shows a new position."""
+"""Levels of queue positions; a thread shows a new position when the position reaches another level."""
 RANGE_DEVIATIONS = 1.5
 """Standard deviations on either side of the expected start that the range covers."""
 BORROWED_DEVIATION = 0.6
@@ -37,7 +37,7 @@ SLACK_SECONDS = 600.0
 REMAINING_SHARE = 0.1
 """Remaining time, as a share of the mean, of an evaluation that has already run longer than the mean."""
 MAX_CLASS_DISTANCE = 4
-"""Size classes, each twice the next, over which durations are scaled in proportion."""
+"""The most size classes, each of twice the size of the one below, across which durations are scaled in proportion."""
 MIN_MEASUREMENTS = 3
 """Measurements below which a size class borrows its spread."""
 

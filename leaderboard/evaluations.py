@@ -47,7 +47,7 @@ class MeasuredResults:
     again: CrossCheckRecord | None = None
     """The cross-check of its answers; None for those of the operator's own workers."""
     note: str = ""
-    """A sentence for readers of its scores about doubts; "" without any."""
+    """A sentence that warns readers of doubts about its scores; "" if there are none."""
     replayed: int = 0
     """Answers that an earlier attempt had computed."""
 
@@ -137,7 +137,7 @@ def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
 
 
 def results_of_other_suite(path: str, data: bytes, suite: Suite) -> OtherSuiteResults | None:
-    """Read which evaluation the results file at `path` is of; None if Steward did not write it, or for `suite`."""
+    """Read the origin of a results file of another suite; None if it is of `suite`, or not written by Steward."""
     block = read_block(data) if f'"{BLOCK}"'.encode() in data else None
     if block is None or block.suite_digest == suite.digest:
         return None
@@ -240,7 +240,7 @@ def named_results(request: Request) -> str:
 
 
 def details_of(request: Request, details: Callable[[str], str]) -> str:
-    """Return the details repo of a request's results; after a rename it may still have that of the former name.
+    """Return the details repo of a request's results; after a rename it may still be that of the model's former name.
 
     `details` returns the repo of a model.
     """

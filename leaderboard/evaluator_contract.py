@@ -7,7 +7,7 @@
     failure.json           left instead of results, before an exit status other than 0: why it could not evaluate
     attachments/           any other files to publish beside the answers, such as logs of its own
 
-All of them lie in the evaluator's working folder, the only one that it can write to besides its home. It says its
+All of them are in the evaluator's working folder, the only one that it can write to besides its home. It reports its
 progress as JSON lines to the descriptor that PROGRESS_VARIABLE names. Standard output and error go to the log.
 
 Each file is a model of this module, and its JSON schema is published in docs/schemas.
@@ -30,11 +30,11 @@ CONTRACT: Literal[1] = 1
 PLAN, RESULTS, SAMPLES, FAILURE = "plan.json", "results.json", "samples", "failure.json"
 ATTACHMENTS = "attachments"
 PLAN_VARIABLE, PROGRESS_VARIABLE = "STEWARD_PLAN", "STEWARD_PROGRESS"
-"""The environment variables of the path of plan.json, and of the number of the descriptor for progress."""
+"""The environment variables with the path of plan.json, and with the number of the descriptor for progress."""
 MAX_FILE_BYTES = 1024 * 1024
-"""The largest results.json, and failure.json."""
+"""The most bytes of results.json, and of failure.json."""
 MAX_LINE_BYTES = 2 * 1024 * 1024
-"""The longest line of a file of samples, with its end."""
+"""The most bytes of a line of a file of samples, with its line end."""
 MAX_TEXT = 200_000
 """Characters of a prompt, an output, a target."""
 MAX_SAMPLES, MAX_SAMPLES_BYTES = 200_000, 1 << 30
@@ -42,7 +42,7 @@ MAX_SAMPLES, MAX_SAMPLES_BYTES = 200_000, 1 << 30
 MAX_ATTACHMENTS, MAX_ATTACHMENTS_BYTES = 50, 64 << 20
 """Files in the folder of attachments, and their bytes in all."""
 MAX_PROGRESS_BYTES = 4_096
-"""The longest line of progress."""
+"""The most bytes of a line of progress."""
 ATTACHMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """The names that an attachment may have."""
 
@@ -60,7 +60,7 @@ class _Part(BaseModel):
 
 
 def question_digest(question: Mapping[str, Any]) -> str:
-    """The digest of a question: SHA-256 of its JSON with sorted keys, no spaces, and escapes for all but ASCII."""
+    """Return the digest of a question: SHA-256 of its JSON with sorted keys, no spaces, and non-ASCII text escaped."""
     canonical = json.dumps(question, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

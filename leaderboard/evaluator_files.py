@@ -1,8 +1,8 @@
-"""Checks the files that an evaluator left: its samples and its results, which are as untrusted as a stranger's files.
+"""Checks the files that an evaluator left: its samples and its results, which are untrusted input.
 
 `TaskSamples` reads the samples of one task line by line; `check_results` compares results.json with the plan and with
 the samples; `harness_results` and `digest_parts` convert them to the form in which lm-eval's results are stored. A
-metric's value is computed here, from the samples, unless the suite says that the evaluator reports it.
+metric's value is computed from the samples, unless the suite says that the evaluator reports it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TOLERANCE = 1e-6
 """Largest difference between a metric that an evaluator reports and the mean of its samples."""
 
 GENERAL_PACKAGES = frozenset({"accelerate", "datasets", "numpy", "python", "tokenizers", "torch", "transformers"})
-"""Packages that load models and count, and so change last digits: recorded, and no part of `scored`."""
+"""Packages that load models and compute, so that they change last digits only: recorded, but no part of `scored`."""
 
 ProblemKind = Literal["missing", "invalid", "contradiction", "other-run", "errors"]
 """A file or a part of it is missing; it breaks the contract; the results do not follow from the samples; they are of
@@ -44,7 +44,7 @@ another run; too many questions ended with an error."""
 
 
 class EvaluatorProblem(ValueError):
-    """An evaluator's files cannot be published; the message says why, in words for the evaluator's author."""
+    """An evaluator's files cannot be published; the message tells the evaluator's author why."""
 
     def __init__(self, kind: ProblemKind, message: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class EvaluatorProblem(ValueError):
 
 
 def invalid(where: str, error: ValidationError) -> EvaluatorProblem:
-    """The problem that `where` holds something that its schema forbids."""
+    """Return the problem that the content of `where` does not match its schema."""
     return EvaluatorProblem("invalid", f"{where}: {bounded(describe_errors(error, limit=3), 400)}")
 
 
@@ -68,7 +68,7 @@ def _parsed(model: type[T], data: bytes, where: str) -> T:
         return model.model_validate_json(data)
     except ValidationError as error:
         raise invalid(where, error) from error
-    except (ValueError, RecursionError) as error:  # a question with text that no JSON has, or nested too deep
+    except (ValueError, RecursionError) as error:  # text that JSON does not allow, or JSON that is nested too deeply
         raise EvaluatorProblem("invalid", f"{where}: {bounded(error)}") from error
 
 
@@ -148,7 +148,7 @@ class TaskSamples:
 
 
 def samples_of(suite: Suite) -> dict[str, TaskSamples]:
-    """An empty collector for each task of a suite that names an evaluator."""
+    """Return an empty collector for each task of a suite that names an evaluator."""
     reported = frozenset(_evaluator(suite).reported)
     return {
         task.name: TaskSamples(task.name, benchmark, reported, suite.withdrawn(task.name))
@@ -178,9 +178,9 @@ def check_results(
     revision: str,
     limit: int | None = None,
 ) -> None:
-    """Raise EvaluatorProblem unless `results` are of this run and say what `samples` give.
+    """Raise EvaluatorProblem unless `results` belong to this run and agree with `samples`.
 
-    `limit` is the plan's: the most questions of a task.
+    `limit` is the most questions of a task that the plan allows.
     """
     evaluator = _evaluator(suite)
     for what, reported, asked in (
@@ -241,7 +241,7 @@ def _check_task(report: TaskReport, samples: TaskSamples, evaluator: Evaluator) 
 def harness_results(
     results: EvaluatorResults, suite: Suite, samples: Mapping[str, TaskSamples]
 ) -> dict[str, dict[str, float]]:
-    """Metrics by task, and by the source of each benchmark of several tasks: their mean by the number of questions."""
+    """Return metrics by task; for a benchmark of several tasks also, by its source, their mean weighted by size."""
     entries = {task: _values(results.tasks[task], collected) for task, collected in samples.items()}
     for benchmark in suite.benchmarks:
         if benchmark.source not in samples:
@@ -269,7 +269,7 @@ def _mean_by_size(tasks: Iterable[tuple[TaskSamples, float]]) -> float:
 def digest_parts(
     results: EvaluatorResults, suite: Suite, samples: Mapping[str, TaskSamples], datasets: Mapping[str, str]
 ) -> DigestParts:
-    """The parts of `asked`, from the samples, and of `scored`: the evaluator, its options, the versions that it names.
+    """Return the parts of `asked`, from the samples, and of `scored`: the evaluator, its options and named versions.
 
     `datasets`: repo → commit of the suite's questions.
     """

@@ -104,7 +104,7 @@ def _suite_text(suite: Suite, block: StewardBlock) -> str:
         is_same = parse_suite(text).digest == suite.digest
     except BadSuite:
         is_same = False
-    if not is_same:  # a text that YAML reads otherwise than JSON
+    if not is_same:  # a text that YAML reads differently from JSON
         raise NotReproducible(_TOO_LONG.format(attempt=block.attempt))
     return text
 

@@ -96,6 +96,6 @@ class Evaluator(EvaluatorIdentity):
 
     @property
     def scoring(self) -> dict[str, Any]:
-        """All that scores may depend on, as JSON data: not the command, whose paths are a machine's, nor what it needs
-        or can do besides."""
+        """The fields on which scores may depend, as JSON data: all but the command, whose paths belong to one machine,
+        the needs and `scores_again`."""
         return self.model_dump(mode="json", exclude={"command", "needs", "scores_again"})

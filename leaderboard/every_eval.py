@@ -4,7 +4,7 @@
     data/{board}/{developer}/{model}/{uuid}_samples.jsonl     its answers, a line each
 
 The same results file always gives the same file, byte for byte: ids are derived from its path, and the record's time is
-that of the evaluation. Scores are the raw ones (0-1); the normalised ones stand beside them.
+that of the evaluation. Scores are the raw ones (0-1); a record also has the normalised ones.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read_evaluation(evaluation: Evaluation, data: bytes, suite: Suite) -> Export
 
 
 def record_path(board: str, model: str, results: str) -> str | None:
-    """Return the path of a record without its ending; None if a name in it is not allowed there."""
+    """Return the path of a record without its extension; None if the format forbids a name in it."""
     developer, _, name = model.rpartition("/")
     parts = (board, developer or "unknown", name)
     if any(_FORBIDDEN.search(part) or part.split(".")[0].upper() in _RESERVED or part.endswith(".") for part in parts):
@@ -217,7 +217,7 @@ def _source_data(suite: Suite, exported: ExportedEvaluation, benchmark: Benchmar
 
 
 def sample_record(evaluation: str, model: str, task: str, row: Mapping[str, Any]) -> JsonObject | None:
-    """Return one answer, a row of a details table, as a record; None if it has no score, or none that is finite."""
+    """Return one answer, a row of a details table, as a record; None if it has no finite score."""
     value = row.get("score")
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
@@ -252,7 +252,7 @@ def sample_record(evaluation: str, model: str, task: str, row: Mapping[str, Any]
 
 
 def _number(value: Any) -> float:
-    """Return a log-likelihood, which the harness may write as text; no number counts as the lowest."""
+    """Return a log-likelihood, which the harness may write as text; -inf for a value that is not a number."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

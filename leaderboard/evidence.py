@@ -3,7 +3,7 @@
 A worker records the evidence: an exception, the exit status, the reason for stopping the child, the phase, the end of
 the log, memory use. A pattern is a predicate over the evidence.
 
-Its texts are untrusted: a library's message quotes the model's config, and a template raises what it wants. A cause
+Its texts are untrusted: a library's message quotes the model's config, and a template raises any message. A cause
 that is not the model's must therefore rest on what a model cannot write: the types of exceptions, their errno, the
 phase, how the process ended, or the fixed beginning of one type's message (`begins`); never on `text_matches` or
 `logged` alone.
@@ -184,7 +184,7 @@ def _status(evidence: FailureEvidence) -> int:
 
 
 def decisive_lines(log: str, *, limit: int = MAX_LINES) -> list[str]:
-    """The last `limit` error lines of `log` in their order, or its last lines where none is an error.
+    """Return the last `limit` error lines of `log` in their order, or its last lines if none is an error.
 
     Threads quote only these lines of a log, which is private and long. They are untrusted text; the caller escapes it.
     """

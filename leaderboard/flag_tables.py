@@ -1,4 +1,4 @@
-"""Reads hand-written tables of flags: `model id → address of a discussion`, with keys that never matched a model.
+"""Reads hand-written tables of flags: `model id → address of a discussion`, some of whose keys never matched a model.
 
 A table is JSON, YAML, or the text of a Python dictionary with comments; no code in it runs. Each key either names a
 model, perhaps after normalisation, or is reported as a problem; no key is ignored silently.

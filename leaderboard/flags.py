@@ -59,7 +59,7 @@ class FlagScope(_Record):
         return other.revision.startswith(self.revision) and (not self.precision or same_precision)
 
     def joined_with(self, other: FlagScope) -> FlagScope:
-        """The smallest scope that contains both."""
+        """Return the smallest scope that contains both."""
         if self.contains(other):
             return self
         short, long = sorted((self.revision, other.revision), key=len)
@@ -144,7 +144,7 @@ class FlagRecord(_Record):
         return self.stands and bool(self.recheckable_codes())
 
     def with_thread(self, url: str) -> FlagRecord:
-        """The record with the address of its thread."""
+        """Return the record with the address of its thread."""
         return self.model_copy(update={"thread": url})
 
     def recheckable_codes(self) -> frozenset[str]:

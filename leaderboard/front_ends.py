@@ -40,7 +40,7 @@ class FrontEnd(BaseModel):
         return setting if isinstance(setting, Mapping | BaseModel) else {"name": setting}
 
     def lists(self, status: Status) -> bool:
-        """Whether it lists requests with this status, if they wait; a request in no list seems to be lost."""
+        """Whether the front end lists requests with this status; users take a waiting request in no list for lost."""
         if not status.waits or status is Status.PENDING:
             return True
         return self.name != "react" if self.statuses is None else status in self.statuses

@@ -41,7 +41,7 @@ class AnswerCollector:
     _groups: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add a row with `doc_id`, `doc` and `metrics` as JSON text, and `filter`; a question has one row a filter."""
+        """Add a row with `doc_id`, `doc` and `metrics` as JSON text, and `filter`; a question has a row per filter."""
         question = row["doc_id"]
         if question not in self.withdrawn:
             has_groups = question in self._groups or not (self.benchmark.cluster or self.benchmark.stratum)
@@ -61,14 +61,14 @@ class AnswerCollector:
             self._groups[question] = self._groups_of(question, fields)
 
     def _groups_of(self, question: int, fields: Mapping[str, Any]) -> tuple[int, int]:
-        """The cluster and the stratum of a question; without a field for its cluster it is a cluster of its own."""
+        """Return cluster and stratum of a question; without a field for its cluster, it is a cluster of its own."""
         benchmark = self.benchmark
         shared, subject = fields.get(benchmark.cluster), fields.get(benchmark.stratum)
         own = (shared,) if isinstance(shared, str | int) else (self.task, question)
         return _number(benchmark.name, *own), _stratum(subject if isinstance(subject, str | int) else "")
 
     def answers(self) -> TaskAnswers | None:
-        """The collected questions; None if there are none, or if one lacks a grade."""
+        """Return the collected questions; None if there are none, or if one lacks a grade."""
         metrics, grades = self.benchmark.metrics, self._grades
         if not grades or any(len(grade) < len(metrics) for grade in grades.values()):
             return None
@@ -81,8 +81,8 @@ class AnswerCollector:
 
 
 def _grade(value: object) -> tuple[float, float] | None:
-    """The sum and the number of a question's grades by one metric; None if they are no numbers in 0-1."""
-    if type(value) is float:  # as most are
+    """Return sum and number of a question's grades by one metric; None if they are not all numbers in 0-1."""
+    if type(value) is float:  # the common case
         return (value, 1.0) if 0 <= value <= 1 else None
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(each, int | float) and 0 <= each <= 1 for each in values):
@@ -91,7 +91,7 @@ def _grade(value: object) -> tuple[float, float] | None:
 
 
 def _object(text: str) -> Mapping[str, Any]:
-    """The JSON object in `text`; empty if the text was cut."""
+    """Return the JSON object in `text`; an empty one if the text was cut off."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -100,11 +100,11 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def _number(*parts: object) -> int:
-    """A number of 64 bits that names `parts`."""
+    """Return a hash of `parts` with 64 bits."""
     return int.from_bytes(blake2b(repr(parts).encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
 @lru_cache(maxsize=1_000, typed=True)
 def _stratum(subject: str | int) -> int:
-    """The number of a subject, which many questions share."""
+    """Return the number of a subject; cached, because many questions share one."""
     return _number(subject)

@@ -21,9 +21,9 @@ from leaderboard.jsontext import edit, object_in
 from leaderboard.tiers import TIERS
 
 PAUSES = ".steward/pauses"
-"""Path of the pauses in the requests repo; front ends take every file that ends in `.json` for a request."""
+"""Path of the pauses in the requests repo. It has no `.json`: front ends read every `.json` file as a request."""
 FORMER_PAUSES = ".steward/queue.json"
-"""Their path in earlier versions; it counts where there is no file at `PAUSES`."""
+"""Path of the pauses in earlier versions of Steward, which still counts if there is no file at `PAUSES`."""
 MAX_PAUSES = 100_000
 """Maximal bytes of the file of pauses."""
 BOARD = "board"

@@ -1,8 +1,8 @@
 """Whether a bot that runs only for a while has nothing left to do: the rule of `steward sync --until-idle`.
 
 Work that is due within AWAKE_SECONDS counts as work now: a staged edit waits about that long for the budget of commits,
-a failed call to a Hub that is away is repeated within it, and a start of the bot costs as much. Work that is due later
-is left to a later start, which finds it again: everything is read from the Hub.
+a failed call to an unavailable Hub is repeated within it, and a start of the bot takes as long. Work that is due later
+is left to a later start, which finds it again, because a start reads everything from the Hub.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ class BoardActivity:
     syncing: int = 0
     """Keys whose sync runs, without the restless ones."""
     restless: bool = False
-    """Whether a sync is due, or runs, of a key that the timer marks at each tick while requests wait."""
+    """Whether a sync of a restless key is due or runs: the timer marks such a key at each tick while requests wait."""
     unread_pages: int = 0
-    """Repos of which pages of open discussions were not read yet."""
+    """Repos with pages of open discussions that the bot has not read yet."""
     running: int = 0
     """Attempts that a worker has: it needs this bot for its claim, its heartbeats and its outcome."""
     queued: int = 0
     """Attempts that a worker, or a run of a backend, will soon take; not those that a limit of costs keeps waiting."""
     runs: int = 0
-    """Runs of backends that live: each has to end, or to be cancelled, because it costs money."""
+    """Live runs of backends: each has to end, or to be cancelled, because it costs money."""
 
     @property
     def remains(self) -> str:
-        """Why the bot has to stay awake, in words; empty if it need not, restless keys apart."""
+        """The work for which the bot must stay awake, as a text; empty if there is none, not counting restless keys."""
         counts = (
             (self.syncing, "sync runs", "syncs run"),
             (self.due, "sync is due", "syncs are due"),
@@ -47,9 +47,9 @@ class BoardActivity:
 
 @dataclass
 class QuietPeriod:
-    """Tells when nothing was left to do for `seconds`, longer than the timer takes between two ticks.
+    """Detects that nothing was left to do for `seconds`, which is longer than the timer takes between two ticks.
 
-    A restless key may be due at any moment, because the timer marks it at each tick: it has to be seen at rest once.
+    The timer marks restless keys at each tick, so they may be due at any moment: `note` must see them at rest once.
     """
 
     seconds: float

@@ -37,7 +37,7 @@ def storable(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Member:
-    """A field in the text: the positions at which its name and its value begin and end."""
+    """A field of the object: its name, and the positions in the text at which name and value begin and end."""
 
     name: str
     name_start: int

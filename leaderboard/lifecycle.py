@@ -91,7 +91,7 @@ class Recover:
 
 @dataclass(frozen=True)
 class NothingToDo:
-    """The request is at an end."""
+    """The request has ended."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""How often the bot looks for changes that no webhook reported: the longer webhooks have reported all, the more rarely.
+"""How often the bot polls the Hub for changes that no webhook reported: the longer the webhooks work, the more rarely.
 
-A look costs calls to the Hub, whether or not anything happened. Webhooks that work make most looks needless, but they
+A poll (a look) costs calls to the Hub, even if nothing happened. Webhooks that work make most looks needless, but they
 can stop without notice. A delivery proves that they work. They become doubtful again when the bot starts, when a look
 finds a change that no delivery reported, and when a webhook was disabled.
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 SHORTEST_SECONDS = 60.0
 """Seconds between two looks while nothing proves that the webhooks work."""
 LONGEST_SECONDS = 600.0
-"""The default of the longest time between two looks, which bounds how late a lost webhook is noticed."""
+"""The default of the longest time between two looks, within which the bot notices that a webhook stopped."""
 TRUST_SHARE = 6.0
-"""The time between two looks is this part of the time since the last doubt."""
+"""The time between two looks is the time since the last doubt, divided by this number."""
 SILENCE_SECONDS = 86_400.0
 """After so many seconds without a delivery, looks are at most half of the longest time apart."""
 

@@ -1,7 +1,7 @@
 """Scores on models' own pages: the columns that a board reports there, and the file that a model's repo gets.
 
 The Hub shows scores in `.eval_results/*.yaml` of a model's repo on the model's page and in the leaderboard of the
-benchmark that they name. A score has to be of that very task, so the board file says so for each column.
+benchmark that they name. A score must be of exactly that task, which the board file has to state for each column.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class PageScore:
 
     @property
     def task(self) -> tuple[str, str]:
-        """The dataset, in lower case, and the task: one model has one score of it from one board."""
+        """The dataset, in lower case, and the task, for which a model has at most one score from one board."""
         return self.dataset.lower(), self.task_id
 
     def entry(self) -> dict[str, Any]:
-        """The entry of the file."""
+        """Return the score as an entry of the file."""
         return {
             "dataset": {"id": self.dataset, "task_id": self.task_id},
             "value": self.value,

@@ -1,4 +1,4 @@
-"""Words that a command line shows before it loads pydantic: kinds and modes of effects, and names of precisions.
+"""Names that a command line shows before it loads pydantic: kinds and modes of effects, precisions, weight types.
 
 `leaderboard.effects` holds the model of a board's effects.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 DEFAULT_PRECISION = "bfloat16"
-"""The precision of a submission, and of a check, that names none."""
+"""The precision of a submission or a check that does not name one."""
 
 PRECISION_ALIASES = {
     "fp16": "float16",
@@ -33,12 +33,12 @@ _WEIGHT_TYPES = {name.lower(): name for name in WEIGHT_TYPES}
 
 
 def precision_named(word: str) -> str:
-    """The precision that `word` names: by an alias, or in another case; any other word stays as it is."""
+    """Return the name of the precision that `word` means, an alias or another case; any other word is unchanged."""
     return _PRECISIONS.get(word.lower(), word)
 
 
 def weight_type_named(word: str) -> str:
-    """The type of weights that `word` names in any case; any other word stays as it is."""
+    """Return the name of the weight type that `word` means in any case; any other word is unchanged."""
     return _WEIGHT_TYPES.get(word.lower(), word)
 
 

@@ -46,7 +46,7 @@ class Outbreak:
 
     @property
     def is_large_enough(self) -> bool:
-        """Whether enough models failed; the report of one worker alone is no outbreak."""
+        """Whether enough models failed for an outbreak, whatever a worker reports about the canary."""
         return len(self.models) >= MIN_MODELS
 
     def reason(self, canary_failure: str) -> str:

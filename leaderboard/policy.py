@@ -58,11 +58,11 @@ RuleName = Fixed | Switchable
 Count = Annotated[int, Field(ge=0)]
 Billions = Annotated[float, Field(gt=0)]
 Precision = Annotated[str, AfterValidator(precision_named)]
-"""The name of a precision; a board file may have another name of it, or another case."""
+"""The name of a precision; a board file may use an alias, or another case."""
 
 
 def _limit_named(word: str) -> str:
-    """The name of a limit: a precision, or GPTQ with bits, as in `GPTQ-4bit`."""
+    """Return the name of a limit: a precision, or GPTQ with bits, as in `GPTQ-4bit`."""
     precision, dash, bits = word.rpartition("-")
     named = precision_named(word)
     return named if named != word or not dash else f"{precision_named(precision)}-{bits.lower()}"

@@ -1,4 +1,4 @@
-"""The check of submitted predictions: every problem of a file and of its submission, with first cases and a count."""
+"""The check of a file of predictions: every kind of problem, with its first cases and their number."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class PredictionRow:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A cell that is no text and no number; `what` describes it."""
+    """A cell that is neither a text nor a number; `what` describes it."""
 
     what: str
 
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """The rows of a readable file; `bad_lines` are numbers of some lines that are no rows, `bad_count` counts all."""
+    """The rows of a readable file. `bad_count` lines are no rows; `bad_lines` has the numbers of some of them."""
 
     rows: tuple[PredictionRow, ...] = ()
     bad_lines: tuple[int, ...] = ()
@@ -88,7 +88,7 @@ def check_predictions(read: PredictionTable, ids: Collection[str], rules: Predic
 
 
 def _first(cases: Sequence[str], count: int) -> str:
-    """The first three cases, and how many more there are."""
+    """Return the first three cases and the number of the others, as a part of a sentence."""
     shown = names(cases[:3])
     return f"{shown} and {count - 3:,} more" if count > 3 else shown
 
@@ -102,7 +102,7 @@ def as_id(value: Value | Unusable) -> str | None:
 
 
 def as_prediction(value: Value | Unusable, rules: PredictionRules) -> Value | None:
-    """Return a cell as a prediction or an answer of the suite's type; None if it is none."""
+    """Return a cell as a prediction or an answer of the suite's type; None if it is not of that type."""
     if rules.type == "number":
         return _number(value)
     if isinstance(value, bool) or not isinstance(value, str | int):

@@ -99,7 +99,7 @@ def is_mean(metric: str) -> bool:
 
 
 def _plain(value: Value) -> str:
-    """The text without regard to case and spaces; a letter with its accent is one text, as one character or as two."""
+    """Return the text in one case, with single spaces, and with an accented letter as one character."""
     return unicodedata.normalize("NFC", _SPACE.sub(" ", str(value)).strip().casefold())
 
 

@@ -22,7 +22,7 @@ class BadAnswers(ValueError):
 
 @dataclass(frozen=True)
 class RightAnswer:
-    """The answer to one question. Its text is in no representation, so that no traceback or log shows it."""
+    """The answer to one question. Its `repr` omits part and value, so that no traceback or log shows them."""
 
     task: str
     part: Part = field(repr=False)
@@ -38,7 +38,7 @@ class AnswerKey:
 
 Cell = Value | Unusable
 AnswerCells = tuple[Cell, Cell, Cell, Cell]
-"""Id, answer, part and task of one row; the task is None if the suite has one."""
+"""Id, answer, part and task of one row; the task counts only if the rules name its field."""
 
 
 def answer_key(rows: Sequence[AnswerCells], suite: Suite, rules: PredictionRules) -> AnswerKey:
@@ -85,7 +85,7 @@ def part_results(
 
 
 def _rounded(value: float, step: float) -> float:
-    """`value` (0-1) at the nearest multiple of `step`, without the noise of binary fractions."""
+    """Return `value` (0-1) rounded to the nearest multiple of `step`, without the noise of binary fractions."""
     return min(1.0, max(0.0, round(round(value / step) * step, 9)))
 
 
@@ -97,7 +97,7 @@ def part_scores(
 
 
 def public_errors(scores: Scores, key: AnswerKey, suite: Suite) -> ScoreErrors:
-    """Return the standard errors of public scores that follow from the rounded scores alone, so that they tell no more.
+    """Return the standard errors of public scores, from the rounded scores alone, so that they reveal nothing more.
 
     That is the error of a share, for a benchmark with one task and one metric that is a share.
     """

@@ -12,7 +12,7 @@ from leaderboard.reasons import Problem, choice
 
 
 def predictions_file(model: str, named: object) -> str | Problem:
-    """Return the file that the request for `model` names in its field `predictions`; the problem if it is another."""
+    """Return the file that the request for `model` names in its field `predictions`; the problem if it may not."""
     places = [predictions_place(model, extension) for extension in FORMATS]
     if isinstance(named, str) and named in places:
         return named
@@ -30,11 +30,11 @@ def models_problem(precisions: Collection[str], *, takes_predictions: bool) -> P
 
 @dataclass(frozen=True)
 class PredictionSubmission:
-    """The facts about a submission of predictions beside its file. Times are in seconds since the epoch.
+    """The facts about a submission of predictions apart from its file. Times are in seconds since the epoch.
 
     `is_private` and `weight_type` are those of the request's path. `submitted` is the time of the commit or the pull
     request; `ended` names seasons whose ranking is published. `scored` counts the account's other files in a week.
-    `was_scored`: the file has results, of another version of the suite, and counted in `season` then ("": in none).
+    `was_scored`: the file has results by another version of the suite, which counted in `season` ("": in none).
     """
 
     org: str
@@ -68,8 +68,8 @@ def submission_problems(facts: PredictionSubmission, rules: PredictionRules) -> 
 def season_of(facts: PredictionSubmission, rules: PredictionRules) -> str:
     """Return the name of the season in which a submission counts; "" without one.
 
-    It is the season of its own time while that one's ranking is not published, since the bot may be late, or else the
-    one that is open now. A file that was scored stays in its season, and enters no later one.
+    It is the season in which it was submitted, unless the ranking of that season is published (the bot may be late), or
+    else the season that is open now. A file that was scored stays in its season, and enters no later one.
     """
     if facts.was_scored and facts.season:
         return facts.season

@@ -16,15 +16,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from leaderboard.prediction_metrics import METRICS, PredictionType
 
 PREDICTIONS = "predictions"
-"""The word in place of a precision in a request file's name, and in the table: a row of predictions says what it is."""
+"""The text in place of a precision, in the name of a request file for predictions and in its row of the table."""
 PREDICTIONS_SYMBOL = "📄"
-"""Of a row of predictions, where a model's row has the symbol of its category."""
+"""The symbol of a row of predictions, in place of the symbol of a model's category."""
 FORMATS = ("jsonl", "csv", "parquet")
 MAX_BYTES = 20_000_000
-"""Bytes of a file of predictions."""
+"""The most bytes of a file of predictions."""
 MAX_ROWS = 200_000
 MAX_TEXT, MAX_ID = 10_000, 200
-"""Characters of a prediction, and of a question's id."""
+"""The most characters of a prediction, and of a question's id."""
 PUBLIC, PRIVATE = "public", "private"
 """The two values of the field that splits the questions."""
 
@@ -126,7 +126,7 @@ def is_predictions_path(path: str) -> bool:
 
 
 def predictions_place(model: str, extension: str = "jsonl") -> str:
-    """Return the path of the predictions `model` (`account/name`)."""
+    """Return the path of the file of the predictions that are named `model` (`account/name`)."""
     return f"{model}_predictions.{extension}"
 
 

@@ -43,7 +43,7 @@ class QueueSnapshot:
 
     @cached_property
     def order(self) -> dict[str, list[WaitingRequest]]:
-        """Lane → the requests of `turns` that wait there."""
+        """Lane → the requests of `turns` that wait in it."""
         lanes = set(self._lanes.values())
         if len(lanes) == 1:
             return dict.fromkeys(lanes, self.turns)
@@ -51,7 +51,7 @@ class QueueSnapshot:
 
     @cached_property
     def starts(self) -> dict[str, StartEstimates]:
-        """Lane → the estimated starts of the requests that wait there."""
+        """Lane → the estimated starts of the requests that wait in it."""
         by_lane = {}
         for lane, order in self.order.items():
             running = [
@@ -73,7 +73,7 @@ class QueueSnapshot:
         return {request.path: request for request in self.waiting}
 
     def outlook(self, path: str) -> QueueOutlook | None:
-        """The outlook of the request at `path`; None if it does not wait."""
+        """Return the outlook of the request at `path`; None if it does not wait."""
         request = self.by_path.get(path)
         if request is None:
             return None
@@ -88,7 +88,7 @@ class QueueSnapshot:
         return QueueOutlook(at, len(order), start, plain, turn, None, workers)
 
     def to_be_retold(self, limit: int) -> list[str]:
-        """Paths of at most `limit` requests whose thread shows a position or a blocker that is no longer right."""
+        """Return the paths of at most `limit` requests whose thread shows an outdated position or blocker."""
         paths = [
             request.path for request in self.waiting if crosses(request.place, self.positions.get(request.path, 0))
         ]

@@ -1,4 +1,4 @@
-"""Rank ranges: the ranks that a model can have, as far as the questions tell its average from the others'.
+"""Rank ranges: the ranks that a model can have, as far as the questions distinguish its average from the others'.
 
 A model's range starts at 1 + the number of models that are significantly better, and ends at the number of all models
 less those that are significantly worse. Each difference is tested by its own standard error: that of the paired
@@ -41,7 +41,7 @@ class RankedScore(NamedTuple):
 
 
 def rank_ranges(rows: Sequence[RankedScore], *, level: float = 0.05) -> list[tuple[int, int]]:
-    """The best and the worst rank of each row, among the rows of its suite."""
+    """Return the best and the worst rank of each row, among the rows of its suite."""
     ranges = [(1, 1)] * len(rows)
     by_suite: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
@@ -56,8 +56,8 @@ def rank_ranges(rows: Sequence[RankedScore], *, level: float = 0.05) -> list[tup
 
 
 def benchmark_difference_error(errors: tuple[float, float], influences: tuple[str, str]) -> float:
-    """The standard error of the difference of two scores of a benchmark with these standard errors and influence
-    vectors; as of independent scores, if one has no vector ("")."""
+    """Return the standard error of the difference of two scores of a benchmark with these standard errors and influence
+    vectors. If one has no vector (""), the scores count as independent."""
     if not all(influences):
         return math.hypot(*errors)
     first, second = map(benchmark_vector, influences)
@@ -110,7 +110,7 @@ class RankedScores:
     def _ranges(
         self, part: Rows, among: Rows, falling: Floats, largest: float, level: float
     ) -> Iterator[tuple[int, int]]:
-        """As `ranges`, of rows with errors; `falling` are the negative averages, `largest` is the largest error."""
+        """Like `ranges`, for rows with errors; `falling` are the negative averages, `largest` is the largest error."""
         averages, errors, rivals = self.averages[part], self._errors[part], len(among) - 1
         width = _limit(rivals, level) * (errors + np.maximum(errors, largest)) * 1.001
         start = int(np.searchsorted(falling, -(averages + width).max(), side="left"))
@@ -142,7 +142,7 @@ class RankedScores:
 
 
 def vectors_of(rows: Sequence[RankedScore]) -> Floats | None:
-    """The influence vectors of `rows`, zeros where one has none; None if none has one."""
+    """Return the influence vectors of `rows`, zeros for a row without one; None if no row has one."""
     if not any(row.influence for row in rows):
         return None
     vectors = np.zeros((len(rows), INFLUENCE_LENGTH), np.float32)

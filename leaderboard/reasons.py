@@ -16,7 +16,7 @@ _PLAIN_WORDS: Mapping[str, str] = {
     "missing": "the field is missing",
     "finite_number": "not a finite number",
 }
-"""Type of a validation error → words for it, where pydantic's are hard to understand."""
+"""Type of a validation error → the text for it, where pydantic's message is hard to understand."""
 
 
 class Problem(BaseModel):
@@ -87,7 +87,7 @@ def choice(words: Iterable[str]) -> str:
 
 
 def describe_errors(error: ValidationError, *, limit: int | None = None) -> str:
-    """The first `limit` validation errors (None: all) of a file on one line: `repos.flags: the error; …`."""
+    """Return the first `limit` validation errors (None: all) of a file on one line: `repos.flags: the error; …`."""
     return "; ".join(map(_described, error.errors(include_url=False)[:limit]))
 
 
@@ -95,5 +95,5 @@ def _described(item: ErrorDetails) -> str:
     """One error with its field, if it has one."""
     field = ".".join(map(str, item["loc"]))
     words = _PLAIN_WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-    # A stranger's file may name a field so that a terminal would obey it.
+    # In an untrusted file, the name of a field may contain control characters for terminals.
     return "".join(char if char.isprintable() else "?" for char in (f"{field}: {words}" if field else words))

@@ -30,9 +30,9 @@ class MetricComparison:
 def check_recomputed(tasks: Mapping[str, MetricComparison], suite: Suite) -> list[str]:
     """Compare metrics that were computed again with those that a worker published. Raises SamplesDiffer.
 
-    Some metrics of generated texts count an answer as wrong if they are not done with it after some seconds, which
-    happens more often on a busy machine. So the share BELOW of a task's published values may be smaller than the
-    computed ones; the returned sentences name these tasks.
+    Some metrics of generated texts count an answer as wrong if computing them takes too many seconds, which happens
+    more often on a busy machine. So the share BELOW of a task's published values may be smaller than the computed ones;
+    the returned sentences name these tasks.
     """
     differences, notes = list[str](), list[str]()
     for task, comparison in tasks.items():

@@ -20,7 +20,7 @@ from leaderboard.steward_facts import OURS, ours_in
 ARCHIVE = ".steward/removed/"
 SUFFIX = ".removed"
 FORMER_ARCHIVE = ".steward/archive/"
-"""The archive of earlier versions, in which files have the names that they had."""
+"""The archive of earlier versions of Steward, in which files keep their names."""
 REMOVED = "removed"
 """The member of `steward` that keeps a request's values from before its removal."""
 _SAVED_FACTS = ("results", "kept", "cancelled", "revision", "failure", "log")
@@ -49,7 +49,7 @@ REASONS = table(
 
 
 def part_of(words: Mapping[str, str]) -> str:
-    """Return which of a model's evaluations `words` select: "4bit", "Adapter", or both; "" for all of them."""
+    """Return a text for the evaluations of a model that `words` select: "4bit", "Adapter", or both; "" for all."""
     return ", ".join(filter(None, (words.get("precision"), words.get("weight_type"))))
 
 
@@ -83,7 +83,7 @@ def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
 def restore_request(request: Request) -> FilePlan | Problem | None:
     """Return the edit that restores a removed request; None if it was not removed, or was submitted again since.
 
-    One that was submitted again and withdrawn gets its earlier commit back as well: its results are of that one.
+    A request that was submitted again and withdrawn gets its earlier commit back as well, to which its results belong.
     """
     ours = ours_in(request.fields)
     saved = ours.get(REMOVED)

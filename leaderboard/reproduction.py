@@ -1,4 +1,4 @@
-"""The command line that repeats an evaluation, with the harness alone where lm-eval evaluated, for any reader.
+"""The command line with which any reader can repeat an evaluation; for one by lm-eval, it needs the harness alone.
 
 It is one line for a POSIX shell: it installs the recorded versions, writes the suite's own task files where there are
 any, and runs `lm_eval` with the arguments of the worker. A results file is untrusted input: values that do not have the
@@ -34,7 +34,7 @@ from leaderboard.suites import Suite
 from leaderboard.task_configs import task_configs
 
 TASKS_FOLDER, RESULTS_FOLDER = "steward-tasks", "steward-results"
-"""Folders that the command makes: of the suite's own tasks, and of its results."""
+"""Folders that the command creates: for the suite's own tasks, and for its results."""
 DEFAULT_SEEDS = (0, 1234, 1234, 1234)
 """The harness's default seeds of `random`, numpy, torch and the sampler of examples, for results that name none."""
 _DTYPES = frozenset({"auto", "bfloat16", "float16", "float32"})
@@ -71,7 +71,7 @@ _PACKAGES = (
 
 
 def reproduction_command(results: ResultsFile, suite: Suite) -> ReproductionCommand:
-    """The command line that repeats the evaluation of `suite` with these results. Raises NotReproducible."""
+    """Return the command line that repeats the evaluation of `suite` with these results. Raises NotReproducible."""
     block, config = results.block, _config(results.data)
     if block.precision == PREDICTIONS:
         raise NotReproducible(_PREDICTIONS)
@@ -107,7 +107,7 @@ def _install(block: StewardBlock, suite: Suite) -> str:
 
 
 def _weights_steps(block: StewardBlock) -> Iterator[str]:
-    """The download of an adapter or a delta: the harness would read it at the commit of its base model."""
+    """Yield the download of an adapter or a delta, which the harness would read at the commit of its base model."""
     if not is_model(block.model):
         raise NotReproducible(_NO_MODEL)
     if block.weight_type not in ("Original", "Adapter", "Delta"):
@@ -158,10 +158,10 @@ def _task_steps(block: StewardBlock, suite: Suite) -> Iterator[str]:
 
 
 def _runs(suite: Suite) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Tasks of each run of the harness, and the arguments that say how many examples they have.
+    """Yield the tasks of each run of the harness, and the arguments that set the number of their examples.
 
-    The harness takes one number for all tasks of a run. Of the suite's own tasks, and of a group of the harness that
-    holds several benchmarks, the task files say it.
+    The harness takes one number for all tasks of a run. For the suite's own tasks, and for a group of the harness that
+    contains several benchmarks, the task files set it.
     """
     if suite.own:
         yield suite.run, ()
@@ -173,7 +173,7 @@ def _runs(suite: Suite) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
 
 
 def _examples(suite: Suite) -> dict[str, int | None]:
-    """What the harness runs → the number of examples that the suite sets; None for a group of several benchmarks."""
+    """Return task or group → the number of examples that the suite sets; None for a group of several benchmarks."""
     shots = {**suite.shots, **{benchmark.source: benchmark.shots for benchmark in suite.benchmarks}}
     return {name: shots.get(name) for name in suite.run}
 

@@ -91,7 +91,7 @@ class Status(StrEnum):
 MAX_OPTION = 32
 """Characters of the name of a precision, or of a type of weights."""
 MAX_BILLIONS = 1_000_000
-"""Billions of parameters from which on a declared number of them counts as nonsense."""
+"""Billions of parameters; a declared number that is not below this one counts as invalid."""
 MAX_PARAMETERS = MAX_BILLIONS * 10**9
 
 
@@ -129,17 +129,17 @@ class Request:
     raw: str
 
     def at(self, revision: str) -> Request:
-        """The same request for another commit."""
+        """Return the same request for another commit."""
         return replace(self, file=self.file.model_copy(update={"revision": revision}))
 
     def as_new(self, submitted_time: str | None) -> Request:
-        """The same request as a new submission, without the facts of earlier attempts."""
+        """Return the same request as a new submission, without the facts of earlier attempts."""
         new = {"submitted_time": submitted_time, "steward": StewardFacts()}
         return replace(self, file=self.file.model_copy(update=new))
 
     @property
     def billions(self) -> float | None:
-        """The billions of parameters that the front end wrote into `params`; None if it wrote none, or nonsense."""
+        """The billions of parameters that the front end wrote into `params`; None for none, or an invalid number."""
         declared = (self.file.model_extra or {}).get("params")
         if isinstance(declared, bool) or not isinstance(declared, int | float):
             return None

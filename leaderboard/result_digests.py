@@ -4,14 +4,14 @@ A results file names three digests beside `suite_digest`, each a SHA-256 of what
 
 - `asked`: the questions. For each task its requests in order, before chat template and tokenizer, with the arguments of
   generation, and the questions with their right answers, as the task prepared them.
-- `scored`: what makes scores of the answers. For each task its metrics, filters and targets, the source of each module
+- `scored`: the scoring of the answers. For each task its metrics, filters and targets, the source of each module
   that computes them, and the versions of the packages that these use; and the suite's rules, such as normalisation.
 - `prompts`: the token lists that the model was given. They depend on the tokenizer and the chat template too, so this
   digest is the same only for models that share them.
 
-Beside the digests stands what they were made from, so that a difference has a name. Results with the same `asked`
+The file also has the parts of the digests, so that a comparison can name a difference. Results with the same `asked`
 answered the same questions. With the same `scored` too, their scores can be compared; otherwise the answers can be
-scored anew. Results without digests, from before them, compare by the suite's digest.
+scored anew. Older results without digests are compared by the suite's digest.
 
 `workers.evaluation.digest_recorder` computes the parts; the functions here combine them.
 `leaderboard.comparability` compares two results.
@@ -30,7 +30,7 @@ from leaderboard.suites import Suite
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 PartDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-"""The digest of a part that is only named in comparisons."""
+"""The shortened digest of a part, which comparisons use to name a difference."""
 ModuleName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Version = Annotated[str, StringConstraints(max_length=100)]
 SHORT_DIGEST = 12
@@ -138,11 +138,11 @@ _ASKING: dict[str, Any] = {
     "benchmarks": {"__all__": {"shots", "generative", "restricted", "cluster", "stratum"}},
     "errata": {"__all__": {"reason"}},
 }  # fmt: skip
-"""Fields of a suite that make no score of the evaluator's values; every other field, also a later one, is a rule."""
+"""Fields of a suite that do not turn an evaluator's values into scores. All other fields, also new ones, are rules."""
 
 
 def rules_digest(suite: Suite) -> str:
-    """The digest of the suite's rules that make scores of the harness's values, such as normalisation."""
+    """Return the digest of the suite's rules that turn the harness's values into scores, such as normalisation."""
     return digest_of(suite.model_dump(mode="json", exclude=_ASKING))[:16]
 
 

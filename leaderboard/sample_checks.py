@@ -1,6 +1,6 @@
 """Whether a worker's scores follow from its published samples: a table per task, one row per question and filter.
 
-The bot compares before it publishes results. Checked are
+The bot compares them before it publishes results. It checks
 
 - the number of samples of each task: the one that the results name, each question once for each filter
 - each metric of the suite: the harness's value is the mean of the samples' values. A sample with several values
@@ -9,7 +9,7 @@ The bot compares before it publishes results. Checked are
 - the column `score`: the mean of the row's metrics, which pages show as right or wrong.
 
 A metric with another aggregation than the mean, by the results' own `configs`, or with an unknown one, is named as not
-checked if its value is not the mean; so is one that another evaluator than lm-eval reports by the suite's leave, and a
+checked if its value is not the mean; so is a metric that the suite lets another evaluator than lm-eval report, and a
 task whose table the bot may not read.
 """
 
@@ -51,7 +51,7 @@ class MetricSum:
 
 @dataclass(frozen=True)
 class SampleTotals:
-    """What a table of samples holds. `questions` counts different questions by filter, `rows` all rows.
+    """The totals of a table of samples. `questions` counts different questions by filter, `rows` all rows.
 
     `metrics` are the suite's (`acc_norm,none`), without withdrawn questions. `scores_differ` counts rows whose column
     `score` is not the mean of the row's metrics.
@@ -122,7 +122,7 @@ def check_samples(
 
 
 def question_counts(results: Mapping[str, Any], suite: Suite, asked: Mapping[str, int]) -> dict[str, int]:
-    """The number of questions of each task, by the results' digests or by the results; tasks without are left out."""
+    """Return the number of questions of each task, by the digests or by the results; tasks without one are left out."""
     counts = {task: asked.get(task, _named_count(results, task)) for task in suite.tasks}
     return {task: count for task, count in counts.items() if count}
 
@@ -185,7 +185,7 @@ def _named_count(results: Mapping[str, Any], task: str) -> int | None:
 def _compare_metric(
     results: Mapping[str, Any], task: str, metric: str, table: SampleTotals, *, must_be_mean: bool
 ) -> _Finding | None:
-    """What is wrong with the value of `metric`, or why it was not compared; None if it is the samples' mean."""
+    """Return what is wrong with the value of `metric`, or why it was not compared; None if it is the samples' mean."""
     values, claimed = table.metrics.get(metric, MetricSum()), _value(results, task, metric)
     mean = values.total / values.count if values.count and not values.without else None
     if mean is not None and _same(mean, claimed):
@@ -214,7 +214,7 @@ def _compare_group(
     metric: str,
     tables: Mapping[str, SampleTotals | UnreadableSamples],
 ) -> _Finding | None:
-    """As `_compare_metric`, for the value of the group of tasks that is the source of `benchmark`."""
+    """Like `_compare_metric`, for the value of the group of tasks that is the source of `benchmark`."""
     tasks, source = suite_tasks(benchmark), benchmark.source
     sums = [table.metrics.get(metric) for task in tasks if isinstance(table := tables[task], SampleTotals)]
     counted = [each for each in sums if each is not None and each.count and not each.without]

@@ -20,7 +20,7 @@ from leaderboard.steward_block import EvaluatorUse, StewardBlock
 from leaderboard.suites import Suite
 
 ScoredBy = Literal["stored-metrics", "evaluator"]
-"""What scores stored samples: the metrics that stand in them, or the evaluator, which computes these anew."""
+"""What scores stored samples: the metrics that are stored in them, or the evaluator, which computes them anew."""
 
 
 class OtherAnswersNeeded(ValueError):
@@ -28,7 +28,7 @@ class OtherAnswersNeeded(ValueError):
 
 
 def questions_differ(recorded: Mapping[str, str], suite: Suite) -> list[str]:
-    """Datasets that the suite pins to another commit than that of the evaluation. Sentences."""
+    """Return a sentence for each dataset that the suite pins to another commit than the evaluation used."""
     return [
         f"the suite pins the questions of {dataset.repo} to {dataset.revision[:8]}, and {recorded[dataset.repo][:8]} "
         "were asked"
@@ -114,7 +114,7 @@ def _are_stored(block: StewardBlock, recorded: EvaluatorResults, suite: Suite) -
 def results_of_stored_metrics(
     recorded: EvaluatorResults, suite: Suite, samples: Mapping[str, TaskSamples]
 ) -> EvaluatorResults:
-    """The report that follows from stored `samples`, and for reported metrics from what the evaluator `recorded`.
+    """Return the report that follows from stored `samples`, and for reported metrics from the `recorded` report.
 
     Raises OtherAnswersNeeded if it reported no such metric.
     """

@@ -15,7 +15,7 @@ from leaderboard.scores import Scores
 from leaderboard.times import write_time
 
 BLOCK = "predictions"
-"""The object in a results file that names the predictions which its scores are of."""
+"""The object in a results file that describes the predictions whose scores it has."""
 Points = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -75,7 +75,7 @@ class FrozenSeason(BaseModel):
 def season_path(name: str) -> str:
     """Return the path of a season's frozen table in the results repo.
 
-    Front ends take every file whose name ends in `.json` for results.
+    It has no `.json`, because front ends read every `.json` file as results.
     """
     return f"seasons/{name}.season"
 

@@ -226,7 +226,7 @@ def check_errors(block: StewardBlock) -> None:
 
 
 def _influence_norm(text: str) -> float:
-    """The length of an influence vector as Euclid measures it; infinity for a malformed one."""
+    """Return the Euclidean length of the influence vector of an average; infinity for a malformed one."""
     try:
         return math.hypot(*struct.unpack(f"<{INFLUENCE_LENGTH}e", b64decode(text, validate=True)))
     except (ValueError, struct.error):
@@ -234,7 +234,7 @@ def _influence_norm(text: str) -> float:
 
 
 def _benchmark_influence_norm(text: str) -> float:
-    """The length of the influence vector of a benchmark; infinity for a malformed one."""
+    """Return the Euclidean length of the influence vector of a benchmark; infinity for a malformed one."""
     try:
         factor, *steps = struct.unpack(f"<f{BENCHMARK_INFLUENCE_LENGTH}b", b64decode(text, validate=True))
     except (ValueError, struct.error):

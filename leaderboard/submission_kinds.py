@@ -11,7 +11,7 @@ from leaderboard.suites import Suite
 
 @dataclass(frozen=True)
 class SubmissionKinds:
-    """Whether a board takes models and predictions, and what goes with them."""
+    """Whether a board takes models and predictions, and which options they have."""
 
     models: bool = True
     predictions: bool = False

@@ -2,8 +2,8 @@
 
 A suite is a YAML file. It names tasks of the harness, or defines its own tasks (`definitions`) with questions from a
 dataset repo on the Hub, or names another evaluator (`leaderboard.evaluators`) that runs its tasks. Every result stores
-the digest of its suite, and a board shows results of its suite alone.
-`leaderboard.comparability` says which of them can be compared.
+the digest of its suite, and a board shows results of its suite alone. `leaderboard.comparability` decides which of them
+can be compared.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ def parse_suite(text: str) -> Suite:
         raise BadSuite(f"the suite file has invalid fields: {describe_errors(error)}") from error
     except RecursionError as error:
         raise BadSuite("the suite file is nested too deeply") from error
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date that does not exist, a number without end
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: an impossible date, or too many digits
         raise BadSuite(f"the suite file is not YAML: {error}") from error
 
 

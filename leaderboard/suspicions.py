@@ -3,7 +3,8 @@
     proof   a fact that can be checked byte by byte: the same weights, the same evaluation twice
     hint    a sign that a person must judge: a name in a config, a different licence
 
-Findings decide nothing. A model that declares its base models, keeps their licence and has its own weights has none.
+Findings decide nothing. A model that declares its base models, keeps their licence and has its own weights has no
+findings.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def _weights(case: EvidenceCase) -> Iterator[Finding]:
 
 
 def _all_digests(model: ExaminedModel) -> list[str]:
-    """The digests of all weight files of a model, sorted; none if that of one file is unknown."""
+    """Return the digests of all weight files of a model, sorted; an empty list if one of them is unknown."""
     digests = sorted(model.weights.values())
     return digests if all(digests) else []
 

@@ -9,7 +9,7 @@ from leaderboard.suites import Benchmark, Suite
 
 
 def task_configs(suite: Suite, *, repo: str, revision: str) -> dict[str, dict[str, Any]]:
-    """Name → configuration of each task and of their group; none for a suite of the harness's own tasks.
+    """Return name → configuration of each task and of their group; empty for a suite of the harness's own tasks.
 
     The questions come from the dataset `repo` at the commit `revision`.
     """
@@ -52,7 +52,7 @@ def _metric(metric: str) -> dict[str, object]:
 
 
 def _generation(benchmark: Benchmark, definition: Definition) -> dict[str, object]:
-    """How an answer is generated and filtered. A named filter strips the space that follows the prompt's colon."""
+    """Return how an answer is generated and filtered. A named filter strips the space after the prompt's colon."""
     kwargs = {"until": list(definition.until), "max_gen_toks": definition.max_tokens, "do_sample": False}
     filters = {metric.partition(",")[2] for metric in benchmark.metrics} - {"none"}
     steps = [{"function": "remove_whitespace"}, {"function": "take_first"}]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Tier = Literal["small", "medium", "large"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
-"""Smallest first."""
+"""All tiers, smallest first."""
 ALL = "all"
 """The word for every tier in a worker's settings."""
 

@@ -59,7 +59,7 @@ class Transition:
     facts: FactChanges = field(default_factory=FactChanges)
 
     def submitted_at(self, time: str | None) -> Transition:
-        """The same transition, which also sets the time of submission, unless that is None."""
+        """Return the same transition, which also sets the time of submission, unless that is None."""
         return self if time is None else Transition({**self.fields, "submitted_time": time}, self.facts)
 
 
@@ -73,7 +73,7 @@ def claim_transition(
     started: str,
     cause: str = "",
 ) -> Transition:
-    """RUNNING: its commit is the claim of `attempt`. `started` is an ISO time in UTC.
+    """RUNNING: the commit with this transition is the claim of `attempt`. `started` is an ISO time in UTC.
 
     `cause` is the reason for which an ended request was reopened; the file keeps it.
     """
@@ -141,7 +141,7 @@ def finish_transition(*, number: int, revision: str, results: str, log: str | No
 
 
 def rescore_transition(*, results: str, rescored_from: str) -> Transition:
-    """The results at `results`, which were computed from the answers of the evaluation with the results
+    """Set the results at `results`, which were computed from the answers of the evaluation with the results
     `rescored_from`. The status stays."""
     return Transition({}, FactChanges(results=results, rescored_from=rescored_from))
 
@@ -196,7 +196,7 @@ def relaunch_transition(request: Request, *, cause: str, used: int = 0) -> Trans
 
 
 def retry_transition(request: Request, *, cause: str, used: int = 0) -> Transition | None:
-    """`relaunch_transition`; if a newer evaluation failed and the earlier result stayed, at the commit that failed."""
+    """Return `relaunch_transition`; after a newer evaluation that failed (`Request.tried`), at its commit."""
     step, tried = relaunch_transition(request, cause=cause, used=used), request.tried
     if step is None or tried is None:
         return step

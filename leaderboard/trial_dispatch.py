@@ -1,4 +1,4 @@
-"""Dispatch of trials: they get the workers that no request needs, and give them back as soon as one does."""
+"""Dispatch of trials: they get the workers that no request needs, and stop as soon as a request needs their worker."""
 
 from __future__ import annotations
 

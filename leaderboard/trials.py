@@ -1,7 +1,7 @@
 """Trials: a few questions of each benchmark show whether a model runs, what it writes, and how long all would take.
 
-A trial is no evaluation: it makes no request, no result and no row of the table. Its report is shown in the reply to
-the command that asked for it, and nowhere else.
+A trial is no evaluation: it creates no request, no result and no row of the table. Only the reply to the command that
+asked for it shows its report.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def _by_group(group: NDArray[np.intp], values: Floats, count: int) -> Floats:
 
 
 def _weights(raw: float, means: Sequence[float], sizes: Sequence[int]) -> Floats | None:
-    """The tasks' weights in the raw score of their benchmark: by size, or equal; None if it is neither mean."""
+    """Return the tasks' weights in the raw score of their benchmark: by size, or equal; None if it is neither mean."""
     for weights in (np.array(sizes) / sum(sizes), np.full(len(sizes), 1 / len(sizes))):
         if math.isclose(float(weights @ means), raw, abs_tol=1e-6):
             return weights
@@ -205,7 +205,7 @@ def _combined(weights: Floats, estimates: Sequence[_Estimate]) -> _Estimate:
 
 
 def _weighted(weights: Floats, influences: Sequence[Floats]) -> Floats:
-    """The weighted sum. Without a matrix product, whose threads would cost more than they save on a busy machine."""
+    """Return the weighted sum, without a matrix product, whose threads cost more than they save on a busy machine."""
     total = np.zeros(len(influences[0]))
     for weight, influence in zip(weights, influences, strict=True):
         total += weight * influence

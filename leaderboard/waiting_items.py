@@ -1,6 +1,6 @@
-"""The list of what waits for a maintainer, the longest waiting first, with the commands that settle each item.
+"""The list of items that wait for a maintainer, the longest waiting first, with the commands that settle each.
 
-Items are threads, syncs that are not retried, workers that take no job, refused tokens, and suites that stand still.
+Items are threads, syncs that are not retried, workers that take no job, refused tokens, and paused suites.
 The list is public, so an item about a private model has no name.
 """
 
@@ -61,43 +61,43 @@ _OF_TOPIC: Mapping[str, tuple[str, ...]] = {
 
 
 def thread_actions(topic: str, sha: str) -> tuple[WaitingAction, ...]:
-    """The commands that may settle a thread of `topic`, whose checked commit or plan is `sha` ("": none)."""
+    """Return the commands that may settle a thread of `topic`, whose checked commit or plan is `sha` ("": none)."""
     commands = _OF_TOPIC.get(topic, ())
     return tuple(WaitingAction(command.format(sha=sha[:8])) for command in commands if sha or "{sha}" not in command)
 
 
 def parked_item(*, title: str, since: float, url: str = "") -> WaitingItem:
-    """A sync that failed too often and is not retried."""
+    """Return the item of a sync that failed too often and is not retried."""
     return WaitingItem(PARKED, title, since, (WaitingAction("steward parked list", "shell"),), url)
 
 
 def refused_item(worker: str, *, since: float) -> WaitingItem:
-    """A worker whose tasks differ from those of the board's results."""
+    """Return the item of a worker whose tasks differ from those of the board's results."""
     return WaitingItem(REFUSED, worker, since, (WaitingAction("steward tasks", "shell"),))
 
 
 def set_aside_item(worker: str, *, since: float) -> WaitingItem:
-    """A worker whose results did not follow from its samples."""
+    """Return the item of a worker whose results did not follow from its samples."""
     return WaitingItem(SET_ASIDE, worker, since, (WaitingAction("steward doctor", "shell"),))
 
 
 def backend_item(trouble: BackendTrouble) -> WaitingItem:
-    """A worker backend that starts no runs, or whose runs end too early."""
+    """Return the item of a worker backend that starts no runs, or whose runs end too early."""
     return WaitingItem(BACKEND, trouble.title, trouble.since, (WaitingAction("steward doctor", "shell"),))
 
 
 def token_item(setting: str, *, since: float) -> WaitingItem:
-    """A token that the Hub does not accept; `setting` names the one that holds it."""
+    """Return the item of a token that the Hub does not accept; `setting` is the name of the token's setting."""
     return WaitingItem(TOKEN, setting, since, (WaitingAction("steward doctor", "shell"),))
 
 
 def paused_item(suite: str, *, since: float) -> WaitingItem:
-    """A suite that the bot paused because one cause failed many models."""
+    """Return the item of a suite that the bot paused because one cause failed many models."""
     return WaitingItem(PAUSED, suite, since, (WaitingAction(f"/resume suite:{suite}"),))
 
 
 def listed_items(items: Iterable[WaitingItem]) -> tuple[list[WaitingItem], int]:
-    """The items that the list shows, the longest waiting first, and the number of those that it leaves out."""
+    """Return the items that the list shows, the longest waiting first, and the number of those that it leaves out."""
     ordered = sorted(items, key=lambda item: (item.since, item.topic, item.title, item.url))
     counts = Counter[str]()
     listed: list[WaitingItem] = []

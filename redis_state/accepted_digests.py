@@ -4,8 +4,8 @@
     worker     read()       before an evaluation; where its own tasks differ it calls `refuse`, and takes no job
     operator   waiting()    lists the workers that wait, and why; `accept` lets them go on
 
-Workers may read what is accepted, and write that they wait: two keys, so that Redis can tell who may write which. On a
-board whose Redis users are from before these keys, workers may do neither, and evaluate without the comparison.
+Workers may read the accepted tasks, and write that they wait: these are two keys, because Redis grants permissions by
+key. On a board whose Redis users are older than these keys, workers may do neither, and evaluate without comparing.
 
 Redis may lose all of this: the bot notes the board's results again when it fills in scores, and a worker whose tasks
 differ refuses again.
@@ -42,7 +42,7 @@ class RefusedTasks(BaseModel):
     at: float = Field(ge=0, allow_inf_nan=False)
 
     def of_run(self, attempt: str, *, now: float) -> RefusedTasks:
-        """The same for the run of `attempt`, whose worker has ended; the attempt names the record."""
+        """Return this record for the run of `attempt`, whose worker has ended; its name is that of the attempt."""
         return RefusedTasks(
             worker=_RUN_OF + attempt, fingerprint=self.fingerprint, differences=self.differences, at=now
         )
@@ -76,7 +76,7 @@ class AcceptedDigests:
     # --- the bot
 
     def note(self, digests: ResultDigests) -> None:
-        """Accept the tasks of a published result, with which differences are named from now on. One round trip."""
+        """Accept the tasks of a published result; differences are named relative to it from now on. One round trip."""
         fields: Fields = {_ACCEPTED + digests.fingerprint: "result", _REFERENCE: digests.model_dump_json()}
         self.redis.hset(self._accepted, mapping=fields)
 
@@ -89,7 +89,7 @@ class AcceptedDigests:
     # --- a worker
 
     def read(self) -> AcceptedTasks:
-        """The accepted tasks; none before the first result. One round trip."""
+        """Return the accepted tasks; none before the first result. One round trip."""
         try:
             fields = {text(name): value for name, value in self.redis.hgetall(self._accepted).items()}
         except NoPermissionError:

@@ -16,7 +16,7 @@ Race closed: a worker is cut off for longer than LOST, another worker gets its a
 answers to its beats stop it; it can neither read the other's claim, nor end, nor hand back the attempt.
 Race closed: the bot grants a claim while its worker hands the attempt back. A claim without a waiting worker is not
 granted.
-Race closed: a beat is executed after the end of its attempt, because Redis or a proxy held it up.
+Race closed: a beat is executed after the end of its attempt, because Redis or a proxy delayed it.
 Race closed: a worker beats by a clock ahead of the bot's, or the bot's clock is set back, and then the worker dies. The
 scheduler dates such a beat back to its own time (`alive`), so the attempt is lost LOST seconds later.
 """
@@ -42,7 +42,7 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 LOST = 3.5 * BEAT
 """Seconds without a heartbeat after which an attempt, or a worker, is lost."""
 FIRST_BEATS = 2 * BEAT + 5
-"""Seconds after a break of Redis or of the bot in which the next heartbeat of each worker that runs has arrived."""
+"""Seconds after an outage of Redis or of the bot within which each running worker has sent its next heartbeat."""
 RETENTION, RETENTION_WAITING = 86_400, 30 * 86_400
 """Seconds for which Redis stores an attempt without heartbeats, and one that no worker has."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
@@ -58,7 +58,7 @@ State = Literal["queued", "taken", "claimed", "void", "running", "ended", "hande
 class AttemptProgress:
     """The progress of a running attempt: `done` of `total` requests of the harness; total 0 means not known yet.
 
-    An earlier attempt computed the answers to `replayed` of those that are done.
+    `replayed` of the requests that are done were answered by an earlier attempt.
     """
 
     phase: str
@@ -124,7 +124,7 @@ class Attempts:
         return bool(self._take(keys=names, args=[worker, path, now, LOST, RETENTION, attempt]))
 
     def wait_for_claim(self, attempt: str, *, seconds: float, worker: str) -> bool | None:
-        """Whether the bot granted the claim to `worker`; None if no answer for it came within `seconds`."""
+        """Return whether the bot granted the claim to `worker`; None if no answer came within `seconds`."""
         if self.redis.blpop([self.keys.claim(attempt)], timeout=seconds) is None:
             return None
         state = self.read(attempt)
@@ -135,7 +135,7 @@ class Attempts:
     def beat(self, attempt: str, progress: AttemptProgress, *, now: float, worker: str, path: str) -> bool:
         """Record a heartbeat and the progress of `attempt` at `path`; return whether the worker should go on.
 
-        It should not if the attempt was cancelled, ended or handed back, or another worker holds it. In the phase
+        It should stop if the attempt was cancelled, ended or handed back, or another worker holds it. In the phase
         `claim` the state stays `taken`; any other phase sets `running`. One round trip. Call it every BEAT seconds, and
         when the progress changed (at most once a second).
         """
@@ -161,7 +161,7 @@ class Attempts:
     # --- both sides
 
     def asking(self, path: str) -> str | None:
-        """The attempt whose worker last asked for the claim of the request at `path`, if it still waits for an answer.
+        """Return the attempt whose worker last asked for the claim of the request at `path`, if it still waits for it.
 
         It may be an earlier attempt, whose worker was suspended while Redis lost its data and the bot gave it up.
         """

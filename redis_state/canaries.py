@@ -8,7 +8,7 @@
 
 Redis may lose all of this: the next failures raise the suspicion again. Only the sync of an outbreak asks and settles,
 and only one of them runs at a time.
-A worker whose claim has expired ends no canary that another worker runs or has reported about.
+A worker whose claim has expired cannot end a canary that another worker runs or has reported about.
 Race accepted: a worker is killed while it runs a canary. Another one may take it after RUN_SECONDS.
 Race accepted: a claim expires between the check of its owner and its removal, and another worker takes the canary
 between these two calls. A third one may run it, too. (A script could not be run by the workers' users of Redis.)
@@ -74,7 +74,7 @@ class Canaries:
             return bool(pipe.execute()[0])
 
     def ended(self) -> list[EndedAttempt]:
-        """The recent ends of attempts."""
+        """Return the recent ends of attempts."""
         members: list[tuple[bytes | str, float]] = self.redis.zrange(self._ended, 0, -1, withscores=True)  # type: ignore[assignment]  # with scores
         return [EndedAttempt(**{**json.loads(text(member)), "at": at}) for member, at in members]
 
@@ -114,7 +114,7 @@ class Canaries:
             return None
 
     def settle(self, cause: str, *, now: float) -> None:
-        """Clear a verdict that the bot acted on: from now on failures of `cause` count anew."""
+        """Clear a verdict on which the bot acted: only failures of `cause` after `now` count for the next outbreak."""
         asked = self.redis.hget(self._canary, "asked")
         done = ["verdict"] if asked is not None and text(asked) != cause else ["asked", "verdict"]
         with self.redis.pipeline() as pipe:
@@ -150,7 +150,7 @@ class Canaries:
         return counts
 
     def _due(self) -> str | None:
-        """The cause for which the canary is asked; None if it is not, or a verdict waits for the bot."""
+        """Return the cause for which a canary run is asked; None if none is, or a verdict waits for the bot."""
         asked, verdict = self.redis.hmget(self._canary, ["asked", "verdict"])
         return text(asked) if asked is not None and verdict is None else None
 

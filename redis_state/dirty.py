@@ -1,4 +1,4 @@
-"""Dirty keys: each names something to bring in step with the Hub.
+"""Dirty keys: each names an object that a sync has to bring in step with the Hub.
 
 A key may be marked any number of times; one process at a time claims it. Each mark raises the key's generation, and a
 claim records the generation that it saw. Finishing removes the key only if its generation is unchanged: a mark that
@@ -193,7 +193,7 @@ class DirtyKeys:
             return [score is not None for score in pipe.execute()]
 
     def pending(self, *, until: float, limit: int = 100) -> dict[str, float]:
-        """Dirty key → when it is due, for at most `limit` keys of each priority that are due at `until` or earlier."""
+        """Return dirty key → due time, for at most `limit` keys of each priority that are due at `until` or earlier."""
         waits: dict[str, float] = {}
         for priority in SyncPriority:
             start = priority * _PRIORITY_SCALE

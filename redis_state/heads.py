@@ -5,8 +5,8 @@ order, so each process also passes the commit that was known before its call. If
 commit is newer. If not, either may be newer: then no commit is known until a process lists the refs again.
 
 Race closed: a process lists the refs, another one commits, and the list's answer arrives last.
-Race accepted: the Hub's list of refs lags behind a commit. The bot corrects a file that it then read too old when it
-next compares all request files with its index.
+Race accepted: the Hub's list of refs lags behind a commit. If the bot then reads an old version of a file, it corrects
+that when it next compares all request files with its index.
 """
 
 from __future__ import annotations

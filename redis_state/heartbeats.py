@@ -1,4 +1,4 @@
-"""The registry of workers: each reports its tiers, devices and versions, and that it runs."""
+"""The registry of workers: each stores a card with its tiers, devices and versions, and renews it while it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis
 
 KEPT = 20 * LOST
-"""Seconds for which the card of a silent worker stays."""
+"""Seconds without a heartbeat after which the card of a worker is removed."""
 Word = Annotated[str, StringConstraints(max_length=200)]
 
 

@@ -95,7 +95,7 @@ def enqueue(connection: Redis, name: str, job: EvaluationJob, *, timeout: int) -
 
 
 def recall(connection: Redis, name: str, attempt: str) -> bool:
-    """Remove an attempt from the queue; False if it is not there, for instance because a worker took it."""
+    """Remove an attempt from the queue; False if it is not in the queue, for instance because a worker took it."""
     if not connection.lrem(queue(connection, name).key, 1, attempt):
         return False
     delete(connection, attempt)
@@ -153,7 +153,7 @@ def oldest_first(connection: Redis, queues: Sequence[Queue]) -> list[Queue]:
         heads = [text(head) if head is not None else None for head in pipe.execute()]
         for head in heads:
             pipe.hget(Job.key_for(head or ""), "enqueued_at")
-        # A key that is no job sorts last, and must not keep the worker from taking others.
+        # An entry that is no job sorts last, and must not keep the worker from taking others.
         times = [text(time) if isinstance(time, bytes) else "~" for time in pipe.execute(raise_on_error=False)]
     return [
         each for _, _, each in sorted(zip(times, range(len(times)), queues, strict=True), key=lambda item: item[:2])

@@ -34,7 +34,7 @@ class Keys(KeyLayout):
     dirty_tries = BoardKey("dirty-tries")
     """Hash: dirty key → failed syncs in a row, for any reason."""
     dirty_faults = BoardKey("dirty-faults")
-    """Hash: dirty key → those of its failed syncs for which only the key itself can be the cause."""
+    """Hash: dirty key → the number of its failed syncs whose only possible cause is the key itself."""
     parked = BoardKey("parked")
     """Hash: dirty key → JSON of why its sync is not retried."""
     wake = BoardKey("wake")
@@ -55,7 +55,7 @@ class Keys(KeyLayout):
     webhook_quota = BoardKey("echoes")
     """Hash: `own|all domain hour repo` → deliveries in that hour that Steward's writes caused, or all that came."""
     poll = BoardKey("poll")
-    """String: names the webhooks near their quota, which may stop; absent if there are none. If set, poll."""
+    """String: the webhooks near their quota, which may stop; absent if there are none. If it is set, processes poll."""
     shadow = BoardKey("shadow")
     """Stream: shadowed writes, oldest first."""
     shadow_ids = BoardKey("shadow-ids")
@@ -130,8 +130,8 @@ class Keys(KeyLayout):
     scores = BoardKey("scores")
     """Hash: path of a finished request → JSON of its scores."""
     scores_state = BoardKey("scores-state")
-    """Hash: `filled`, the source from which scores were last filled; `told`, the last commit of another program in
-    the results repo."""
+    """Hash: `filled`, the source from which scores were last filled; `told`, the commits of the last change of results,
+    after which they are filled again."""
     licences = BoardKey("licences")
     """Hash: model with a finished request → its licence on the Hub, "" if it names none."""
     table_rows = BoardKey("table-rows")
@@ -148,7 +148,7 @@ class Keys(KeyLayout):
     head = BoardKeyOf("head")
     """String: the last commit of a repo whose changes were marked dirty."""
     newest = BoardKeyOf("newest")
-    """String: the newest known commit of a repo; after `?` where a newer one may be known (`redis_state.heads`)."""
+    """String: the newest known commit of a repo, with the prefix `?` if another may be newer (`redis_state.heads`)."""
     life = BoardKey("life")
     """String: a random id, made anew after Redis was emptied."""
     person = BoardKeyOf("person")
@@ -167,7 +167,7 @@ class Keys(KeyLayout):
     waiting_threads = BoardKey("waiting-threads")
     """Hash: dirty key of a thread that waits for a maintainer → JSON of the facts that the list shows."""
     maintainers_list = BoardKey("maintainers-list")
-    """Hash: of the list of all that waits for maintainers, a hash of its text, its announcements, the last edit."""
+    """Hash: the digest of the text of the list of items that wait for maintainers, its announcements, its last edit."""
     trials = BoardKey("trials")
     """Hash: dirty key of a trial that waits or runs → JSON of the trial."""
     trial_end = BoardKeyOf("trial-end")
@@ -220,7 +220,7 @@ class Keys(KeyLayout):
     commits = BoardKeyOf("commits")
     """Sorted set: Steward's commits in a repo within the last day, by time."""
     commits_counted = BoardKeyOf("commits-counted")
-    """String: exists once the commits in a repo of the day before this Redis was first used are recorded."""
+    """String: exists once `commits` has the commits in a repo from the day before Redis was first used."""
     commits_paused = BoardKeyOf("commits-paused")
     """String: the time before which the Hub accepts no commit in a repo."""
 
@@ -238,7 +238,7 @@ class Keys(KeyLayout):
     backend_runs = BoardKeyOf("backend-runs")
     """Hash: id of a live run of the backend of a tier → JSON of the run."""
     backend_past = BoardKeyOf("backend-past")
-    """Hash: the same for runs that ended within 30 days."""
+    """Hash: like `backend_runs`, for runs that ended within 30 days."""
     backend_troubles = BoardKey("backend-troubles")
     """Hash: tier → JSON of why its backend's attempts do not run."""
 

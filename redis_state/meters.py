@@ -26,7 +26,7 @@ class Meters:
         self._lock = threading.Lock()
 
     def count(self, name: str, *labels: str, by: int = 1) -> None:
-        """Add `by` to a counter; labels must not come from outside."""
+        """Add `by` to a counter; labels must not come from untrusted input."""
         with self._lock:
             self._pending[_SEPARATOR.join((name, *labels))] += by
 
@@ -51,7 +51,7 @@ class Meters:
             pipe.execute()
 
     def all(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        """(name and labels, value) of all counters and gauges, sorted."""
+        """Yield (name and labels, value) of all counters and gauges, sorted."""
         values = {text(field): float(value) for field, value in self._redis.hgetall(self._key).items()}
         for field in sorted(values):
             yield tuple(field.split(_SEPARATOR)), values[field]

@@ -50,7 +50,7 @@ class ParkedSyncs:
         return sorted((parked for parked in entries if parked is not None), key=lambda parked: parked.since)
 
     def wake(self, key: str, *, now: float) -> bool:
-        """Mark `key` for a sync again, with all its tries; False if it is not parked."""
+        """Unpark the sync of `key`: mark it dirty, and reset its number of failures. False if it is not parked."""
         keys = self._keys
         names = [keys.dirty, keys.dirty_generations, keys.wake, keys.parked]
         names += [keys.dirty_tries, keys.dirty_faults]

@@ -4,9 +4,9 @@ answers are not the model's.
     bot        put(…)        the worker takes no further job, and a claim of it is refused
     worker     includes(…)   before each job; workers may read this key, and not write it
 
-A worker has a new name at each start: one that an operator repairs and restarts takes jobs again. Where answers were
-not the model's, all workers of the Hub account are set aside, under the name that `account_name` gives. On a board
-whose Redis users are from before this key, workers may not read it: then only their claims are refused. Redis may lose
+A worker has a new name at each start: a worker that an operator repairs and restarts takes jobs again. If answers were
+not the model's, all workers of the Hub account are set aside, under the name that `account_name` returns. On a board
+whose Redis users are older than this key, workers may not read it: then only their claims are refused. Redis may lose
 all of this: a worker whose results are refused again is set aside again.
 """
 
@@ -24,7 +24,7 @@ RETENTION = 7 * 86_400
 
 
 def account_name(account: str) -> str:
-    """The name under which all workers of a Hub account are set aside; no worker has one with a space."""
+    """Return the name under which all workers of a Hub account are set aside; no worker's name contains a space."""
     return f"account {account.casefold()}"
 
 

@@ -1,8 +1,8 @@
 """Shadowed writes: a bounded list of effects that the bot decided on but did not carry out, each listed once.
 
-A sync whose effect is off decides the same each time it runs, so each write has an id derived from its content, and is
-listed only if the id is new. Beside the list are the keys whose syncs were held back, and the board's effects then:
-when the effects change, the keys are marked dirty, and their syncs carry out what is still due.
+A sync whose effect is off makes the same decision each time it runs, so each write has an id derived from its content,
+and is listed only if the id is new. Redis also stores the keys whose syncs were held back, and the board's effects at
+that time: when the effects change, the keys are marked dirty, and their syncs carry out what is still due.
 
 Race closed: a sync that was marked because the effects changed is held back again before `release` removes it. Only
 keys held back under other effects are removed.

@@ -1,8 +1,8 @@
 """Counts deliveries against the daily quota of webhooks; the bot's own writes cause deliveries too.
 
 Two counts per repo, domain (`repo.content`, `discussion`) and hour: `own`, the deliveries that Steward's writes cause,
-and `all`, the deliveries that came. Once POLL_AT of the quota is used, webhooks may stop at any moment: a flag then
-says so, and the processes poll.
+and `all`, the deliveries that came. Once POLL_AT of the quota is used, webhooks may stop at any moment: then a flag is
+set, and the processes poll.
 
 Race accepted: a process dies after a write and before it counts it. The count of deliveries includes it.
 """
@@ -41,7 +41,7 @@ class WebhookQuota:
         self._redis.hincrby(self._keys.webhook_quota, field("own", domain, repo, now=now), 1)
 
     def own_left(self, domain: Domain, repo: str, *, now: float) -> int:
-        """How many more writes fit into Steward's share of the quota."""
+        """Return how many more writes fit into Steward's share of the quota."""
         spent = self.counts(now=now).get(("own", domain, repo), 0)
         return max(0, int(QUOTA * OWN_SHARE) - spent)
 

@@ -65,7 +65,7 @@ def rules_in_force(policy: AdmissionPolicy) -> Iterator[AdmissionRule]:
 
 
 def unreadable(problems: Sequence[Problem]) -> Verdict:
-    """Return the verdict on a submission whose model is not looked at, such as a file that is no readable request."""
+    """Return the verdict on a submission that `problems` refuse before its model is read, as of an unreadable file."""
     first, *others = RULES
     failed = RuleResult(first, "failed", tuple(problems))
     return Verdict(None, tuple(problems), (failed, *(RuleResult(rule, "not-looked-at") for rule in others)))
@@ -81,7 +81,7 @@ def _result(rule: AdmissionRule, submission: Submission) -> RuleResult:
 def refusal(reasons: Sequence[Problem]) -> Failure:
     """Return `reasons`, of which there must be at least one, as the failure for the request file and the thread.
 
-    It has as many whole sentences as fit, and the number of those that do not fit.
+    Its texts have as many whole sentences as fit, and the number of those that are left out.
     """
     cause = reasons[0].code if len(reasons) == 1 else "several-reasons"
     message = _fitting([f"{it.message} (See {it.link})" if it.link else it.message for it in reasons])

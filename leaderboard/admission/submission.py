@@ -15,7 +15,7 @@ from leaderboard.requests import Request
 
 @dataclass(frozen=True)
 class Submission:
-    """The facts that rules may use. With `base_name`, the rules judge the base model of a submission."""
+    """The facts that rules may use. If `base_name` is set, the rules judge the base model of the submission."""
 
     request: Request
     model: ModelFacts
@@ -105,10 +105,10 @@ class AdmissionRule:
 
 
 def always(_: Submission) -> bool:
-    """The facts are always known: for rules about the request alone."""
+    """Return True, as the `known` of rules about the request alone: their facts are always known."""
     return True
 
 
 def is_readable(submission: Submission) -> bool:
-    """The model is readable: for rules about its files."""
+    """Whether the model is readable; the `known` of rules about its files."""
     return submission.model.availability == "found"

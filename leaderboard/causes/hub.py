@@ -7,7 +7,7 @@ from leaderboard.evidence import begins, both, raised, text_matches
 
 _FETCHING = ("claim", "download")
 _ONLINE = (*_FETCHING, "publish")
-"""The phases that use the Hub: in all others, only a model that names files elsewhere makes a library ask for it."""
+"""The phases that use the Hub. In all others, a library calls it only if the model names files outside its repo."""
 _OURS = "You don't need to do anything: the maintainers look into it, and the evaluation is retried."
 
 ROWS = (
@@ -145,7 +145,7 @@ ROWS = (
             raised("ConnectError", "ConnectTimeout", "ConnectionError", "RemoteProtocolError", phases=_ONLINE),
             raised("ReadError", "ReadTimeout", "WriteError", "PoolTimeout", phases=_ONLINE),
             raised("TimeoutError", "TimeoutException", "TooManyRedirects", phases=_ONLINE),
-            # A page in the place of JSON or of a file, and a file that the Hub lists and does not send.
+            # An HTML page in place of JSON or of a file, and a file that the Hub lists but does not send.
             raised("JSONDecodeError", "FileMetadataError", "DecodingError", phases=_ONLINE),
             raised("EntryNotFoundError", "RemoteEntryNotFoundError", "LocalEntryNotFoundError", phases=_ONLINE),
         ),

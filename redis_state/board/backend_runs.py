@@ -1,4 +1,4 @@
-"""The runs that the bot started on worker backends, by tier. Their costs count, and a platform may list a run late.
+"""The runs that the bot started on worker backends, by tier: for their costs, and since platforms may list runs late.
 
 Redis may lose all of this: the platform lists the runs of the last weeks by their labels.
 """
@@ -29,7 +29,7 @@ class BackendRuns:
         self._keys = keys
 
     def live(self, tier: Tier) -> list[BackendRun]:
-        """The live runs of `tier`, oldest first. One round trip, and few runs: pages may ask for them."""
+        """Return the live runs of `tier`, oldest first. One round trip for few runs, so pages may call it."""
         return _sorted(self._redis.hvals(self._keys.backend_runs(tier)))
 
     def read(self, tier: Tier) -> list[BackendRun]:
@@ -45,7 +45,7 @@ class BackendRuns:
         self._redis.hset(self._keys.backend_runs(run.tier), run.id, _RUN.dump_json(run))
 
     def remove(self, run: BackendRun) -> None:
-        """Forget one live run."""
+        """Remove one live run."""
         self._redis.hdel(self._keys.backend_runs(run.tier), run.id)
 
     def replace(self, tier: Tier, runs: Iterable[BackendRun]) -> None:
@@ -58,7 +58,7 @@ class BackendRuns:
             pipe.execute()
 
     def troubles(self) -> list[BackendTrouble]:
-        """Why attempts of tiers do not run, sorted by tier."""
+        """Return the reasons why attempts of tiers do not run, sorted by tier."""
         stored = (_trouble(raw) for raw in self._redis.hvals(self._keys.backend_troubles))
         return sorted((trouble for trouble in stored if trouble is not None), key=lambda trouble: trouble.tier)
 

@@ -1,4 +1,4 @@
-"""Lists of requests by time, for all, by status and by submitter, so that a page costs as much as it shows.
+"""Lists of requests by time, for all, by status and by submitter, so that a page reads only the requests it shows.
 
 Sorted sets beside the index, written in the same transaction as the entries. A submitter's set may name a request that
 now belongs to another submitter: readers check the entries, and skip those that do not fit.
@@ -58,7 +58,7 @@ class Catalog:
     def newest(
         self, *, status: str = "", submitter: str = "", after: tuple[float, str] | None = None
     ) -> Iterator[tuple[float, str]]:
-        """Time and path of requests, newest first, beginning after `after`; read in pages.
+        """Yield time and path of requests, newest first, beginning after `after`; read in pages.
 
         If both filters are given, only the submitter's applies.
         """

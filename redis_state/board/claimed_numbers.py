@@ -1,6 +1,6 @@
 """The highest number of a claimed attempt at each path, read from the messages of the bot's commits.
 
-An index entry goes when its file is removed; these numbers stay. They are complete up to one commit of the requests
+An index entry is removed with its file; these numbers stay. They are complete up to one commit of the requests
 repo: the bot reads the commits since that one before it relies on them.
 
 Race closed: Redis is emptied while the bot reads commits. The script records the numbers only if Redis still holds the

@@ -1,7 +1,7 @@
 """The progress of cross-checks of attempts: drawn questions, the workers that compute them again, and their reports.
 
-Only the sync of the request writes. Redis may lose all of this: reports of the operator's own workers, in the details
-repo, name the nonce, and are found again; without one the check begins anew.
+Only the sync of the request writes. Redis may lose all of this: the bot finds reports of the operator's own workers,
+which name the nonce, in the details repo again; without such a report, it begins the check anew.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class CrossCheckState(BaseModel):
 
 
 class CrossChecks:
-    """The cross-checks of one board; `claim` identifies what a worker published of an attempt."""
+    """The cross-checks of one board; `claim` identifies the results that a worker published for an attempt."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis

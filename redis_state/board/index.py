@@ -1,6 +1,6 @@
 """The request index: the entry of each request, as its last sync saw it.
 
-All of it can be read from the Hub again; the index makes dispatch, positions and unchanged comments cost no call.
+All of it can be read from the Hub again; with the index, dispatch, positions and unchanged comments need no call.
 
 A board has a hundred thousand settled requests and few in progress. So requests that wait, that are queued or run, and
 that are not judged yet are also listed separately; one transaction writes entry and lists. Periodic work reads these

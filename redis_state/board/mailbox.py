@@ -2,8 +2,8 @@
 
 A message is one hash, which expires:
 
-    asked      JSON of the message; the first one with this id stays
-    settled    the outcome, where it is recorded before it takes effect
+    asked      JSON of the message; a later one with the same id does not replace it
+    settled    the outcome, for messages whose outcome is recorded before it takes effect
     answer     JSON of the answer
 
 Content that this version cannot read, because another one wrote it, counts as absent.
@@ -29,8 +29,8 @@ class Message(BaseModel, ABC):
     KIND: ClassVar[str]
     """The kind of its dirty keys, `{kind}:{message_id}`."""
     KEY: ClassVar[str]
-    """Its place among the board's keys in Redis, `{key}:{message_id}`; the web server's user may write `question:*`,
-    `submission:*` and `errand:*`."""
+    """The prefix of its key in Redis, `{key}:{message_id}` among the board's keys; the web server's user may write
+    `question:*`, `submission:*` and `errand:*`."""
     RETENTION: ClassVar[int]
     """Seconds for which it is stored."""
 
@@ -74,7 +74,7 @@ class Mailbox(Generic[M, A]):
         return self.find(message_id) if self.read(message_id) is None else None
 
     def settle(self, message_id: str, outcome: str) -> str:
-        """Record the outcome before it takes effect; return it, or an earlier one of a sync that died."""
+        """Record the outcome before it takes effect. Return it, or that which a sync recorded before it died."""
         key = self._key(message_id)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "settled", outcome)

@@ -111,16 +111,16 @@ class Measures:
         return totals
 
     def spent_by(self, path: str) -> float:
-        """GPU-seconds of all attempts of one request that ended."""
+        """Return the GPU-seconds of all ended attempts of one request."""
         return float(self._redis.hget(self._keys.spent_requests, path) or 0.0)
 
     def recall(self, path: str, seconds: float) -> None:
-        """Take over the sum in the request's file, if it is larger than the recorded one."""
+        """Replace the recorded sum of a request by the sum in its file, `seconds`, if that is larger."""
         if seconds > self.spent_by(path):
             self._redis.hset(self._keys.spent_requests, path, seconds)
 
     def close(self, path: str) -> None:
-        """Remove the sum of a request that ended, if its file has it."""
+        """Remove the sum of a request that ended. Call it once the request's file has the sum."""
         self._redis.hdel(self._keys.spent_requests, path)
 
     # --- last claims

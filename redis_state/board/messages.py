@@ -19,7 +19,7 @@ NAMES_RETENTION = 900
 CHECK_ANSWER_RETENTION = 60
 """Seconds for which the answer to a check is stored."""
 DETAILS_RETENTION = 300
-"""Seconds for which published answers are stored that a sync read from a details repo."""
+"""Seconds for which the published answers that a sync read from a details repo are stored."""
 MAX_QUESTIONS = 20
 """Questions with their answers in one part of a details table."""
 PENDING_RETENTION = 60
@@ -50,16 +50,16 @@ class CheckQuestion(Message):
 
     @property
     def message_id(self) -> str:
-        """A digest of the content; that of earlier versions where only their fields are set."""
+        """A digest of the content, without the newer fields that are unset: earlier versions compute the same one."""
         later = {"base_model", "model_type", "chat_template", "guess", "submitter"}
         unset = {name for name in later if not getattr(self, name)}
         return hashlib.sha256(self.model_dump_json(exclude=unset).encode()).hexdigest()[:24]
 
 
 class NameQuestion(Message):
-    """The question which models of the Hub have `words` in their name, for a person who types one.
+    """The question which models of the Hub have `words` in their name, to complete a name that a person types.
 
-    With `exact`, it is the question whether there is a public model of this very name.
+    With `exact`, it is the question whether there is a public model of exactly this name.
     """
 
     KIND: ClassVar[str] = "names"
@@ -205,7 +205,7 @@ class PageCommand(PersonMessage):
 class PageCommandResult(BaseModel):
     """The answer to a command, as Markdown; `outcome` as in the record of decisions; `allowed`: it was run.
 
-    `thread` is the address of the thread in which it counts as written, if any.
+    `thread` is the address of the thread to which the command was applied, if any.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -218,7 +218,7 @@ class PageCommandResult(BaseModel):
 
 class MaintainerAction(Message):
     """One action that a signed-in person requests. `at` in seconds since the epoch; `about` is the key to wake, or the
-    organisation to look at.
+    organisation to check.
 
     look    whether this person is a maintainer; the answer is reused for ROLE_RETENTION seconds
     own     whether this person may write to the models of an organisation; the answer is reused as long

@@ -1,7 +1,7 @@
 """Results of comparisons with samples, so that no sync of a request repeats one before the publication.
 
-A verdict is about one commit: the outcome of an attempt, which workers write, may name another one meanwhile. Redis may
-lose it: then it is compared again.
+A verdict is about one commit: the outcome of an attempt, which workers write, may name another one meanwhile. If Redis
+loses a verdict, the bot compares again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RecomputedMetrics(BaseModel):
 
 
 def published_as(attempt: str, details: Details) -> str:
-    """The id of what a worker published of an attempt, under which the verdicts about it are stored."""
+    """Return the id of the results that a worker published for an attempt; their verdicts are stored under it."""
     return f"{attempt}:{details.commit}:{hashlib.sha256(details.results_path.encode()).hexdigest()[:16]}"
 
 
@@ -60,7 +60,7 @@ class SampleVerdicts:
         return self._read(published, "recomputed", RecomputedMetrics)
 
     def note_recomputed(self, published: str, verdict: RecomputedMetrics) -> None:
-        """Store that result."""
+        """Store the result of computing the metrics again."""
         self._write(published, "recomputed", verdict.model_dump_json())
 
     def began(self, published: str) -> float | None:
@@ -69,7 +69,7 @@ class SampleVerdicts:
         return float(raw) if raw is not None else None
 
     def note_began(self, published: str, *, now: float) -> None:
-        """Store that time, unless there is one."""
+        """Store the time at which a bot began to compute the metrics again, unless one is stored already."""
         key = self._keys.sample_verdict(published)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "began", repr(now))

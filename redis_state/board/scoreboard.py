@@ -1,7 +1,7 @@
 """Scores of finished evaluations, for comparisons with the base model's and the category's best; models' licences.
 
-Written when results are published, and filled from the results repo by `bot.results.scoreboard` after a loss of Redis,
-and for results from before the board's adoption. Pages leave out scores that are not known.
+The bot writes them when it publishes results. `bot.results.scoreboard` fills them in from the results repo after a loss
+of Redis, and for results from before the board's adoption. Pages leave out scores that are not known.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Scoreboard:
         self._redis.hset(self._keys.scores_state, "filled", source)
 
     def note_told(self, commits: str) -> None:
-        """Record that the results, or what requests say of them, have changed, up to `commits`."""
+        """Record that results, or facts about them in requests, have changed, up to `commits`."""
         self._redis.hset(self._keys.scores_state, "told", commits)
 
 
@@ -147,7 +147,7 @@ def _best_first(scored: Iterable[EvaluationScores]) -> list[EvaluationScores]:
 class Licences:
     """The licences on the Hub of models with finished requests, by their names as in the requests.
 
-    The index has the licences of requests that were judged since it was created; this is for the others.
+    The index has the licences of requests that were judged since it was created; this class holds those of the others.
     """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:

@@ -1,7 +1,7 @@
 """Sessions of signed-in people: a random id in a cookie, and in Redis the person that the Hub reported.
 
 Redis holds only the digest of an id: a reader of Redis cannot take over a session. A session ends after
-SESSION_SECONDS, at the sign-out, and when Redis is lost; then people sign in again. Nothing of it is on the Hub, and no
+SESSION_SECONDS, at the sign-out, and when Redis is lost; then people sign in again. No session is on the Hub, and no
 token of a person is stored.
 """
 
@@ -19,7 +19,7 @@ from redis_state.keys import Keys
 from redis_state.redis import Redis
 
 SESSION_SECONDS = 8 * 3600
-"""As long as the Hub's own sign-ins for Spaces."""
+"""The lifetime of a session, which is that of the Hub's own sign-ins for Spaces."""
 _ID = re.compile(r"[\w-]{43}")
 
 

@@ -1,7 +1,7 @@
 """The rows of the board's aggregated table, for the pages.
 
-A row has the columns of `leaderboard.columns`. The newest evaluation of a request lies under the request's path; rows
-of earlier commits, and of other programs, lie under an id of their own.
+A row has the columns of `leaderboard.columns`. The row of a request's newest evaluation is stored under the request's
+path; rows of earlier commits, and of other programs, are stored under an id of their own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TableRows:
         return {text(at): json.loads(raw) for at, raw in self._redis.hgetall(self._keys.other_table_rows).items()}
 
     def version(self) -> str:
-        """A number that changes with the other rows. One round trip."""
+        """Return a number that changes whenever a row in `others` changes. One round trip."""
         return text(self._redis.get(self._keys.other_table_rows_version) or b"")
 
     def write(
@@ -43,8 +43,8 @@ class TableRows:
     ) -> None:
         """Replace all rows. `tell` notifies readers, by the given pipeline, of requests whose row was changed.
 
-        Rows and notice are one transaction: after a crash between them no later write would find the rows changed, and
-        readers would keep the former ones.
+        One transaction writes rows and notifies: after a crash between the two, no later write would find the rows
+        changed, and readers would keep the former ones.
         """
         self._replace(self._keys.table_rows, newest, tell)
         self._replace(

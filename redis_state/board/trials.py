@@ -1,6 +1,7 @@
 """The trials of a board: those that wait or run, how the last ones ended, and how many each person asked for.
 
-Redis may lose all of this: the sync of the thread reads the command again, whose reply is not final, and asks anew.
+Redis may lose all of this: the sync of the thread reads the command again, because its reply is not final, and asks
+for the trial anew.
 Only syncs write: that of the thread asks for a trial, and that of the trial itself changes and ends it.
 """
 
@@ -44,7 +45,7 @@ class Trial(BaseModel):
 
     @property
     def waiting(self) -> WaitingRequest:
-        """The trial as dispatch sees it."""
+        """The trial in the form in which dispatch orders requests."""
         return WaitingRequest(
             self.path, self.job.attempt, self.submitter, self.asked, tier=self.tier, suite=self.job.suite
         )
@@ -89,7 +90,7 @@ class Trials:
         self._redis.hset(self._keys.trials, trial.path, trial.model_dump_json())
 
     def finish(self, end: TrialEnd) -> None:
-        """Store how a trial ended; it waits and runs no more."""
+        """Store how a trial ended, and remove it from those that wait or run."""
         with self._redis.pipeline() as pipe:
             pipe.set(self._keys.trial_end(end.trial.path), end.model_dump_json(), ex=END_SECONDS)
             pipe.hdel(self._keys.trials, end.trial.path)
@@ -115,7 +116,7 @@ class Trials:
         return int(answers[-1])
 
     def uncount(self, person: str, path: str) -> None:
-        """Do not count a trial that was refused."""
+        """Remove a trial that was refused from the count of `person`."""
         self._redis.zrem(self._keys.person(f"trials {person}"), path)
 
 
