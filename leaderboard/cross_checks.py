@@ -138,7 +138,7 @@ class CrossCheckReport(BaseModel):
     check: str = Field(pattern=ATTEMPT_ID.pattern, description="id of the job")
     attempt: str = Field(pattern=ATTEMPT_ID.pattern, description="the attempt whose answers were compared")
     commit: str = Field(pattern=r"^[0-9a-f]{40}$", description="commit of the details that were compared")
-    nonce: str = Field(pattern=NONCE, description="from which the questions follow")
+    nonce: str = Field(pattern=NONCE, description="the random value from which the compared questions are drawn")
     answers: tuple[QuestionVerdict, ...] = Field(
         default=(), max_length=MAX_QUESTIONS, description="one for each question that was drawn"
     )

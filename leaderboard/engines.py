@@ -32,7 +32,7 @@ class EngineUse(BaseModel):
     engine: EngineName
     version: int = Field(ge=1, le=1_000)
     compared: int = Field(ge=0, description="requests that were computed both ways")
-    largest_difference: float = Field(ge=0, allow_inf_nan=False, description="of a log-likelihood")
+    largest_difference: float = Field(ge=0, allow_inf_nan=False, description="largest difference of a log-likelihood")
     tokens: int = Field(default=0, ge=0, description="of the requests that it took, as the harness computes them")
     computed: int = Field(default=0, ge=0, description="tokens that it computed for them")
     reason: str = Field(default="", max_length=1_000, description="why it was not used, or not for all")

@@ -30,7 +30,7 @@ class RequestSnapshot(BaseModel):
     time: float = 0.0
     revision: str = ""
     submitter: str = Field(default="", description="as in the file's `steward` block")
-    submitter_id: str = Field(default="", description="as there")
+    submitter_id: str = Field(default="", description="as in the `steward` block")
     failure: Failure | None = None
     log: str = ""
     results: str = ""
