@@ -300,10 +300,11 @@ def _marked(connection: redis.Redis) -> set[str]:
 
 
 class _Proxy:
-    """A server that answers one connection after the other with the same bytes."""
+    """A server that answers one connection after the other with the same bytes, and records what it receives."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
+        self.received: list[bytes] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -315,7 +316,7 @@ class _Proxy:
             except OSError:
                 return
             with connection:
-                connection.recv(65_536)
+                self.received.append(connection.recv(65_536))
                 connection.sendall(self._answer)
 
     def close(self) -> None:
@@ -334,18 +335,23 @@ def _response(status: str, body: bytes, *headers: str) -> bytes:
         _response("200 OK", b'{"other": 1}'),
         _response("200 OK", b"[" * 100_000),
         _response("502 Bad Gateway", b""),
-        _response("307 Temporary Redirect", b"", "location: http://127.0.0.1:1/stolen"),
+        _response("307 Temporary Redirect", b"", "location: ELSEWHERE/stolen"),
         _response("200 OK", b" " * (5 << 20)),
         b"nonsense\r\n\r\n",
     ],
 )
 def test_an_answer_that_is_not_the_bots_means_that_it_is_away(answer: bytes) -> None:
-    """A worker treats a proxy's page, a malformed answer, an error or a redirect as an unreachable bot."""
-    proxy = _Proxy(answer)
+    """A worker treats a proxy's page, a malformed answer, an error or a redirect, which it does not follow, as an
+    unreachable bot."""
+    elsewhere = _Proxy(_response("200 OK", b'{"answer": null}'))
+    proxy = _Proxy(answer.replace(b"ELSEWHERE", elsewhere.url.encode()))
     try:
+        assert HttpsLink(elsewhere.url, ATTEMPT, "none", worker=WORKER).attempts().read(ATTEMPT) is None
         with pytest.raises(BoardUnreachable):
             HttpsLink(proxy.url, ATTEMPT, token(), worker=WORKER).attempts().read(ATTEMPT)
+        assert len(proxy.received) == len(elsewhere.received) == 1
     finally:
         proxy.close()
+        elsewhere.close()
     with pytest.raises(BoardUnreachable, match="does not answer"):
         HttpsLink("http://127.0.0.1:1", ATTEMPT, token(), worker=WORKER).attempts().read(ATTEMPT)

@@ -343,18 +343,25 @@ def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_fi
 
 
 def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: BoardDriver) -> None:
-    """Without a record of adoption, or after it is deleted, the bot treats no file as old."""
+    """Without a record of adoption, or after it is deleted, no file counts as old, which takes no call to the Hub."""
     stand.submit("ada/good")
     stand.settle()
+    calls = len(stand.calls)
+    stand.context.adoption.ensure()
     assert stand.context.adoption.is_read(None)
     assert stand.context.adoption.record() is None
+    assert stand.context.adoption.blobs([OLD]) == [None]
+    assert len(stand.calls) == calls
     adopted(stand)
     stand.settle()
     assert stand.context.adoption.record() is not None
     stand.form.delete_file(RECORD, REQUESTS, repo_type="dataset")
     stand.settle()
+    calls = len(stand.calls)
+    stand.context.adoption.ensure()
     assert stand.context.adoption.record() is None
     assert stand.context.adoption.blobs([OLD]) == [None]
+    assert len(stand.calls) == calls
 
 
 def test_adopting_while_others_commit_names_the_commit_below_the_record(

@@ -146,6 +146,10 @@ def test_all_of_one_kind_are_replayed_in_the_order_they_came(steward: Steward, r
 
 
 def test_a_setting_that_is_missing_ends_in_a_sentence(tmp_path: Path) -> None:
-    """`steward inbox list` ends with status 2 if the board file does not exist."""
-    result = CliRunner().invoke(app, ["inbox", "list"], env={"STEWARD_BOARD": str(tmp_path / "none.yaml")})
-    assert result.exit_code == 2
+    """`steward inbox list` ends with status 2 and names the missing board file, without a traceback."""
+    file = tmp_path / "none.yaml"
+    result = CliRunner().invoke(app, ["inbox", "list"], env={"STEWARD_BOARD": str(file)})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"steward: There is no board file {file} in ")
+    assert "set STEWARD_BOARD to its path" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -246,13 +246,20 @@ def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(
 
 
 def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: BoardDriver) -> None:
-    """A reply by a member of a maintaining organisation takes a thread off the maintainers' list."""
+    """A member's reply takes a thread off the maintainers' list, and a member's own question gets no first answer."""
     organisation = MaintainingOrganisation(name="board", role="write")
     stand.context.board = stand.context.board.model_copy(update={"maintainer_organisations": (organisation,)})
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
     assert len(waiting_threads(stand.context)) == 1
     talk.say("You are welcome.", stand.form)
     assert waiting_threads(stand.context) == []
+    title, post = "Can I submit with trust_remote_code?", "Hello, my model needs it."
+    opened = stand.form.create_discussion(REQUESTS, title, description=post, repo_type="dataset")
+    own = Discussion(stand, number=opened.num)
+    own.look()
+    assert own.replies() == []
+    assert waiting_threads(stand.context) == []
+    assert len(open_thread(stand, title, post).replies()) == 1, "the same question of a user gets an answer"
 
 
 @pytest.mark.parametrize(

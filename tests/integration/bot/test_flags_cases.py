@@ -144,7 +144,7 @@ def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, conversations: d
     assert (case.status, reports(stand.context), stand.table()) == ("closed", [], {})
 
 
-def test_anybody_may_report_and_only_maintainers_flag(
+def test_anybody_may_report_and_only_maintainers_decide(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """A user's `/flag` is a report and `/unflag` is refused; for an unknown model the bot suggests similar names."""

@@ -184,14 +184,23 @@ def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: BoardDriver, tmp_p
 
 
 def test_forged_worker_cards_are_ignored(stand: BoardDriver, pages: httpx2.Client) -> None:
-    """The bot ignores worker cards with times in the future or not finite, with too long fields, or of a wrong type."""
-    card: dict[str, Any] = {"name": "w", "tiers": ["all"], "since": 1.0, "beat": stand.time}
+    """Neither syncs nor pages use a worker card with impossible times, with too long fields, or of a wrong type."""
+    stand.worker()
+    (honest,) = stand.context.workers.alive(now=stand.time)
+    card: dict[str, Any] = {"name": "forged", "tiers": ["all"], "since": 1.0, "beat": stand.time}
     forged: list[Any] = [{**card, "beat": beat} for beat in (float("nan"), float("inf"), stand.time + 1e9)]
-    forged += [{**card, "since": float("nan")}, {**card, "name": "n" * 10_000}, {**card, "doing": "x" * 1_000}, [], 1]
-    forged += [{**card, "versions": {str(n): "1" for n in range(1_000)}}, {**card, "tiers": ["x" * 1_000]}]
-    stand.context.redis.hset(KEYS.workers, mapping={str(n): json.dumps(content) for n, content in enumerate(forged)})
+    forged += [{**card, "since": float("nan")}, {**card, "name": "forged" * 2_000}, {**card, "doing": "x" * 1_000}]
+    forged += [{**card, "versions": {str(n): "1" for n in range(1_000)}}, {**card, "tiers": ["x" * 1_000]}, [], 1]
+    cards = {str(number): json.dumps(content) for number, content in enumerate(forged)}
+    stand.context.redis.hset(KEYS.workers, mapping=cards)
     all_pages_answer(pages)
-    assert stand.context.workers.alive(now=stand.time) == []
+    stand.context.redis.hset(KEYS.workers, mapping=cards)  # each read removes them
+    assert [worker["name"] for worker in pages.get("/api/workers").json()["workers"]] == [honest.name]
+    stand.context.redis.hset(KEYS.workers, mapping=cards)
+    page = pages.get("/workers").text
+    assert (page.count("<li><h2>"), f"<h2>{honest.name}</h2>" in page) == (1, True)
+    stand.context.redis.hset(KEYS.workers, mapping=cards)
+    assert stand.context.workers.alive(now=stand.time) == [honest]
 
 
 def test_results_that_a_stranger_proposed_are_not_published(stand: BoardDriver) -> None:

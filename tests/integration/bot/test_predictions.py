@@ -7,7 +7,9 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -191,10 +193,22 @@ def test_a_refused_request_says_everything_and_does_not_count(stand: Predictions
 
 
 def test_a_large_file_is_refused_unread(stand: PredictionsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot refuses a file of predictions that is larger than the limit."""
+    """The bot refuses a file of predictions that is larger than the limit, without reading its bytes from the Hub."""
+    read, read_body = list[str](), httpx2.Response.iter_bytes
+
+    def recorded(response: httpx2.Response, *args: Any) -> Iterator[bytes]:
+        read.append(response.request.url.path.rpartition("/")[2])
+        return read_body(response, *args)
+
+    monkeypatch.setattr(httpx2.Response, "iter_bytes", recorded)
+    path = stand.submit_predictions(predictions(), model="ada/small")
+    assert stand.file(path)["status"] == "FINISHED"
+    assert "small_predictions.jsonl" in read
     monkeypatch.setattr("bot.predictions.checking.MAX_BYTES", 500)
     path = stand.submit_predictions(predictions())
     assert "more than 500 bytes" in stand.file(path)["steward"]["failure"]["message"]
+    assert path.rpartition("/")[2] in read
+    assert "first_predictions.jsonl" not in read
 
 
 def test_only_the_weekly_quota_of_files_is_scored(stand: PredictionsDriver) -> None:

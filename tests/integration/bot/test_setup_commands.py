@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,6 +141,26 @@ def test_nothing_is_switched_on_beside_another_backend(
     assert steward("effects", "set", "merge", "on", "--board", str(other), "--anyway").exit_code == 0
     assert parse_board(other.read_text()).effects.mode(Effect.MERGE) is EffectMode.ON
     assert parse_board((tmp_path / "board.yaml").read_text()).effects.mode(Effect.MERGE) is EffectMode.SHADOW
+
+
+def test_effects_set_leaves_a_file_as_it_was_that_it_cannot_replace(
+    steward: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the board file cannot be replaced, `effects set` exits with 1 and the reason, and leaves only the old file."""
+    board = tmp_path / f"{'b' * 245}.yaml"  # the name of a new file beside it would be too long
+    board.write_text((tmp_path / "board.yaml").read_text())
+    before, files = board.read_text(), set(tmp_path.iterdir())
+    refused = steward("effects", "set", "edit", "off", "--board", str(board))
+    assert (refused.exit_code, "was not changed: " in refused.output, "too long" in refused.output) == (1, True, True)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    full = steward("effects", "set", "edit", "off")
+    assert (full.exit_code, "was not changed: " in full.output, "No space left" in full.output) == (1, True, True)
+    assert (board.read_text(), (tmp_path / "board.yaml").read_text()) == (before, before)
+    assert set(tmp_path.iterdir()) == files
 
 
 def test_effects_set_follows_a_link_and_refuses_a_missing_file(steward: Callable[..., Result], tmp_path: Path) -> None:

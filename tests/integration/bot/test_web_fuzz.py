@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
+import redis
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -135,12 +136,22 @@ def test_no_bytes_in_an_address_are_answered_with_an_error_of_ours(asked: httpx2
 @example("HEAD", "/openapi.json", b"")
 @given(st.sampled_from(["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"]), PATHS, st.binary(max_size=50))
 def test_other_methods_change_nothing_and_are_refused(
-    asked: httpx2.Client, method: str, path: str, body: bytes
+    asked: httpx2.Client, valkey: Valkey, method: str, path: str, body: bytes
 ) -> None:
-    """Methods other than GET, HEAD and OPTIONS are refused, with any body."""
+    """Methods other than GET, HEAD and OPTIONS are refused, with any body, and no method changes anything in Redis."""
+    before = stored(valkey)
     answer = asked.request(method, httpx2.URL(asked.base_url, raw_path=raw(path, "")), content=body)
     assert answer.status_code < 500
     assert answer.status_code >= 400 or method in ("OPTIONS", "HEAD")
+    after = stored(valkey)
+    assert after.items() <= before.items()
+    assert {key for key, (_, lasts) in before.items() if lasts} <= after.keys()
+
+
+def stored(valkey: Valkey) -> dict[bytes, tuple[bytes | None, bool]]:
+    """Every key in Redis with its serialised value, and whether the key never expires."""
+    with redis.Redis.from_url(valkey.url) as connection:
+        return {key: (connection.dump(key), connection.ttl(key) == -1) for key in connection.scan_iter()}
 
 
 def raw(path: str, query: str) -> bytes:

@@ -67,12 +67,21 @@ def test_overviews_of_unknown_accounts_are_404(ada: HfApi) -> None:
         assert caught.value.response.status_code == 404
 
 
-def test_members_come_in_pages_with_roles(ada: HfApi, http: httpx.Client) -> None:
-    """The list of members of an organisation has the role and id of each, also with a `limit`."""
+def test_members_come_in_pages_with_roles(hub: LocalHub, ada: HfApi, http: httpx.Client) -> None:
+    """The list of members has the role and id of each, and a `Link` to the next page while more members follow."""
     assert {m.username for m in ada.list_organization_members("board")} == {"ada", "bob", "walter", "rita"}
     page = http.get("/api/organizations/board/members", params={"limit": 10}).json()
     assert {m["user"]: m["role"] for m in page}["bob"] == "contributor"
     assert all(m["type"] == "user" and len(m["_id"]) == 24 for m in page)
+    accounts = hub.state.accounts
+    crowd, names = accounts.create("crowd", "org"), [f"member-{number:02}" for number in range(12)]
+    for name in names:
+        accounts.set_member(crowd, accounts.create(name), "read")
+    first = http.get("/api/organizations/crowd/members", params={"limit": 10})
+    last = http.get(first.links["next"]["url"])
+    assert [[m["user"] for m in answer.json()] for answer in (first, last)] == [names[:10], names[10:]]
+    assert "next" not in last.links
+    assert [m.username for m in ada.list_organization_members("crowd")] == names
 
 
 def test_auth_check(ada: HfApi, cleo: HfApi, anonymous: HfApi) -> None:

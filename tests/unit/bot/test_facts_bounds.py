@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from bot.model_facts.repo import ModelRepo
-from bot.model_facts.tokenizer import MAX_VOCABULARY, gather_tokenizer
+from bot.model_facts.tokenizer import MAX_SETTINGS, MAX_VOCABULARY, gather_tokenizer
 from bot.model_facts.weights import FIRST_RANGE, MAX_HEADER, MAX_INDEX, gather_weights, sample
 from bot.probe import Probe
 from bot.probe.questions import INDEX_FILE
@@ -37,11 +37,12 @@ class Shelf:
         return part
 
     def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
-        """Writes a whole file; raises `TooLarge` above `max_bytes`."""
-        if len(self.files[path]) > max_bytes:
+        """Writes a whole file; raises `TooLarge` after `max_bytes`. Records the bytes that it served."""
+        part = self.files[path][:max_bytes]
+        self.reads.append((path, len(part)))
+        into.write(part)
+        if len(part) < len(self.files[path]):
             raise TooLarge("too large")
-        self.reads.append((path, len(self.files[path])))
-        into.write(self.files[path])
 
 
 def repo(files: Mapping[str, bytes], sizes: Mapping[str, int | None] | None = None) -> tuple[ModelRepo, Shelf]:
@@ -64,15 +65,16 @@ def weights(count: int, *, pad: int = 0, layer: int = 0) -> bytes:
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
 def test_a_huge_tokenizer_is_refused_unread(probe: Probe, tmp_path: Path, name: str) -> None:
-    """A tokenizer file above the limit is refused: by its listed size or, if that is missing, during the download."""
+    """A tokenizer file above the limit is refused unread or, if its size is not listed, once the limit is reached."""
     files = {"tokenizer.json": b"{}", "tokenizer_config.json": b"{}", "chat_template.jinja": b""}
     huge, shelf = repo(files, {name: 500 * MB})
     facts = gather_tokenizer(huge, probe, tmp_path, "llama")
     assert (facts.state, facts.error) == ("too-large", f"{name} has 500 MB")
     assert shelf.reads == []
-    unknown, shelf = repo({"tokenizer.json": bytes(MAX_VOCABULARY + 1)}, {"tokenizer.json": None})
+    limit = MAX_VOCABULARY if name == "tokenizer.json" else MAX_SETTINGS
+    unknown, shelf = repo({**files, name: bytes(limit + 1)}, {name: None})
     assert gather_tokenizer(unknown, probe, tmp_path, "llama").state == "too-large"
-    assert shelf.reads == []
+    assert shelf.reads[-1] == (name, limit)
 
 
 def test_without_a_vocabulary_there_is_no_tokenizer(probe: Probe, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -146,9 +147,16 @@ def test_an_empty_board_has_no_rows() -> None:
 
 
 def test_suggestions_are_names_and_values_that_contain_what_was_typed() -> None:
-    """Suggestions of models are names on the board, and those of values match what was typed."""
-    assert set(ROWS.models_like("model-1")) <= {row.model for row in LINES}
+    """Matching models are suggested once, the best first, and matching values, the most frequent first."""
+    matching = sorted((row for row in LINES if "model-1" in row.folded), key=lambda row: -(row.average or 0.0))
+    names = list(dict.fromkeys(row.model for row in matching))
+    assert len(names) > 8
+    assert ROWS.models_like("model-1") == names[:8]
+    assert ROWS.models_like("model-1", limit=3) == names[:3]
+    assert ROWS.models_like("no such model") == []
     assert ROWS.values_like("licence", "apa") == ["apache-2.0"]
+    counts = Counter(row.values["precision"] for row in LINES)
+    assert ROWS.values_like("precision", "float") == sorted(("float16", "bfloat16"), key=lambda name: -counts[name])
 
 
 def test_a_row_of_the_table_becomes_an_evaluation() -> None:

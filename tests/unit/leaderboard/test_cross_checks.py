@@ -214,7 +214,7 @@ def test_jobs_of_a_check_have_ids_of_their_own() -> None:
 # --- the setting
 
 
-def test_without_the_setting_all_workers_are_the_operators() -> None:
+def test_without_the_setting_there_is_no_worker_policy() -> None:
     """A board file without the setting `workers` gives no worker policy."""
     assert parse_board(BOARD).workers is None
 

@@ -13,7 +13,6 @@ import pytest
 from leaderboard.evaluations import Evaluation, measure
 from leaderboard.every_eval import ExportedEvaluation, ExportSource, read_evaluation, record, record_path, sample_record
 from leaderboard.requests import Request, parse_request
-from leaderboard.results import results_time
 from leaderboard.suites import find_suite
 from tests.support.units.details_samples import STARTER, results
 
@@ -89,10 +88,13 @@ def test_a_note_about_the_results_is_in_the_record() -> None:
 
 
 def test_other_results_give_no_record() -> None:
-    """Results of another suite give no record, and a file name without a time gives no time."""
+    """Results of another suite give no record, and neither does a results file without a time in its name."""
     data = json.dumps(harness()).encode()
-    assert read_evaluation(evaluation(data), b'{"results": {}}', SUITE) is None
-    assert results_time("org/lion/results_old.json") is None
+    dated = evaluation(data)
+    assert read_evaluation(dated, b'{"results": {}}', SUITE) is None
+    undated = replace(dated, measured=replace(dated.measured, path="org/lion/results_old.json"))
+    assert read_evaluation(dated, data, SUITE) is not None
+    assert read_evaluation(undated, data, SUITE) is None
 
 
 @pytest.mark.parametrize(

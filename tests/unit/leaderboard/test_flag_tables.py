@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -37,11 +38,20 @@ DIRTY = {
 }
 
 
-def test_the_text_of_a_program_is_read_and_not_run() -> None:
-    """The rows come from the dictionary in the text of a program; the code after it is ignored."""
+def test_the_text_of_a_program_is_read_and_not_run(tmp_path: Path) -> None:
+    """The rows come from the dictionary in the text of a program; code before, in and after it does not run."""
     rows, problems = read_table(PYTHON)
     assert [(row.model, row.thread) for row in rows] == [("ada/tiger", URL), ("ada/lion", URL)]
     assert [problem.code for problem in problems] == ["no-name"]
+    before, within, after, tag = (tmp_path / name for name in ("before", "within", "after", "tag"))
+    touch = '__import__("pathlib").Path("{}").touch()'.format
+    program = f'{touch(before)}\nMODELS = {{\n"ada/tiger": "{URL}",\n"ada/lynx": {touch(within)},\n}}\n{touch(after)}\n'
+    tagged = f'{{"ada/tiger": "{URL}", "ada/lynx": !!python/object/apply:os.mkdir ["{tag}"]}}'
+    for text in (program, tagged):
+        rows, problems = read_table(text)
+        assert [row.model for row in rows] == ["ada/tiger"]
+        assert [problem.code for problem in problems] == ["no-thread"]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("key", "expected"), DIRTY.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -161,6 +162,20 @@ def test_a_zygote_that_does_not_fork_is_given_up(
     ending = supervisor.run(tmp_path, deadline=time.monotonic() + 20)
     assert (ending.finished, ending.stopped, zygote_client.is_given_up) == (False, "handed-back", True)
     assert ("another child is running" in ending.problem) == speaks
+
+
+def test_a_zygote_that_is_given_up_is_killed(tmp_path: Path) -> None:
+    """The client kills a zygote that is given up; a zygote that has ended meanwhile is no error."""
+    zygote_client = ZygoteClient(SandboxSpec(home=tmp_path, root=tmp_path, uid=1), harness="json")
+    zygote_client.start()
+    try:
+        assert zygote_client._process is not None
+        zygote_client.give_up()
+        assert zygote_client._process.wait(timeout=60) == -signal.SIGKILL
+        assert not zygote_client.alive()
+        zygote_client.give_up()
+    finally:
+        zygote_client.stop()
 
 
 def test_a_child_does_not_outlive_its_supervisor(tmp_path: Path, home: Path) -> None:
