@@ -284,11 +284,12 @@ def dismiss(context: BoardContext, attempt: str | None, current: str | None) -> 
     """Refuse the claim of `attempt`, or ask its worker to stop, unless it is the `current` one.
 
     A claim is also refused while its worker is silent: the worker may be cut off, and then still waits for the answer.
+    An attempt that no worker has is void from now on: if a person reopens its request, the request is admitted again.
     """
     if attempt is None or attempt == current:
         return
     state = context.attempts.read(attempt)
-    if state is not None and state.state == "taken":
+    if state is not None and state.state in ("queued", "handed-back", "taken"):
         context.attempts.answer_claim(attempt, granted=False)
     elif attempt_life(context, attempt) == "running":
         context.attempts.cancel(attempt)

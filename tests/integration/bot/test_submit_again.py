@@ -287,6 +287,32 @@ def test_a_withdrawn_request_counts_when_it_is_relaunched(stand: BoardDriver, ta
     assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "quota-submitter")
 
 
+@pytest.mark.parametrize("way", ["relaunched", "by hand"])
+def test_a_request_cancelled_in_the_queue_is_judged_again(stand: BoardDriver, talk: Discussion, way: str) -> None:
+    """If a second attempt is cancelled before a worker takes it, reopening the request judges the model again."""
+    ended(stand, THEIRS)
+    assert relaunch(stand.context, stand.context.index.get(PATH), cause="c").how == "done"
+    stand.settle()
+    stand.worker()
+    stand.context.mark("queue")
+    stand.settle()
+    assert len(stand.queued()) == 1
+    assert cancel(stand.context, PATH, "Not yet.", "ada").done
+    stand.settle()
+    stand.time += DAY
+    stand.ada.delete_repo("ada/good")
+    if way == "relaunched":
+        assert relaunch(stand.context, stand.context.index.get(PATH), cause="d").how == "done"
+    else:
+        stand.put(PATH, json.dumps({**stand.file(PATH), "status": "RERUN"}).encode())
+    stand.settle()
+    stand.time += 60
+    stand.settle()
+    assert stand.file(PATH)["status"] == "FAILED"
+    assert stand.file(PATH)["steward"]["failure"]["cause"].startswith("model-")
+    assert stand.queued() == []
+
+
 def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
     """A command that the bot repeats, before or after its edit was committed, is reported as done and done once."""
     ended(stand)
