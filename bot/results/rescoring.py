@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.core import comment_quota
-from bot.core.context import BoardContext
+from bot.core.context import BoardContext, request_key
 from bot.core.render import render
 from bot.ledger.edits import PutFile
 from bot.request_files.file_edits import digest_of, known_facts, transition_edit
@@ -210,7 +210,8 @@ def publish(
         _report_changes(context, finished, earlier, now, path, changed)
     name = f"rescore {_scored_by(now)} {digest_of(finished.path)} {_short(earlier.path)}"
     line = f"Compute the scores of {model} again"
-    wake = (SCORES_CHANGED, CONTENTS) if finished.commit else ()
+    # The request is not synced while this edit, whose subject it is, waits; so its end wakes the request, too.
+    wake = (request_key(finished.path), SCORES_CHANGED, CONTENTS) if finished.commit else ()
     put = PutFile(id=f"{name} results", path=path, data=data, line=line, subject=finished.path, wake=wake)
     if finished.commit:
         context.effects.stage(context.results, put)

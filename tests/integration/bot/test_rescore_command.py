@@ -8,7 +8,10 @@ import pytest
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
+from bot.core.context import request_key
 from bot.core.render import render
+from bot.ledger.edits import AnyEdit, PutFile
+from bot.ledger.ledger import Ledger
 from bot.results.contents import gather
 from bot.results.details_reader import read_details
 from bot.results.rescoring import RescoringSurvey, survey
@@ -128,9 +131,16 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
 
 
 def test_results_of_an_earlier_commit_get_scores_of_the_newer_suite_too(
-    stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
+    stand: BoardDriver,
+    versions: tuple[SuiteVersion, SuiteVersion],
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Both commits get scores by the newer suite; the request names those of the newest, and gets one comment."""
+    """Both commits get scores by the newer suite; the request names those of the newest, and gets one comment.
+
+    The results of the earlier commit wake the request once they are committed: it is not synced while they wait.
+    """
     old, new = versions
     use_suite(stand, old.text, tmp_path)
     (spool,) = cases.evaluate(tmp_path, old)
@@ -141,7 +151,19 @@ def test_results_of_an_earlier_commit_get_scores_of_the_newer_suite_too(
     assert (second.path, second.revision != first.revision) == (path, True)
     newest = stand.file(path)["steward"]["results"]
     use_suite(stand, new.text, tmp_path)
+    stage, staged = Ledger.stage, list[AnyEdit]()
+
+    def record(ledger: Ledger, repo: Repo, *edits: AnyEdit) -> None:
+        staged.extend(edits)
+        stage(ledger, repo, *edits)
+
+    monkeypatch.setattr(Ledger, "stage", record)
     status, done = command()
+    awaited = {name for edit in staged for name in edit.after}
+    (alone,) = (
+        edit for edit in staged if isinstance(edit, PutFile) and edit.subject == path and edit.id not in awaited
+    )
+    assert request_key(path) in alone.wake
     names = [path, f"{path}@{first.revision}"]
     assert (status, done["due"], [each["path"] for each in done["evaluations"]]) == (0, names, names)
     assert [(each["refused"], each["details_refused"]) for each in done["evaluations"]] == [(None, None)] * 2
