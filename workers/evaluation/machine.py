@@ -20,6 +20,10 @@ _DRIVER_FILES = (Path("/proc/driver/nvidia"), Path("/dev/nvidia0"))
 """Files that exist only where the driver of a GPU is loaded."""
 ALLOTTED = "CUDA_VISIBLE_DEVICES"
 """The variable in which a batch system names the GPUs of a job, of those that the driver's tool lists."""
+NO_GPU = frozenset({"-1", "NoDevFiles"})
+"""Values of ALLOTTED for a job without a GPU."""
+NO_DEVICES = "No devices were found"
+"""What the driver's tool prints, before it fails, if the batch system hides all GPUs from this job."""
 _MEMORY_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -58,7 +62,7 @@ def find_devices(device: str) -> tuple[Device, ...]:
 
 
 def gpus() -> tuple[Device, ...]:
-    """The GPUs that the driver's tool lists; none if there is no driver. Raises DriverSilent."""
+    """The GPUs that the driver's tool lists; none without a driver, or if it finds no device. Raises DriverSilent."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
@@ -66,10 +70,11 @@ def gpus() -> tuple[Device, ...]:
     try:
         done = subprocess.run([tool, *query], capture_output=True, text=True, timeout=DRIVER_SECONDS, check=True)
     except (subprocess.SubprocessError, OSError) as error:
-        if any(path.exists() for path in _DRIVER_FILES):
-            said = getattr(error, "stdout", None) or error  # a failing tool writes its reason to standard output
+        # A failing tool writes its reason to standard output.
+        reason = " ".join(str(getattr(error, "stdout", None) or error).split())
+        if NO_DEVICES not in reason and any(path.exists() for path in _DRIVER_FILES):
             raise DriverSilent(
-                f"The driver of this machine's GPUs does not answer nvidia-smi: {' '.join(str(said).split())[:200]}. "
+                f"The driver of this machine's GPUs does not answer nvidia-smi: {reason[:200]}. "
                 "Repair it, or set STEWARD_DEVICE=cpu to evaluate without a GPU."
             ) from error
         return ()
@@ -91,12 +96,13 @@ def select_devices(
 ) -> tuple[Device, ...]:
     """The GPUs that `device` selects: `cpu` none, `auto` and `cuda` all that are allotted, `cuda:0,2` these.
 
-    Raises NoDevice.
+    If no GPU exists, or none is allotted, `auto` selects none and `cuda` raises NoDevice.
     """
-    if device == "cpu" or (device == "auto" and not available):
+    allotted = environment.get(ALLOTTED, "").strip()
+    if device == "cpu" or (device == "auto" and (not available or allotted in NO_GPU)):
         return ()
     if device in ("auto", "cuda"):
-        wanted = [gpu.index for gpu in _allotted(available, environment.get(ALLOTTED, ""))]
+        wanted = [gpu.index for gpu in _allotted(available, allotted)]
     else:
         wanted = [int(number) for number in device.removeprefix("cuda:").split(",")]
     by_index = {gpu.index: gpu for gpu in available}

@@ -32,10 +32,8 @@ class SuiteRequirementsMissing(WorkerError):
 
 def check_task_requirements(suite: Suite, environment: Mapping[str, str] = os.environ) -> None:
     """Raise SuiteRequirementsMissing, with the command to run, if a library or data is missing."""
-    own = suite.own or suite.evaluator is not None
-    extras = [
-        name for name in LIBRARIES if not own and any(re.search(rf"(?:^|_){name}(?:_|$)", task) for task in suite.tasks)
-    ]
+    tasks = [] if suite.own or suite.evaluator is not None else suite.tasks
+    extras = [name for name in LIBRARIES if any(re.search(rf"(?:^|_){name}(?:_|\d|$)", task) for task in tasks)]
     missing = [module for name in extras for module in LIBRARIES[name] if find_spec(module) is None]
     if missing:
         raise SuiteRequirementsMissing(

@@ -248,7 +248,16 @@ def test_a_worker_uses_only_the_gpus_that_a_batch_system_allots(device: str, all
     assert select_devices("auto", (), environment) == ()
 
 
-@pytest.mark.parametrize("allotted", ["MIG-8a1b", "-1", "7", "NoDevFiles", ",x,"])
+@pytest.mark.parametrize("allotted", ["-1", "NoDevFiles", " -1 "])
+def test_a_job_without_an_allotted_gpu_uses_the_cpu(allotted: str) -> None:
+    """If the batch system allots no GPU, `auto` selects the CPU, and `cuda` raises an error."""
+    environment = {"CUDA_VISIBLE_DEVICES": allotted}
+    assert select_devices("auto", parse_gpus(SMI), environment) == ()
+    with pytest.raises(NoDevice, match="set STEWARD_DEVICE"):
+        select_devices("cuda", parse_gpus(SMI), environment)
+
+
+@pytest.mark.parametrize("allotted", ["MIG-8a1b", "7", ",x,"])
 def test_an_allotted_gpu_that_is_not_there_is_said_at_start(allotted: str) -> None:
     """If no GPU in CUDA_VISIBLE_DEVICES exists, the worker raises an error, and uses neither other GPUs nor the CPU."""
     with pytest.raises(NoDevice, match=r"this machine has cuda:0, cuda:1: set STEWARD_DEVICE"):
@@ -283,3 +292,15 @@ def test_a_driver_that_does_not_answer_is_said_at_start(
     with pytest.raises(this_machine.DriverSilent, match=r"(NVIDIA-SMI has failed|timed out).*STEWARD_DEVICE=cpu"):
         this_machine.find_devices("auto")
     assert this_machine.find_devices("cpu") == ()
+
+
+def test_a_job_whose_gpus_are_hidden_uses_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the driver is loaded but its tool finds no device, the worker uses the CPU."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'No devices were found'; exit 6\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(this_machine, "_DRIVER_FILES", (tmp_path,))
+    assert this_machine.find_devices("auto") == ()
+    with pytest.raises(NoDevice):
+        this_machine.find_devices("cuda")

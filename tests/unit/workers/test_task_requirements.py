@@ -29,7 +29,12 @@ def test_a_suite_of_ones_own_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [("ifeval", "langdetect"), ("leaderboard_math_algebra_hard", "sympy"), ("mmlu_college_mathematics", "")],
+    [
+        ("ifeval", "langdetect"),
+        ("leaderboard_math_algebra_hard", "sympy"),
+        ("minerva_math500", "sympy"),
+        ("mmlu_college_mathematics", ""),
+    ],
 )
 def test_only_whole_words_of_a_tasks_name_count(monkeypatch: pytest.MonkeyPatch, name: str, missing: str) -> None:
     """The harness's own `ifeval` needs its libraries, and a subject of MMLU does not need those of `math`."""
