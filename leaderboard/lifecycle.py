@@ -141,9 +141,12 @@ class CurrentAttempt:
 def highest_used_number(request: Request) -> int:
     """Return the highest number of a claimed or ended attempt that the file shows; 0 without one.
 
-    `steward.attempt` may be higher: a reopening raises it, and the request may be refused before that attempt begins.
+    The number of an ended request counts only if its commit is pinned: a person's relaunch raises it and pins none, and
+    the request may be refused before that attempt begins.
     """
-    return max(request.file.steward.spent, number_in(request.file.job_id))
+    facts, status = request.file.steward, request.status
+    is_over = status is not None and not status.waits and facts.revision is not None
+    return max(facts.spent, facts.attempt if is_over else 0, number_in(request.file.job_id))
 
 
 def find_current_attempt(request: Request, used: int = 0) -> CurrentAttempt:

@@ -115,7 +115,7 @@ def _earliest_time(context: BoardContext, gathered: RequestFacts) -> float:
     """
     own, request = context.index.get(gathered.entry.path), gathered.request
     is_by_pull_request = context.index.origin(own.path).pull is not None
-    is_reopened_by_bot = request.file.steward.attempt > highest_used_number(request)
+    is_reopened_by_bot = request.file.steward.attempt > max(highest_used_number(request), own.used or 0)
     if not is_by_pull_request or may_have_waited(own) or is_reopened_by_bot or own.asked == submission_digest(request):
         return -math.inf
     return context.now() - MAX_PULL_AGE_SECONDS

@@ -144,7 +144,10 @@ def _submit_again(
         return replace(unchanged, sha=verdict.sha)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
-    return _reopen(context, known, wanted, file, entry, verdict.sha, f"{reopening}:{verdict.sha[:8]}")
+    withdrawal = known.file.steward.cancelled if known.status is Status.CANCELLED else None
+    # A request may be cancelled and submitted by the same program more than once.
+    once = verdict.sha[:8] if withdrawal is None else f"{verdict.sha[:8]}:{withdrawal.at}"
+    return _reopen(context, known, wanted, file, entry, verdict.sha, f"{reopening}:{once}")
 
 
 def _ended_with(known: Request, entry: IndexEntry) -> str:

@@ -19,6 +19,7 @@ from bot.requests.submitting import SubmitCommand, resubmit, submit
 from bot.requests.verb_check import check_model
 from bot.web.mailbox_syncs import sync_submission
 from leaderboard.attempts import Failure
+from leaderboard.failures import cause
 from leaderboard.times import write_time
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
@@ -311,6 +312,47 @@ def test_a_request_cancelled_in_the_queue_is_judged_again(stand: BoardDriver, ta
     assert stand.file(PATH)["status"] == "FAILED"
     assert stand.file(PATH)["steward"]["failure"]["cause"].startswith("model-")
     assert stand.queued() == []
+
+
+def test_a_cancelled_retry_is_put_back_at_another_commit(stand: BoardDriver, talk: Discussion) -> None:
+    """If a person puts a cancelled retry back with a newer commit in the file, the bot evaluates that commit."""
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    stand.fail_next(cause("worker-lost").failure("it fell silent"))
+    assert stand.file(PATH)["steward"]["attempt"] == 2
+    assert stand.file(PATH)["steward"]["revision"] is not None
+    assert cancel(stand.context, PATH, "Not yet.", "ada").done
+    stand.settle()
+    assert stand.file(PATH)["status"] == "CANCELLED"
+    head = commit(stand)
+    stand.put(PATH, json.dumps({**stand.file(PATH), "status": "PENDING", "revision": head}).encode())
+    stand.settle()
+    stand.worker()
+    stand.context.mark("queue")
+    stand.settle()
+    (job,) = stand.queued()
+    assert (job.revision, job.attempt[-2:]) == (head, "-3")
+
+
+def test_a_program_submits_each_time_that_its_request_was_cancelled(stand: BoardDriver, talk: Discussion) -> None:
+    """The same submission reopens the request at the same commit after each cancellation, and once when repeated."""
+    command = SubmitCommand(
+        "ada/good", "main", "float32", "Original", "", use_chat_template=False, submitter="ada", submitter_id="a"
+    )
+
+    def anybody(entry: IndexEntry) -> bool:
+        return entry.path == PATH
+
+    assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "submitted"
+    for _ in range(2):
+        stand.settle()
+        assert cancel(stand.context, PATH, "Not yet.", "ada").done
+        stand.settle()
+        stand.time += 60
+        for _ in range(2):
+            assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+            stand.work()
+            assert stand.file(PATH)["status"] == "PENDING"
 
 
 def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:

@@ -279,6 +279,14 @@ def test_a_refusal_before_the_attempt_uses_no_number() -> None:
         assert highest_used_number(before) == 0
 
 
+def test_a_retry_that_ended_before_a_worker_took_it_uses_its_number() -> None:
+    """A retry that is cancelled or refused before it begins uses its number, so its pinned commit is not evaluated."""
+    ended = request("CANCELLED", attempt=2, first=1, spent=1)
+    assert highest_used_number(ended) == 2
+    again = request("PENDING", attempt=2, first=1, spent=1)
+    assert find_current_attempt(again, highest_used_number(ended)) == CurrentAttempt(3, 3, None)
+
+
 def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
     """A relaunch raises the number, forgets the pinned commit and the tries before it; its cause counts once."""
     before = request("FAILED", attempt=3, spent=3)
