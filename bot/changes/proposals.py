@@ -6,7 +6,7 @@ dies, also after Redis is lost (`applying`).
 
     open -> approved -> done        all parts are committed
                      -> undone      a part could not be committed as approved; the others are reverted
-         -> rejected
+         -> rejected    also from approved, while edits are off or in shadow and no part is committed
 """
 
 from __future__ import annotations
@@ -209,11 +209,18 @@ def proposed_by(call: Call) -> PostedProposal | None:
 
 
 def proposal_answer(proposal: Proposal | None) -> Answer:
-    """The answer that states the result of a proposal; None: comments or edits are off or in shadow on this board."""
+    """The answer that states the result of a proposal; None: comments are off or in shadow on this board."""
     if proposal is None:
         return Answer(say("propose", how="off", problems=[], digest=""), outcome="refused")
     how = "proposed" if proposal.state == "open" else proposal.state
     return Answer(say("propose", how=how, problems=[], digest=proposal.digest[:8]), outcome=_OUTCOMES[proposal.state])
+
+
+def completed_answer(proposal: Proposal | None) -> Answer:
+    """The answer after `applying.complete`: a plan that is still approved waits until edits are on."""
+    if proposal is not None and proposal.state == "approved":
+        return Answer(say("propose", how="held", problems=[], digest=""), outcome=_OUTCOMES["approved"])
+    return proposal_answer(proposal)
 
 
 def not_proposed(problems: Sequence[Problem]) -> Answer:

@@ -7,7 +7,7 @@ Nothing is deleted.
 from __future__ import annotations
 
 from bot.changes import applying, proposals
-from bot.changes.proposals import What, not_proposed, proposal_answer, proposed_by
+from bot.changes.proposals import What, completed_answer, not_proposed, proposed_by
 from bot.changes.removals import REMOVE, RESTORE, Removal
 from bot.core.commands.answers import acting
 from bot.core.commands.model import Answer, Call, Verb
@@ -45,7 +45,7 @@ def _run(call: Call, what: What, removal: Removal) -> Answer:
             by = call.person.name if call.is_maintainer else ""
             proposal = proposals.propose(call.context, what, words, parts, by=by)
             posted = proposals.post(call.context, call.repo, call.thread, call.cause, proposal)
-        return proposal_answer(
+        return completed_answer(
             applying.complete(call.context, call.repo, call.thread, posted) if posted is not None else None
         )
 

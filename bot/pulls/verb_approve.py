@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bot.changes import applying, proposals
 from bot.core.commands.answers import acting, say
 from bot.core.commands.model import Answer, Call, CommandPlace, Param, Verb
 from bot.core.commands.parameters import MAINTAINERS, REASON
 from bot.pulls.approving import approve
 from hub.errors import Conflict
+from redis_state.board.decisions import DecisionOutcome
 
 SHA = Param(
     "sha",
@@ -15,6 +18,7 @@ SHA = Param(
     "the commit or plan to approve, as the report shows it; at least 7 characters",
     required=True,
 )
+_REJECTED: Mapping[applying.Rejected, DecisionOutcome] = {"rejected": "done", "none": "unchanged", "off": "refused"}
 
 
 def run_approve(call: Call) -> Answer:
@@ -30,12 +34,15 @@ def run_approve(call: Call) -> Answer:
 
 def _approve_proposal(call: Call, posted: proposals.PostedProposal) -> Answer:
     proposal = applying.approve(call.context, call.repo, call.thread, posted, call.person.name)
-    return proposals.proposal_answer(proposal)
+    return proposals.completed_answer(proposal)
 
 
 def run_reject(call: Call) -> Answer:
-    """Reject the open proposals of the thread, or else close the pull request. A discussion stays open."""
-    has_proposal = any(posted.proposal.state == "open" for posted in proposals.find(call.context, call.thread))
+    """Reject the proposals of the thread that can be rejected, or else close the pull request. A discussion stays
+    open."""
+    has_proposal = any(
+        applying.can_reject(call.context, posted) for posted in proposals.find(call.context, call.thread)
+    )
     if has_proposal or call.place is not CommandPlace.PULL:
         return acting(lambda: _reject_proposals(call))
     if call.thread.status in ("merged", "closed") and not call.resumed:
@@ -55,9 +62,10 @@ def run_reject(call: Call) -> Answer:
 
 
 def _reject_proposals(call: Call) -> Answer:
-    is_rejected = applying.reject(call.context, call.repo, call.thread, call.get("reason")) > 0 or call.resumed
-    text = say("propose", how="rejected" if is_rejected else "none", problems=[], digest="")
-    return Answer(text, outcome="done" if is_rejected else "unchanged")
+    how = applying.reject(call.context, call.repo, call.thread, call.get("reason"))
+    if how == "none" and call.resumed:
+        how = "rejected"  # by the earlier run
+    return Answer(say("propose", how=how, problems=[], digest=""), outcome=_REJECTED[how])
 
 
 APPROVE = Verb(

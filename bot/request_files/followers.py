@@ -57,10 +57,28 @@ def _marker(context: BoardContext, entry: IndexEntry) -> Marker:
 
 
 def _state_digest(entry: IndexEntry) -> str:
-    """A digest of the number of attempts and the end, both from the file, so the same after Redis was lost."""
+    """A digest of the number of attempts, the end and the newest reopening, from the file, so the same after Redis was
+    lost.
+
+    A relaunch that is refused again before an attempt begins changes only the reopening.
+    """
+    reopening = "".join(entry.standing.causes[-1:])
+    return _digest(f"{_attempts_and_end(entry)} {reopening}")
+
+
+def _former_state_digest(entry: IndexEntry) -> str:
+    """The digest that markers of earlier versions have. It never equals a `_state_digest`."""
+    return _digest(_attempts_and_end(entry))
+
+
+def _attempts_and_end(entry: IndexEntry) -> str:
     snapshot = entry.standing
     cause = snapshot.failure.cause if snapshot.failure is not None else ""
-    return hashlib.sha256(f"{entry.used or 0} {snapshot.status} {cause}".encode()).hexdigest()[:12]
+    return f"{entry.used or 0} {snapshot.status} {cause}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def mark_followers(context: BoardContext, path: str) -> None:
@@ -129,7 +147,8 @@ def _followed(context: BoardContext, thread: Thread) -> Iterator[FollowedRequest
 
 
 def _has_ended(context: BoardContext, entry: IndexEntry, followed: FollowedRequest) -> bool:
-    has_changed = (entry.file_oid or "-") != followed.oid and _state_digest(entry) != followed.state_digest
+    same_state = (_state_digest(entry), _former_state_digest(entry))
+    has_changed = (entry.file_oid or "-") != followed.oid and followed.state_digest not in same_state
     return has_changed and entry.state == "settled" and serializers.summary(context, entry).state in ENDS
 
 

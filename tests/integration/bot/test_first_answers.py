@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 
 import pytest
 
@@ -88,19 +90,62 @@ def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: 
     assert stand.file(path)["status"] == "FAILED"
 
 
-def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: BoardDriver) -> None:
+def like(stand: BoardDriver, path: str, talk: Discussion) -> None:
+    """Change a field of the request that says nothing of its state, and sync the thread."""
+    stand.put(path, json.dumps({**stand.file(path), "likes": stand.file(path).get("likes", 0) + 1}).encode())
+    stand.settle()
+    talk.look()
+
+
+def use_former_digest(stand: BoardDriver, talk: Discussion, state: str) -> None:
+    """Replace the state in the thread's follow marker by that of `state`, as earlier versions wrote it."""
+    answer = stand.context.hub.thread(stand.context.requests, talk.number).comments[-1]
+    former = hashlib.sha256(state.encode()).hexdigest()[:12]
+    text, count = re.subn(r"( follow \w+\.)[0-9a-f]{12}", rf"\g<1>{former}", answer.text)
+    assert (count, text != answer.text) == (1, True)
+    stand.context.hub.edit_comment(stand.context.requests, talk.number, answer.id, text)
+
+
+@pytest.mark.parametrize("marker", ["present", "former"])
+def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: BoardDriver, marker: str) -> None:
     """A changed field of the failed request is not reported; the end of its next evaluation is."""
     stand = stand_with_maintainer
     path = stand.failed(THEIRS)
     talk = open_thread(stand, "Why did it fail?", link(stand, path))
-    stand.put(path, json.dumps({**stand.file(path), "likes": 7}).encode())
-    stand.settle()
-    talk.look()
+    if marker == "former":
+        use_former_digest(stand, talk, "1 FAILED nan-weights")
+    like(stand, path, talk)
     assert len(talk.replies()) == 1
     talk.say("/relaunch ada/good", stand.form)
     stand.fail_next(THEIRS)
     talk.look()
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
+
+
+def test_a_request_that_is_refused_again_after_a_relaunch_is_reported_once(stand_with_maintainer: BoardDriver) -> None:
+    """The bot reports a second refusal for the same reason once, also after Redis was lost."""
+    stand = stand_with_maintainer
+    path = stand.submit("ada/nothing-there", sender="ada")
+    stand.settle()
+    assert stand.file(path)["steward"]["failure"]["cause"] == "model-not-found"
+    talk = open_thread(stand, "My model failed", link(stand, path))
+    (answer,) = talk.replies()
+    assert "I will post the outcome" in answer
+    like(stand, path, talk)
+    assert len(talk.replies()) == 1
+    talk.say("/relaunch ada/nothing-there", stand.form)
+    talk.look()
+    assert (stand.file(path)["status"], stand.file(path)["steward"]["attempt"]) == ("FAILED", 1)
+    for is_redis_lost in (False, True):
+        if is_redis_lost:
+            stand.context.redis.flushall()
+            stand.context.mark("requests")
+            stand.work()
+        like(stand, path, talk)
+        ends = [
+            text for text in talk.replies() if "the evaluation of **ada/nothing-there** (float32) has failed" in text
+        ]
+        assert len(ends) == 1
 
 
 def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from bot.changes import applying
+from bot.changes.proposals import completed_answer, find
 from bot.changes.removals import REMOVE
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.effects import EffectMode
@@ -50,24 +52,88 @@ def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: BoardDriv
     assert "was not removed" in talk.say("/restore ada/solo", MAYA)
 
 
-@pytest.mark.parametrize("who", ["owner", "maintainer"])
-def test_a_plan_that_was_approved_while_edits_were_held_back_is_carried_out_later(stand: BoardDriver, who: str) -> None:
-    """With edits in shadow, an approved removal changes nothing and the reply says so; with edits on, it is made."""
-    was, talk = begin(stand), ModerationThread(stand)
-    switch(stand, ON, edit=EffectMode.SHADOW)
+def approve_removal(talk: ModerationThread, who: str) -> str:
+    """Ask for a removal as the owner, and approve it, or ask as a maintainer; return the reply to the maintainer."""
     if who == "owner":
         talk.say("/remove ada/solo the weights were wrong")
-        reply = talk.say(f"/approve {talk.digest()}", MAYA)
-    else:
-        talk.say("/remove ada/solo the weights were wrong", MAYA)
-        reply = next(text for text in talk.all() if "/remove" in text)
-    assert "I changed nothing: comments or edits are off or in shadow" in reply
+        return talk.say(f"/approve {talk.digest()}", MAYA)
+    talk.say("/remove ada/solo the weights were wrong", MAYA)
+    return next(text for text in talk.all() if "/remove" in text)
+
+
+@pytest.mark.parametrize("who", ["owner", "maintainer"])
+def test_a_plan_that_was_approved_while_edits_were_held_back_is_carried_out_later(stand: BoardDriver, who: str) -> None:
+    """With edits in shadow, an approved removal waits and the reply says so; with edits on, it is made."""
+    was, talk = begin(stand), ModerationThread(stand)
+    switch(stand, ON, edit=EffectMode.SHADOW)
+    reply = approve_removal(talk, who)
+    assert "Approved. I will carry out this plan when edits are on" in reply
+    decision = stand.context.decisions.newest(limit=1)[0]
+    assert (decision.outcome, decision.allowed) == ("done", True)
     assert (on_main(stand), on_main(stand, RESULTS)) == was
     switch(stand, ON)
     stand.tick()
     stand.work()
     assert stand.file(path("ada/solo"))["status"] == "CANCELLED"
     assert "### ✅ Removed" in talk.proposal()
+
+
+def test_an_approval_whose_comment_was_held_back_changes_nothing(stand: BoardDriver) -> None:
+    """With comments in shadow, neither an approval nor a rejection changes the plan, and both answers say so."""
+    begin(stand)
+    talk = ModerationThread(stand)
+    talk.say("/remove ada/solo the weights were wrong")
+    before = talk.proposal()
+    switch(stand, ON, comment=EffectMode.SHADOW)
+    thread = stand.context.hub.thread(stand.context.requests, talk.number)
+    (posted,) = find(stand.context, thread)
+    approved = completed_answer(applying.approve(stand.context, stand.context.requests, thread, posted, "maya"))
+    assert (approved.outcome, "I changed nothing: comments are off or in shadow" in approved.text) == ("refused", True)
+    assert applying.reject(stand.context, stand.context.requests, thread, "no") == "off"
+    assert talk.proposal() == before
+    switch(stand, ON)
+
+
+@pytest.mark.parametrize("who", ["owner", "maintainer"])
+def test_an_approved_plan_that_waits_for_edits_can_be_rejected(stand: BoardDriver, who: str) -> None:
+    """A `/reject` ends a plan that was approved while edits were in shadow, also if an approval follows."""
+    was, talk = begin(stand), ModerationThread(stand)
+    switch(stand, ON, edit=EffectMode.SHADOW)
+    approve_removal(talk, who)
+    digest = find(stand.context, stand.context.hub.thread(stand.context.requests, talk.number))[0].proposal.digest
+    for text in ("/reject the weights are right", f"/approve {digest}"):
+        talk.write(text, MAYA)
+    talk.look()
+    assert [("This plan was rejected" in reply) for reply in talk.all()[-2:]] == [True, True]
+    assert "### ✋ Rejected" in talk.proposal()
+    switch(stand, ON)
+    stand.tick()
+    stand.work()
+    talk.look()
+    assert "### ✋ Rejected" in talk.proposal()
+    assert (on_main(stand), on_main(stand, RESULTS)) == was
+
+
+def test_an_approved_plan_whose_changes_have_begun_cannot_be_rejected(stand: BoardDriver) -> None:
+    """If edits go into shadow after the first commit of a removal, `/reject` does not end it; with edits on, the bot
+    completes it."""
+    begin(stand)
+    talk = ModerationThread(stand)
+    talk.say("/remove ada/solo the weights were wrong")
+    talk.write(f"/approve {talk.digest()}", MAYA)
+    stand.hub.state.faults.fail("POST */datasets/board/results/commit/*", status=503, times=None)
+    talk.look()
+    assert stand.file(path("ada/solo"))["status"] == "CANCELLED", "the first commit is made"
+    switch(stand, ON, edit=EffectMode.SHADOW)
+    stand.hub.state.faults.clear()
+    assert "waits for a decision" in talk.say("/reject the weights are right", MAYA)
+    assert "Rejected" not in talk.proposal()
+    switch(stand, ON)
+    stand.tick()
+    stand.work()
+    talk.look()
+    assert "### ✅ Removed" in talk.proposal()
+    assert result_path("ada/solo") not in on_main(stand, RESULTS)
 
 
 def test_what_an_earlier_version_archived_is_restored(stand: BoardDriver) -> None:

@@ -101,7 +101,7 @@ def texts() -> dict[str, str]:
         "restored": proposal("restore", "done", by="maya"),
         **{
             f"reply: {how}": str(say("propose", how=how, problems=[], digest="1a2b3c4d"))
-            for how in ("off", "none", "proposed", "approved", "done", "undone", "rejected")
+            for how in ("off", "none", "proposed", "approved", "held", "done", "undone", "rejected")
         },
         "reply: no": str(say("propose", how="no", problems=[REASONS["same-name"].problem()], digest="")),
     }
