@@ -28,7 +28,7 @@ from bot.flags.flag_commands import (
 )
 from bot.flags.flag_files import present_records, stage
 from bot.flags.model_names import ResolvedName, find_model
-from bot.flags.notices import DISMISSED, REPORTED, address
+from bot.flags.notices import DISMISSED, REPORTED, address, say
 from bot.flags.report_intake import flag_of_all, reported_in, tell_reporters
 from bot.flags.reports import (
     MAX_REPORTED,
@@ -40,6 +40,7 @@ from bot.flags.reports import (
     reported_before,
     reports,
 )
+from hub.comments import find_marked
 from leaderboard import flags
 from leaderboard.flag_categories import CATEGORIES
 from leaderboard.flags import OPT_OUT, FlagDecision, FlagRecord
@@ -183,7 +184,10 @@ def _records_to_lift(context: BoardContext, models: Sequence[str], source: FlagS
 
 
 def dismiss(context: BoardContext, reason: str, source: FlagSource) -> FlagResult:
-    """Dismiss the reports of the thread or, where it has a flag, the appeal against it. Close the thread."""
+    """Dismiss the reports of the thread or, where it has a flag, the appeal against it. Close the thread.
+
+    A command in a thread gets a reply that states the dismissal; for a button, a comment states it. Raises HubError.
+    """
     url = _address(context, source)
     standing = [record for record in context.flag_book.of_thread(url) if record.stands]
     if standing:
@@ -192,19 +196,30 @@ def dismiss(context: BoardContext, reason: str, source: FlagSource) -> FlagResul
         return FlagResult("upheld", models, reason=reason, thread=url, hides=hides)
     key = thread_key(source.repo, source.thread.num)
     # The thread decides where Redis has no report: Redis was lost, or a process died while it dismissed the reports.
-    reported = [known.model for known in reports(context) if key in known.threads] or reported_in(
-        context, source.thread
+    reported = [known.model for known in reports(context) if key in known.threads] or list(
+        reported_in(context, source.thread, repeated=source.cause)
     )
     if not reported and flag_thread.is_about_flags(context, source.repo, source.thread):
         reported = list(models_of_thread(source))
     if not reported:
         return FlagResult("nothing")
+    if source.is_on_page and not _post_dismissal(context, reported, reason, source):
+        return FlagResult("off")
     for report in filter(None, (find_report(context, model) for model in reported)):
         tell_reporters(context, report, url, source.cause, hides=True, dismissed=reason)
     drop_report(context, *reported)
     _close(context, url, source)
     mark = Safe(str(context.marker(DISMISSED, source.cause)))
     return FlagResult("dismissed", tuple(reported), reason=reason, thread=url, mark=mark)
+
+
+def _post_dismissal(context: BoardContext, models: Sequence[str], reason: str, source: FlagSource) -> bool:
+    """Post the dismissal of these reports in their thread, once for each command. Return whether the thread has it."""
+    marker = context.marker(DISMISSED, source.cause)
+    if find_marked(source.thread.comments, marker, context.me()) is not None:
+        return True
+    variables = {"models": models, "reason": reason}
+    return bool(say(context, source.repo, source.thread, DISMISSED, source.cause, source.person.name, **variables))
 
 
 def _close(context: BoardContext, url: str, source: FlagSource) -> None:

@@ -65,6 +65,8 @@ class FlagSource:
     cause: str
     path: str = ""
     """The request that the thread is about, if any."""
+    is_on_page: bool = False
+    """Whether a button of a page gave the command, so that the thread gets no reply."""
 
 
 @dataclass(frozen=True)

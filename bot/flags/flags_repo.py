@@ -19,9 +19,10 @@ from bot.flags import evidence_recheck
 from bot.flags.flag_files import table_edits
 from bot.flags.flag_thread import mark_threads
 from bot.flags.report_intake import tell_reporters
-from bot.flags.reports import drop_report, reports
+from bot.flags.reports import FlagReport, drop_report, reports
 from bot.results.contents import mark_contents
 from leaderboard.flags import FlagRecord
+from leaderboard.times import read_time
 
 
 def sync_flags(context: BoardContext) -> None:
@@ -53,10 +54,17 @@ def _tell_reporters(context: BoardContext, records: Iterable[FlagRecord]) -> Non
     reported = {report.model.casefold(): report for report in reports(context)}
     for record in records:
         report = reported.get(record.model.casefold())
-        if record.stands and report is not None:
+        if report is not None and _decides(record, report):
             cause = record.flagged_by.cause if record.flagged_by is not None else ""
             tell_reporters(context, report, record.thread, cause, hides=record.kind.hides, dismissed="")
             drop_report(context, record.model)
+
+
+def _decides(record: FlagRecord, report: FlagReport) -> bool:
+    """Whether the flag is the decision about the report. A flag of a part decides only what was reported before it."""
+    decision = record.flagged_by
+    flagged_at = read_time(decision.at if decision is not None else "") or 0.0  # in whole seconds
+    return record.stands and (record.scope.is_whole or flagged_at >= int(report.at))
 
 
 def sync_cause(context: BoardContext, model: str) -> None:

@@ -41,15 +41,15 @@ def of_kind(context: BoardContext, comments: Sequence[Comment], kind: str) -> li
     return [comment for comment, marker in own if marker is not None and (marker.board, marker.kind) == (board, kind)]
 
 
-def our_lines(context: BoardContext, thread: Thread) -> Iterator[Marker]:
-    """The markers that are lines of the bot's comments, in order."""
+def our_lines(context: BoardContext, thread: Thread) -> Iterator[tuple[Comment, Marker]]:
+    """The markers that are lines of the bot's comments, in order, each with its comment."""
     me = context.me()
     for comment in thread.comments:
         if is_by(me, comment.author_id, comment.author_name):
             for line in comment.text.splitlines():
                 marker = marker_of(line)
                 if marker is not None and marker.board == context.board.name:
-                    yield marker
+                    yield comment, marker
 
 
 def by_maintainers(context: BoardContext, thread: Thread) -> frozenset[str]:

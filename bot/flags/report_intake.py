@@ -5,10 +5,14 @@ the model was flagged in another thread. These lines alone, in their order, give
 report is lost with Redis.
 
 Reports of one model in several threads are one report: the bot posts the decision in each thread.
+
+Race accepted: Redis is lost after a command in a closed discussion reported a model, and before the bot opens the
+discussion again. It stays closed until the next report in it.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -32,7 +36,8 @@ log = structlog.get_logger()
 def take_reports(context: BoardContext, repo: Repo, thread: Thread) -> None:
     """Note reports of the models that are reported in an open thread and still undecided.
 
-    A discussion that the bot closed, such as that of a finished request, is opened again for a report.
+    A discussion that the bot closed, such as that of a finished request, is opened again for a report that a command
+    has noted since. Reports from before may have been dismissed, also where the thread does not say so.
     """
     if context.effects.is_left_alone(repo, thread.num):
         return
@@ -40,11 +45,12 @@ def take_reports(context: BoardContext, repo: Repo, thread: Thread) -> None:
     if _is_reported(context, key) and not may_report(context, thread):
         thread = context.hub.thread(repo, thread.num)  # the reporting command was answered since `thread` was read
     names = reported_in(context, thread)
-    may_reopen = bool(names) and thread.closed_by is not None and is_by(context.me(), *thread.closed_by)
+    closed_by_me = thread.closed_by is not None and is_by(context.me(), *thread.closed_by)
+    may_reopen = bool(names) and closed_by_me and _is_reported(context, key)
     if thread.status != "open" and (not may_reopen or _is_answered(context, thread)):
         return
-    for name in names:
-        _take(context, repo, thread, name)
+    for name, at in names.items():
+        _take(context, repo, thread, name, at)
     if not _is_reported(context, key) or _is_answered(context, thread):
         return
     if reopen(context, repo, thread, context.marker(REPORTED, key)):
@@ -69,7 +75,7 @@ def _is_answered(context: BoardContext, thread: Thread) -> bool:
 
 def may_report(context: BoardContext, thread: Thread) -> bool:
     """Whether the thread reports a model, or did."""
-    return _is_flag(thread) or any(marker.kind == REPORTED for marker in our_lines(context, thread))
+    return _is_flag(thread) or any(marker.kind == REPORTED for _, marker in our_lines(context, thread))
 
 
 def _is_flag(thread: Thread) -> bool:
@@ -77,18 +83,20 @@ def _is_flag(thread: Thread) -> bool:
     return not opening.hidden and triage(thread.title, opening.text).topic is Topic.FLAG
 
 
-def reported_in(context: BoardContext, thread: Thread) -> list[str]:
-    """The models that the thread reports and that are still undecided, as people wrote them."""
-    names = models_in(thread.title)[:MAX_REPORTED] if _is_flag(thread) else []
-    for marker in our_lines(context, thread):
+def reported_in(context: BoardContext, thread: Thread, *, repeated: str = "") -> dict[str, datetime]:
+    """The models that the thread reports and that are still undecided, as people wrote them, each with the time of its
+    last report. The dismissal of the command `repeated` does not count."""
+    titled = models_in(thread.title)[:MAX_REPORTED] if _is_flag(thread) else ()
+    names = dict.fromkeys(titled, thread.created_at)
+    for comment, marker in our_lines(context, thread):
         if marker.kind == REPORTED:
-            names += marker.key.split(" ")
-        elif marker.kind == DISMISSED:
-            names = []
+            names |= dict.fromkeys(marker.key.split(" "), comment.created_at)
+        elif marker.kind == DISMISSED and marker.key != repeated:
+            names = {}
         elif marker.kind == DECIDED:
             decided = marker.key.partition(" ")[0].casefold()
-            names = [name for name in names if name.casefold() != decided]
-    return list(dict.fromkeys(names))
+            names = {name: at for name, at in names.items() if name.casefold() != decided}
+    return names
 
 
 def _reported_model(context: BoardContext, name: str) -> str | None:
@@ -105,7 +113,7 @@ def flag_of_all(context: BoardContext, model: str) -> FlagRecord | None:
     return next((record for record in context.flag_book.of([model]) if record.stands and record.scope.is_whole), None)
 
 
-def _take(context: BoardContext, repo: Repo, thread: Thread, name: str) -> None:
+def _take(context: BoardContext, repo: Repo, thread: Thread, name: str, at: datetime) -> None:
     model = _reported_model(context, name)
     if model is None or flag_of_all(context, model) is not None:
         return
@@ -116,7 +124,7 @@ def _take(context: BoardContext, repo: Repo, thread: Thread, name: str) -> None:
         url=address(context, repo, thread.num),
         reporter=thread.author_name,
         reporter_id=thread.author_id or "",
-        at=thread.created_at.timestamp(),
+        at=at.timestamp(),
         named=tuple(name for name in models_in(post.text) if name.casefold() != model.casefold()),
     )
     note_report(context, report)

@@ -99,7 +99,8 @@ def _is_model(word: str) -> bool:
 
 def _source(call: Call) -> FlagSource:
     paths = requests_of(call.context, call.repo, call.thread)
-    return FlagSource(call.repo, call.thread, call.person, call.cause, paths[0] if len(paths) == 1 else "")
+    path = paths[0] if len(paths) == 1 else ""
+    return FlagSource(call.repo, call.thread, call.person, call.cause, path, call.is_on_page)
 
 
 def _reply(call: Call, result: FlagResult) -> Answer:

@@ -208,7 +208,8 @@ def _call(
         renamed = {"model": arguments[verb.new_name], "submitter": ""}
         person, roles = people.roles(context, person, **renamed, fresh=fresh, enough=verb.who)
     location = (source.place, source.repo, source.thread, source.comment, number)
-    return Call(context, verb, arguments, *location, person, roles, target.model, target.entries, resumed)
+    origin = (resumed, source.is_on_page)
+    return Call(context, verb, arguments, *location, person, roles, target.model, target.entries, *origin)
 
 
 def _misused(verb: Verb, error: BadArguments) -> Answer:

@@ -1,7 +1,8 @@
 """Commands that signed-in people give by buttons of pages: the same verbs, rules and records as in a thread.
 
-The sync reads the person's roles again, runs the verb, records the decision, and stores the answer for the page. No
-comment is written; only the plan of a removal is posted in a thread, which the bot opens for it.
+The sync reads the person's roles again, runs the verb, records the decision, and stores the answer for the page. A
+thread gets no reply; only the dismissal of a report is posted in its thread, and the plan of a removal in a thread that
+the bot opens for it.
 
 A command about a thread names its address; it is run as if it was written there.
 """

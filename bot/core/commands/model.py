@@ -108,6 +108,8 @@ class Call:
     entries: tuple[IndexEntry, ...] = ()
     resumed: bool = False
     """Whether an earlier run began and may have had its effect."""
+    is_on_page: bool = False
+    """Whether a button of a page gave the command: `comment` is on no thread of the Hub."""
 
     @property
     def entry(self) -> IndexEntry:

@@ -12,7 +12,9 @@ import httpx2
 import pytest
 import redis
 
+from bot.flags.reports import reports
 from bot.probe import Probe
+from bot.threads.maintainers_list import waiting_threads
 from bot.web.asking import SyncAsker
 from bot.web.mailbox_syncs import sync_page_command
 from leaderboard.roles import Person
@@ -23,7 +25,7 @@ from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import MaintainerAction, PageCommand, PageCommandResult, ownership_check
 from redis_state.board.request_snapshot import RequestSnapshot
 from steward.valkey import Valkey
-from tests.support.board.flags import SPACE, FlagBoardDriver, flags_world, no_flags
+from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world, no_flags
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
@@ -319,6 +321,29 @@ def test_a_maintainer_flags_a_model_and_lifts_the_flag(tmp_path: Path, valkey: V
         }
 
 
+def test_a_report_that_a_maintainer_dismisses_by_a_button_stays_dismissed(
+    tmp_path: Path, valkey: Valkey, probe: Probe
+) -> None:
+    """The bot posts the dismissal with its reason once and closes the discussion, until a person reports anew."""
+    with LocalHub(tmp_path / "hub", flags_world()) as hub, no_flags(hub, valkey, probe) as stand:
+        mia = Person(stand.context.hub.user("form").id, "form")
+        case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+        (waiting,) = waiting_threads(stand.context)
+        assert (waiting.url.rpartition("/")[2], waiting.topic) == (str(case.number), "flag report")
+        for _ in range(2):  # a click that comes twice
+            dismissed = given(stand, mia, "dismiss", {"reason": "its card names it"}, thread=waiting.url)
+            assert (dismissed.outcome, "not flagged: its card names it" in dismissed.text) == ("done", True)
+        for _ in range(2):
+            case.look()
+            assert (case.status, reports(stand.context), waiting_threads(stand.context)) == ("closed", [], [])
+        (comment,) = [text for text in case.replies() if "A maintainer dismissed the report of **ada/copy**" in text]
+        assert "> its card names it" in comment
+        case.say("/flag copy ada/copy its card names another model now", stand.bob)
+        for _ in range(2):
+            assert (case.status, [report.model for report in reports(stand.context)]) == ("open", ["ada/copy"])
+            case.look()
+
+
 def given(stand: FlagBoardDriver, person: Person, verb: str, arguments: dict[str, str], **more: str) -> Any:
     """Give a command by a button as `person`, do all that follows from it, and return the answer."""
     command = PageCommand(
@@ -331,8 +356,8 @@ def given(stand: FlagBoardDriver, person: Person, verb: str, arguments: dict[str
     )
     mailbox = Mailbox(stand.context.redis, stand.context.keys, PageCommand, PageCommandResult)
     mailbox.put(command)
-    stand.context.mark(command.dirty_key)
     stand.time = clock.now() + 1  # a key is due by the clock of Redis
+    stand.context.mark(command.dirty_key)
     stand.work()
     answer = mailbox.read(command.message_id)
     assert answer is not None

@@ -75,9 +75,46 @@ def test_what_is_flagged_already_is_not_reported_but_the_rest_of_a_model_is(stan
     assert reports(stand.context) == []
     talk.say("/flag copy ada/copy ada/plain it is bob/original", stand.bob)
     assert "**ada/plain** is reported" in talk.replies()[-1]
+    stand.sync_flags()
+    assert [report.model for report in reports(stand.context)] == ["ada/plain"]
     stand.context.redis.flushall()
     talk.look()
     assert [report.model for report in reports(stand.context)] == ["ada/plain"]
+
+
+def same_time(stand: FlagBoardDriver) -> None:
+    """Set the clock of the Hub to that of the bot, which reads the times of posts."""
+    clock = stand.hub.state.clock
+    clock.advance(stand.time - clock.seconds())
+
+
+@pytest.mark.parametrize("scope", ["", "precision=float16"])
+def test_a_flag_of_a_part_decides_no_later_report(stand: FlagBoardDriver, scope: str) -> None:
+    """A report of a model of which a part is flagged waits, also after Redis was lost, until a maintainer flags again:
+    the whole model, or that part for another reason."""
+    same_time(stand)
+    talk = AppealThread(stand, "Strange", "Hm.")
+    AppealThread(stand, "A part", "Hm.").say("/flag copy ada/plain precision=float16 it is bob/original", stand.form)
+    stand.sync_flags()
+    same_time(stand)
+    titled = AppealThread(stand, "[FLAG] ada/plain", "It is bob/original, at each precision.")
+    talk.say("/flag copy ada/plain it is bob/original", stand.bob)
+    for is_lost in (False, True):
+        if is_lost:
+            stand.context.redis.flushall()
+            talk.look()
+        stand.sync_flags()
+        assert [report.model for report in reports(stand.context)] == ["ada/plain"]
+        titled.look()
+        assert titled.status == "open"
+        assert not any("which was reported here" in reply for reply in (*talk.replies(), *titled.replies()))
+    third = AppealThread(stand, "Something else", "Hello.")
+    third.say(f"/flag other ada/plain {scope} it is trained on the tests", stand.form)
+    stand.sync_flags()
+    for case in (talk, titled):
+        case.look()
+        assert sum("ada/plain**, which was reported here, is now flagged" in reply for reply in case.replies()) == 1
+    assert (talk.status, titled.status, reports(stand.context)) == ("open", "closed", [])
 
 
 def test_reporters_in_other_threads_are_told_of_the_decision(stand: FlagBoardDriver) -> None:
@@ -156,19 +193,53 @@ def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
     assert reports(stand.context) == []
 
 
-def flag_source(stand: FlagBoardDriver, case: AppealThread) -> FlagSource:
-    """A maintainer's comment in a discussion, as the source of a decision."""
+def flag_source(stand: FlagBoardDriver, case: AppealThread, *, is_on_page: bool = False) -> FlagSource:
+    """A maintainer's comment in a discussion, or their button on a page, as the source of a decision."""
     thread = stand.context.hub.thread(stand.context.community, case.number)
-    return FlagSource(stand.context.community, thread, Person("1", "form"), "c:0")
+    return FlagSource(stand.context.community, thread, Person("1", "form"), "c:0", is_on_page=is_on_page)
 
 
-def test_a_repeated_dismissal_has_the_same_outcome(stand: FlagBoardDriver) -> None:
-    """If the bot dies after a dismissal and before its reply, the repeated dismissal has the same outcome."""
+@pytest.mark.parametrize("is_on_page", [False, True])
+def test_a_repeated_dismissal_has_the_same_outcome(stand: FlagBoardDriver, is_on_page: bool) -> None:
+    """If the bot dies after a dismissal and before its reply, the repeated dismissal has the same outcome. The comment
+    about a dismissal by a button is posted once."""
     case = AppealThread(stand, "Strange", "Hm.")
     case.say("/flag copy ada/copy it is bob/original", stand.bob)
-    first, second = (decisions.dismiss(stand.context, "it is known", flag_source(stand, case)) for _ in range(2))
+    first, second = (
+        decisions.dismiss(stand.context, "it is known", flag_source(stand, case, is_on_page=is_on_page))
+        for _ in range(2)
+    )
     assert first == second
     assert (first.how, first.models) == ("dismissed", ("ada/copy",))
+    assert sum("A maintainer dismissed the report" in reply for reply in case.replies()) == is_on_page
+
+
+@pytest.mark.parametrize("title", ["[FLAG] ada/copy", "Strange"])
+def test_a_closed_discussion_without_a_line_about_its_dismissal_stays_closed(
+    stand: FlagBoardDriver, title: str
+) -> None:
+    """A report that a button dismissed under an earlier version, which posted no comment, does not come back."""
+    case = AppealThread(stand, title, "It is bob/original.")
+    case.say("/flag copy ada/copy it is bob/original", stand.bob)
+    decisions.dismiss(stand.context, "it is known", flag_source(stand, case))
+    for is_lost in (False, True):
+        if is_lost:
+            stand.context.redis.flushall()
+        case.look()
+        assert (case.status, reports(stand.context)) == ("closed", [])
+    case.say("/flag copy ada/copy its card changed", stand.bob)
+    assert (case.status, [report.model for report in reports(stand.context)]) == ("open", ["ada/copy"])
+
+
+def test_a_dismissal_that_cannot_be_posted_changes_nothing(
+    stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where comments are off or in shadow, a button dismisses no report, because its thread would report it again."""
+    case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
+    source = flag_source(stand, case, is_on_page=True)
+    monkeypatch.setattr(stand.context.effects, "comment", lambda *_, **__: None)
+    assert decisions.dismiss(stand.context, "it is known", source).how == "off"
+    assert (case.status, [report.model for report in reports(stand.context)]) == ("open", ["ada/copy"])
 
 
 def test_evidence_is_not_public_before_the_decision(stand: FlagBoardDriver) -> None:

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from bot.core.waiting_threads import noted_threads
+from bot.flags import decisions
+from bot.flags.flag_commands import FlagSource
+from bot.flags.reports import reports
 from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
+from leaderboard.roles import Person
 from redis_state.redis import Redis
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.renames import operations
@@ -125,3 +129,26 @@ def test_who_follows_a_request_hears_of_its_end_also_after_a_rename(place: Trans
     assert ["has finished" in reply for reply in talk.replies()] == [False, True]
     assert "### ✅ Finished" in own.replies()[0]
     assert (status(place, own), len(place.stand.threads())) == ("closed", threads)
+
+
+def test_a_report_in_the_thread_of_a_request_that_a_button_dismisses_leaves_the_list(place: Transcripts) -> None:
+    """The bot states the dismissal once in the thread, which stays open and off the list, also after its end."""
+    path = place.submit(MODEL)
+    thread = place.thread_of(path).say("bob", f"/flag copy {MODEL} its files are those of bob/basalt")
+    assert topics(place) == {"flag report"}
+    context = place.stand.context
+    source = FlagSource(
+        context.requests,
+        context.hub.thread(context.requests, thread.number),
+        Person("1", "mia"),
+        "page-1:0",
+        is_on_page=True,
+    )
+    assert decisions.dismiss(context, "they differ", source).how == "dismissed"
+    for _ in range(2):
+        thread.look()
+        assert (topics(place), status(place, thread), reports(context)) == (set(), "open", [])
+    place.run(path)
+    thread.look()
+    assert (topics(place), status(place, thread), reports(context)) == (set(), "closed", [])
+    assert sum("A maintainer dismissed the report" in reply for reply in thread.replies()) == 1

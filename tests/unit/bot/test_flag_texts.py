@@ -85,6 +85,7 @@ WORDS = {
     "not opened again": note("not-reopened"),
     "reported, and flagged elsewhere": note("decided", url="https://hub/d/2", hides=True, dismissed=""),
     "reported, and dismissed elsewhere": note("decided", url="https://hub/d/2", dismissed="They are not the same."),
+    "reported here, and dismissed by a button": note("dismissed", models=TWO, reason="They are not the same."),
     "/flag": answer(FlagResult("flagged", ONE, category="another model's weights", thread="https://hub/d/1")),
     "/flag, in a discussion of its own": answer(
         FlagResult("flagged", THREE, category="another model's weights", thread="https://hub/d/1", is_here=False)
@@ -158,6 +159,7 @@ def test_text_from_users_adds_no_markup(words: str) -> None:
     texts = [
         render("flag", records=[record, lifted], appeals=[appeal], hides=True, authors=[words]),
         note("cured", model=words, category=words),
+        note("dismissed", models=(words,), reason=words),
         *(answer(FlagResult(how, (words,), reason=words)) for how in ("lifted", "upheld", "dismissed", "not-flagged")),
         answer(unknown),
     ]
