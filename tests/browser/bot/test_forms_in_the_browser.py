@@ -141,10 +141,11 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(tab: Page) -> None:
         route.fulfill(response=answer, body=re.sub(r"<main.*?</main>", note, answer.text(), flags=re.DOTALL))
 
     sign_in(tab, "ada", "/submit")
-    tab.route("**/submit?model=*", refused, times=1)
+    tab.route("**/submit?model=*", refused)
     tab.get_by_label("Model", exact=True).fill("ada/pickled")
     tab.keyboard.press("Tab")
     expect(outcome).to_have_text(f"{away}; what you typed stays.")
+    tab.unroute("**/submit?model=*", refused)
     expect(outcome).to_contain_text("ada/pickled would not be accepted")
     tab.get_by_role("button", name="Submit", exact=True).click()
     expect(tab.get_by_role("heading", name="It was not submitted")).to_be_visible()
