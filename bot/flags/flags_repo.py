@@ -61,7 +61,7 @@ def _tell_reporters(context: BoardContext, records: Iterable[FlagRecord]) -> Non
 
 
 def _decides(record: FlagRecord, report: FlagReport) -> bool:
-    """Whether the flag is the decision about the report. A flag of a part decides only what was reported before it."""
+    """Whether the flag decides the report. A flag of one commit or precision decides only earlier reports."""
     decision = record.flagged_by
     flagged_at = read_time(decision.at if decision is not None else "") or 0.0  # in whole seconds
     return record.stands and (record.scope.is_whole or flagged_at >= int(report.at))

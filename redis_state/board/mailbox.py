@@ -29,8 +29,8 @@ class Message(BaseModel, ABC):
     KIND: ClassVar[str]
     """The kind of its dirty keys, `{kind}:{message_id}`."""
     KEY: ClassVar[str]
-    """The prefix of its key in Redis, `{key}:{message_id}` among the board's keys; the web server's user may write
-    `question:*`, `submission:*` and `errand:*`."""
+    """The prefix of its key in Redis, `{key}:{message_id}` among the board's keys: `question`, `submission` or `errand`
+    (a maintainer's action). The web server's Redis user may write keys with these prefixes."""
     RETENTION: ClassVar[int]
     """Seconds for which it is stored."""
 

@@ -48,7 +48,7 @@ class Life:
         ]
 
     def step(self) -> str:
-        """Do one random action, maybe lose Redis or kill the bot, sync; return what was done."""
+        """Do one random action, at random empty Redis or kill the bot, and sync; return the name of the action."""
         happenings = (
             self.flag,
             self.flag,

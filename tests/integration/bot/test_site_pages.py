@@ -308,7 +308,7 @@ def test_the_table_is_read_before_anybody_looks(
 def test_after_an_amnesia_the_table_is_read_anew(
     lasting_valkey: Valkey, lasting_redis: redis.Redis, tmp_path: Path
 ) -> None:
-    """After Redis was emptied, the pages show only what was written since."""
+    """After Redis loses its data, the pages show only the requests that the bot has written since."""
     keys = Keys("amnesia")
     Index(lasting_redis, keys).put(entry("old/one", "settled", "FINISHED"))
     for client in serving(lasting_valkey, tmp_path, keys.board):

@@ -22,7 +22,6 @@ from leaderboard.attempts import Failure
 from leaderboard.failures import cause
 from leaderboard.times import write_time
 from redis_state import clock
-from redis_state.board.entry import IndexEntry
 from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import Discussion
@@ -334,23 +333,29 @@ def test_a_cancelled_retry_is_put_back_at_another_commit(stand: BoardDriver, tal
     assert (job.revision, job.attempt[-2:]) == (head, "-3")
 
 
-def test_a_program_submits_each_time_that_its_request_was_cancelled(stand: BoardDriver, talk: Discussion) -> None:
-    """The same submission reopens the request at the same commit after each cancellation, and once when repeated."""
-    command = SubmitCommand(
-        "ada/good", "main", "float32", "Original", "", use_chat_template=False, submitter="ada", submitter_id="a"
+def submit_command(revision: str) -> SubmitCommand:
+    """A submission of Ada's model at `revision`."""
+    return SubmitCommand(
+        "ada/good", revision, "float32", "Original", "", use_chat_template=False, submitter="ada", submitter_id="a"
     )
 
-    def anybody(entry: IndexEntry) -> bool:
-        return entry.path == PATH
 
-    assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "submitted"
+def result_of(stand: BoardDriver, command: SubmitCommand) -> str:
+    """Submit as one program does, which may resubmit Ada's request; return the result."""
+    return submit(stand.context, command, cause="c1:0", may_resubmit=lambda entry: entry.path == PATH).how
+
+
+def test_a_program_submits_each_time_that_its_request_was_cancelled(stand: BoardDriver, talk: Discussion) -> None:
+    """The same submission reopens the request at the same commit after each cancellation, and once when repeated."""
+    command = submit_command("main")
+    assert result_of(stand, command) == "submitted"
     for _ in range(2):
         stand.settle()
         assert cancel(stand.context, PATH, "Not yet.", "ada").done
         stand.settle()
         stand.time += 60
         for _ in range(2):
-            assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+            assert result_of(stand, command) == "resubmitted"
             stand.work()
             assert stand.file(PATH)["status"] == "PENDING"
 
@@ -358,19 +363,13 @@ def test_a_program_submits_each_time_that_its_request_was_cancelled(stand: Board
 def test_a_bot_that_died_reopens_it_once(stand: BoardDriver) -> None:
     """A command that the bot repeats, before or after its edit was committed, is reported as done and done once."""
     ended(stand)
-    head = commit(stand)
-    command = SubmitCommand(
-        "ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada", submitter_id="a"
-    )
+    command = submit_command(commit(stand))
     commits = stand.commits()
 
-    def anybody(entry: IndexEntry) -> bool:
-        return entry.path == PATH
-
     for _ in range(2):
-        assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+        assert result_of(stand, command) == "resubmitted"
     stand.work()
-    assert submit(stand.context, command, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+    assert result_of(stand, command) == "resubmitted"
     stand.work()
     assert (stand.commits(), stand.file(PATH)["steward"]["attempt"]) == (commits + 1, 2)
 

@@ -178,7 +178,7 @@ def test_the_digest_of_rules_covers_only_the_rules_for_scores() -> None:
 
 
 def test_the_order_of_tasks_changes_no_digest() -> None:
-    """The digest of what was asked is the same for any order of the tasks."""
+    """The digest of the questions and settings does not depend on the order of the tasks."""
     parts = digests()
     turned = parts.model_copy(update={"tasks": dict(reversed(parts.tasks.items()))})
     assert asked_digest(turned) == parts.asked
@@ -196,7 +196,7 @@ def test_the_order_of_tasks_changes_no_digest() -> None:
     ],
 )
 def test_results_group_by_what_was_asked(results: list[tuple[str, str]], keys: list[str]) -> None:
-    """Results are grouped by the digest of what was asked; those without one join their suite's largest group."""
+    """Results with the same digest form a group; results without a digest join their suite's largest group."""
     groups = ComparisonGroups(results)
     assert [groups.of(*result) for result in results] == keys
 
