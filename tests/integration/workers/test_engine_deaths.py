@@ -60,7 +60,7 @@ def worker(bot: AttemptQueue, shared_worker: WorkerProcess) -> Iterator[WorkerPr
     for name in ("hub.log", "published.json", "published.log"):
         (shared_worker.folder / name).unlink(missing_ok=True)
     yield shared_worker
-    wait_until(lambda: not shared_worker.pids("job"))
+    wait_until(lambda: bot.is_over(shared_worker))
 
 
 def run(bot: AttemptQueue, name: str, number: int = 1) -> tuple[Outcome, str]:

@@ -40,7 +40,7 @@ def worker(bot: AttemptQueue, shared_worker: WorkerProcess) -> Iterator[WorkerPr
     assert shared_worker.process.poll() is None, shared_worker.log()
     (shared_worker.folder / "hub.log").unlink(missing_ok=True)
     yield shared_worker
-    wait_until(lambda: not shared_worker.pids("job"))
+    wait_until(lambda: bot.is_over(shared_worker))
 
 
 def test_an_attempt_from_queue_to_end(bot: AttemptQueue, worker: WorkerProcess) -> None:

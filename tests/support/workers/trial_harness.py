@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import Thread, stack_size
 
 from holding import WAYS, trial
 
@@ -151,7 +151,12 @@ def terminated(plan: RunPlan, report: Report) -> None:
 
 
 def threading(plan: RunPlan, report: Report) -> None:
-    """Starts threads until it gets no more."""
+    """Starts threads until it has as many as it may.
+
+    Their stacks are small, so that the memory limit is not reached first: a thread that gets no memory for its first
+    step leaves `Thread.start` waiting forever.
+    """
+    stack_size(256 << 10)
     while True:
         Thread(target=time.sleep, args=(60,), daemon=True).start()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class AttemptQueue:
     """The bot's side of the queue: enqueues jobs, answers claims, reads states and outcomes."""
 
     connection: redis.Redis
+    enqueued: list[EvaluationJob] = field(default_factory=list)
 
     @property
     def keys(self) -> Keys:
@@ -64,6 +65,7 @@ class AttemptQueue:
         return Attempts(self.connection, self.keys)
 
     def enqueue(self, asked: EvaluationJob, *, timeout: int = 100) -> bool:
+        self.enqueued.append(asked)
         self.attempts.queued(asked.attempt, asked.path, now=0)
         return enqueue(self.connection, self.keys.queue(TIER), asked, timeout=timeout)
 
@@ -77,6 +79,14 @@ class AttemptQueue:
     def grant(self, asked: EvaluationJob, *, granted: bool = True) -> None:
         self.reaches(asked, "taken")
         self.attempts.answer_claim(asked.attempt, granted=granted)
+
+    def is_over(self, worker: WorkerProcess) -> bool:
+        """Whether no job waits or runs. Refuses the claims that still wait, which a failed test leaves: a worker would
+        wait for their answers without end, and take no job of the next test."""
+        for asked in self.enqueued:
+            if self.state(asked) == "taken":
+                self.attempts.answer_claim(asked.attempt, granted=False)
+        return not queue(self.connection, self.keys.queue(TIER)).count and not worker.pids("job")
 
     def running(self, asked: EvaluationJob, phase: str = "evaluate") -> AttemptState:
         """Wait until the attempt reports `phase`."""
