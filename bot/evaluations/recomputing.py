@@ -37,6 +37,10 @@ model can hold them back for ever."""
 OFF = "this bot does not compute metrics again (STEWARD_RECOMPUTE_METRICS)"
 OTHER_EVALUATOR = "metrics of {name} are not computed again: only those of lm-eval are"
 LATE = f"it takes more than {PATIENCE_SECONDS / 3600:.0f} hours"
+MAX_STARTS = 10
+"""Starts without an end after which results are published without the computation: it may use so much memory that it
+ends the whole container, which then starts again. Several processes of a bot may compute the same."""
+ENDED = f"its process ended {MAX_STARTS} times"
 
 
 def recomputed_metrics(
@@ -64,15 +68,16 @@ def _work(
     context: BoardContext, request: Request, published: str, repo: Repo, details: Details, results: ResultsFile
 ) -> None:
     """Compute the metrics, store the verdict, and mark the request."""
-    context.sample_verdicts.note_began(published, now=context.now())
+    starts = context.sample_verdicts.note_began(published, now=context.now())
     try:
-        verdict = _verdict(context, request, repo, details, results)
+        verdict = _verdict(context, request, repo, details, results, starts)
     except CannotRecompute as error:
         verdict = RecomputedMetrics(not_done=str(error)[:500])
     except SamplesDiffer as error:
         verdict = RecomputedMetrics(differs=str(error)[:2_000])
     except (HubError, ProbeError, SamplesNotShown) as error:  # a busy machine is no fault of the samples
         log.warning("samples cannot be read now", attempt=results.block.attempt, error=str(error))
+        context.sample_verdicts.note_given_up(published)
         return  # the next sync of the request starts it again
     except Exception:  # noqa: BLE001  the boundary of the thread: no caller would log it
         log.error("computing metrics again failed", attempt=results.block.attempt, trace=traceback.format_exc())
@@ -83,10 +88,12 @@ def _work(
 
 
 def _verdict(
-    context: BoardContext, request: Request, repo: Repo, details: Details, results: ResultsFile
+    context: BoardContext, request: Request, repo: Repo, details: Details, results: ResultsFile, starts: int
 ) -> RecomputedMetrics:
     """Compute the metrics and compare them. Raises CannotRecompute, SamplesDiffer and HubError."""
     assert context.recomputer is not None
+    if starts > MAX_STARTS:
+        raise CannotRecompute(ENDED)
     with context.probe.folder() as folder:
         tables, samples, file = folder / "tables", folder / "samples", folder / "results.json"
         tables.mkdir()

@@ -68,13 +68,21 @@ class SampleVerdicts:
         raw = self._redis.hget(self._keys.sample_verdict(published), "began")
         return float(raw) if raw is not None else None
 
-    def note_began(self, published: str, *, now: float) -> None:
-        """Store the time at which a bot began to compute the metrics again, unless one is stored already."""
+    def note_began(self, published: str, *, now: float) -> int:
+        """Count a start of computing the metrics again; return the number of starts without an end, with this one.
+
+        The time of the first start is stored.
+        """
         key = self._keys.sample_verdict(published)
         with self._redis.pipeline() as pipe:
+            pipe.hincrby(key, "starts", 1)
             pipe.hsetnx(key, "began", repr(now))
             pipe.expire(key, RETENTION)
-            pipe.execute()
+            return int(pipe.execute()[0])
+
+    def note_given_up(self, published: str) -> None:
+        """Count an end without a verdict: the computation could not read what it needs, and starts again later."""
+        self._redis.hincrby(self._keys.sample_verdict(published), "starts", -1)
 
     def _read(self, published: str, name: str, model: type[_Model]) -> _Model | None:
         raw = self._redis.hget(self._keys.sample_verdict(published), name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -166,10 +167,10 @@ class Life:
         return keys
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all tests of this file."""
-    with LocalHub(tmp_path_factory.mktemp("lives"), flags_world()) as started:
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub of its own for each test: the bot reads all discussions in each step, and each life leaves several."""
+    with LocalHub(tmp_path, flags_world()) as started:
         yield started
 
 
@@ -197,7 +198,6 @@ def test_flags_stay_consistent_in_random_sequences(hub: LocalHub, valkey: Valkey
 def test_a_flag_command_counts_after_many_days(hub: LocalHub, valkey: Valkey, probe: Probe) -> None:
     """A maintainer's `/flag` still takes effect after the clocks advanced by many days."""
     with no_flags(hub, valkey, probe) as stand:
-        stand.clear()  # of what earlier tests left
         life = Life(stand, seed=0)
         for _ in range(DAYS):
             life.mend()

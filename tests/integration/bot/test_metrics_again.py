@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bot.core.metrics_recomputer import CannotRecompute, MetricsRecomputer, RecomputedSamples
+from hub.errors import HubError
 from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
 from redis_state.jobs import EvaluationJob
 from steward.harness_recompute import harness_recompute
@@ -166,6 +167,48 @@ def test_the_time_in_which_the_bot_was_down_does_not_count(stand: BoardDriver) -
     stand.time += 3 * 3600
     stand.schedule.tick()
     stand.end(job, details=details)
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=60)
+    recomputer.close()
+    stand.settle()
+    assert "scores otherwise" in checked(stand, job.path)["not_recomputed"]
+
+
+def test_a_computation_that_ends_its_process_each_time_is_given_up(stand: BoardDriver) -> None:
+    """If ten processes ended during a recomputation, the results are published without it and say so."""
+    stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
+    job = stand.started()
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    published = published_as(job.attempt, details)
+    for _ in range(10):
+        stand.context.sample_verdicts.note_began(published, now=stand.time)
+    stand.end(job, details=details)
+    wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=60)
+    recomputer.close()
+    stand.settle()
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert "its process ended 10 times" in checked(stand, job.path)["not_recomputed"]
+
+
+def test_a_computation_that_cannot_read_its_samples_is_no_ended_process(stand: BoardDriver) -> None:
+    """The bot recomputes metrics even after it could not read the samples ten times."""
+
+    def cannot_read(results: Path, tables: Path, samples: Path) -> RecomputedSamples:
+        raise HubError("away")
+
+    stand.context.recomputer = recomputer = MetricsRecomputer(cannot_read)
+    job = stand.started()
+    details = publish_chosen(stand.hub.url, job, stand.context.suite)
+    published = published_as(job.attempt, details)
+    stand.end(job, details=details)
+    recomputer.close()
+    for _ in range(10):
+        stand.context.recomputer = recomputer = MetricsRecomputer(cannot_read)
+        stand.context.mark(f"request:{job.path}")
+        stand.settle()
+        recomputer.close()
+    stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
+    stand.context.mark(f"request:{job.path}")
+    stand.settle()
     wait_until(lambda: stand.context.sample_verdicts.recomputed(published) is not None, seconds=60)
     recomputer.close()
     stand.settle()
