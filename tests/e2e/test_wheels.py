@@ -5,12 +5,10 @@ It needs the package index, for the requirements (torch among them) and for the 
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from steward.valkey import free_port
+from tests.support.previous_version import unpack
 from tests.support.waiting import wait_until
 
 WHEELS = os.environ.get("STEWARD_WHEELS", "")
@@ -28,8 +27,6 @@ pytestmark = [
     pytest.mark.skipif(not WHEELS, reason="STEWARD_WHEELS names no folder: `make wheels` builds the wheels and does"),
 ]
 PASSED_ON = ("PATH", "LANG", "TMPDIR")
-PREVIOUS = "c423d37"
-"""The commit of the previous version, the distribution `steward`; tests/integration/bot/recorded has its data."""
 
 
 @dataclass
@@ -138,13 +135,11 @@ def test_localhub_works_alone(project: Path, tmp_path: Path) -> None:
 
 def test_an_upgrade_from_the_former_name(project: Path, tmp_path: Path) -> None:
     """`self-check` reports an installation over the previous version, and its advice repairs it."""
-    archive = subprocess.run(["git", "archive", PREVIOUS], cwd=project, check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(tmp_path / "before", filter="data")
+    before = unpack(project, tmp_path / "before")
     environment, steward = fresh(tmp_path), str(wheel(project, "steward_leaderboard"))
     # The other requirements are not needed here; that they are missing is an error of its own.
     environment.pip("install", "--no-compile", "--quiet", "typer", "packaging", "rich")
-    environment.pip("install", "--no-compile", "--no-deps", str(tmp_path / "before"))
+    environment.pip("install", "--no-compile", "--no-deps", str(before))
     environment.pip("install", "--no-compile", "--no-deps", steward)
     (clash,) = environment.errors("packages")
     assert "its former name" in clash["words"]

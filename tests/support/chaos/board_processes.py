@@ -168,6 +168,12 @@ class BoardProcesses:
         return self.processes[name].poll() is not None
 
     def stop(self) -> None:
+        """End all processes, and close the connections."""
+        self.end_processes()
+        self.reader.close()
+        self.redis.close()
+
+    def end_processes(self) -> None:
         """End all processes by SIGTERM, and by SIGKILL after 12 seconds."""
         for process in self.processes.values():
             if process.poll() is None:
@@ -178,8 +184,6 @@ class BoardProcesses:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self.reader.close()
-        self.redis.close()
 
     def words(self) -> str:
         """The statuses, the dirty keys, and the end of every log."""
@@ -239,7 +243,8 @@ class BoardProcesses:
     def statuses(self) -> dict[str, str]:
         """Request path → status."""
         listed = self.reader.list_files(Repo("dataset", "town/requests"))
-        return {file.path: self.file(file.path)["status"] for file in listed if file.path.endswith(".json")}
+        paths = [file.path for file in listed if file.path.endswith(".json") and not file.path.startswith(".")]
+        return {path: self.file(path)["status"] for path in paths}
 
     def answers(self, number: int, words: str) -> int:
         """Return how many comments of the bot in a thread of the requests repo contain `words`."""
