@@ -270,10 +270,14 @@ def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: BoardDriver
     assert [job.revision for job in stand.queued()] == [sha]
 
 
-def test_a_request_that_is_submitted_again_has_the_time_of_the_merge(stand: BoardDriver) -> None:
-    """The bot writes the time of the merge over an earlier one in the file, and a later sync leaves it unchanged."""
+@pytest.mark.parametrize("status", ["FINISHED", "CANCELLED"])
+def test_a_request_that_is_submitted_again_has_the_time_of_the_merge(stand: BoardDriver, status: str) -> None:
+    """The bot writes the time of the merge over an earlier one in the file, also if a retry was cancelled before a
+    worker took it, and a later sync leaves it unchanged."""
     policy(stand, "merge")
-    before, past = settled(stand), write_time(stand.time - 165 * HOUR)
+    before, past = settled(stand, status=status), write_time(stand.time - 165 * HOUR)
+    if status == "CANCELLED":
+        before = settled(stand, status=status, steward={**before["steward"], "attempt": 2})
     stand.settle()
     again = {**before, "status": "PENDING", "revision": newer(stand), "submitted_time": past}
     number, _ = propose(stand, {PATH: again})
