@@ -26,7 +26,9 @@ def _stored(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[Recompute
     stored = list[RecomputedMetrics]()
     monkeypatch.setattr(recomputing, "_verdict", fail)
     verdicts = SimpleNamespace(
-        note_began=lambda *_, **__: None, note_recomputed=lambda _, verdict: stored.append(verdict)
+        note_began=lambda *_, **__: 1,
+        note_given_up=lambda _: None,
+        note_recomputed=lambda _, verdict: stored.append(verdict),
     )
     context = cast(Any, SimpleNamespace(sample_verdicts=verdicts, mark=lambda _: None, now=lambda: 0.0))
     request, results = SimpleNamespace(path="path"), SimpleNamespace(block=SimpleNamespace(attempt="attempt"))
