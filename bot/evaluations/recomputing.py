@@ -77,7 +77,7 @@ def _work(
         verdict = RecomputedMetrics(differs=str(error)[:2_000])
     except (HubError, ProbeError, SamplesNotShown) as error:  # a busy machine is no fault of the samples
         log.warning("samples cannot be read now", attempt=results.block.attempt, error=str(error))
-        context.sample_verdicts.note_given_up(published)
+        context.sample_verdicts.note_postponed(published)
         return  # the next sync of the request starts it again
     except Exception:  # noqa: BLE001  the boundary of the thread: no caller would log it
         log.error("computing metrics again failed", attempt=results.block.attempt, trace=traceback.format_exc())

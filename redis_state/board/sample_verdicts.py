@@ -80,9 +80,13 @@ class SampleVerdicts:
             pipe.expire(key, RETENTION)
             return int(pipe.execute()[0])
 
-    def note_given_up(self, published: str) -> None:
-        """Count an end without a verdict: the computation could not read what it needs, and starts again later."""
-        self._redis.hincrby(self._keys.sample_verdict(published), "starts", -1)
+    def note_postponed(self, published: str) -> None:
+        """Take back the count of a start: the computation ended in order, without a verdict, and starts again later."""
+        key = self._keys.sample_verdict(published)
+        with self._redis.pipeline() as pipe:
+            pipe.hincrby(key, "starts", -1)
+            pipe.expire(key, RETENTION)
+            pipe.execute()
 
     def _read(self, published: str, name: str, model: type[_Model]) -> _Model | None:
         raw = self._redis.hget(self._keys.sample_verdict(published), name)

@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(4 * PATIENCE),
-    pytest.mark.skipif(not WHOLE, reason="six processes of two versions: `make chaos` runs it"),
+    pytest.mark.skipif(not WHOLE, reason="it starts and stops six processes, for half a minute: `make chaos` runs it"),
 ]
 REQUESTS = Repo("dataset", "town/requests")
 FORMER_PATHS = {".steward/pauses": ".steward/queue.json", ".steward/adoption": ".steward/adopted.json"}
@@ -31,8 +31,8 @@ PROCESSES = ("web0", "sync0", "worker0")
 
 
 def test_version_010_continues_a_board_of_this_version(project: Path, tmp_path: Path) -> None:
-    """After the files are renamed and Redis is emptied, 0.1.0 leaves old requests alone, keeps the pause, posts nothing
-    again, and evaluates what was waiting and what is new."""
+    """0.1.0 keeps the pause, changes no ended and no adopted request, posts no comment about an ended request, and
+    evaluates the waiting and the new request."""
     previous = unpack(project, tmp_path / "before")
     with open_board_processes(tmp_path / "board") as board:
         submit_legacy(board)
@@ -54,8 +54,11 @@ def test_version_010_continues_a_board_of_this_version(project: Path, tmp_path: 
             "PYTHONSAFEPATH": "1",  # not the code in the working folder
         }
         start(board, REDIS_URL=board.valkey.url, STEWARD_HARNESS="quick_harness", **code)
+        # Only 0.1.0 says it in these words.
         wait_until(
-            lambda: has_post(board, waiting, "**The queue is paused** by"), seconds=PATIENCE, describe=board.words
+            lambda: has_post(board, waiting, "It goes on by itself when the pause is over."),
+            seconds=PATIENCE,
+            describe=board.words,
         )
         assert board.file(waiting)["status"] == "PENDING"
         assert steward(board, "resume", "board", **code) == "board goes on.\n", "the words of 0.1.0"

@@ -27,7 +27,7 @@ def _stored(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[Recompute
     monkeypatch.setattr(recomputing, "_verdict", fail)
     verdicts = SimpleNamespace(
         note_began=lambda *_, **__: 1,
-        note_given_up=lambda _: None,
+        note_postponed=lambda _: None,
         note_recomputed=lambda _, verdict: stored.append(verdict),
     )
     context = cast(Any, SimpleNamespace(sample_verdicts=verdicts, mark=lambda _: None, now=lambda: 0.0))
