@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redis_state.logs import configure_logs, write_line
 from redis_state.stopping import Stop, stop_on
 from steward.exit_statuses import LEFT
 
@@ -56,7 +56,6 @@ def _is_our_turn(settings: BotSettings, namespace: str, board: str, stop: Stop) 
     from bot.core.settings import SettingsError
     from bot.processes.job_turns import JobTurns
     from hub.client import Hub
-    from redis_state.logs import configure_logs
 
     configure_logs(settings.log_level, as_json=settings.log_json)
     own = os.environ.get(JOB_ID, "")
@@ -107,4 +106,4 @@ def _services(settings: BotSettings, stop: Stop, *, serves: bool) -> Iterator[No
 
 def say(words: str) -> None:
     """Print a line for the log of the Job."""
-    print(f"steward: {words}", file=sys.stderr, flush=True)
+    write_line(f"steward: {words}")

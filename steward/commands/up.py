@@ -158,4 +158,6 @@ def _write_url(data: Path, url: str) -> None:
 
 
 def _say(words: str) -> None:
-    print(f"steward: {words}", file=sys.stderr, flush=True)
+    from redis_state.logs import write_line
+
+    write_line(f"steward: {words}")
