@@ -7,6 +7,8 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+from tests.support.archives import unpack_tar
+
 PREVIOUS = "c423d37"
 """The commit of version 0.1.0, the distribution `steward`; tests/integration/bot/recorded has its data."""
 
@@ -15,5 +17,5 @@ def unpack(project: Path, folder: Path) -> Path:
     """Write the files of the previous version into `folder`; return it."""
     archive = subprocess.run(["git", "archive", PREVIOUS], cwd=project, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+        unpack_tar(tar, folder)
     return folder

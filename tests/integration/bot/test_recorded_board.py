@@ -23,6 +23,7 @@ from hub.comments import marker_of
 from localhub.testing import LocalHub
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
+from tests.support.archives import unpack_tar
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.board.renames import MAYA, NEW, OLD, path
@@ -35,7 +36,7 @@ class RecordedBoard:
 
     def __init__(self, folder: Path, connection: redis.Redis, probe: Probe) -> None:
         with tarfile.open(RECORDED / "hub.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+            unpack_tar(archive, folder)
         restore(connection, json.loads((RECORDED / "redis.json").read_text()))
         self.known: dict[str, Any] = json.loads((RECORDED / "board.json").read_text())
         self.hub = LocalHub(folder / "hub")

@@ -22,6 +22,7 @@ from packaging.requirements import Requirement
 import leaderboard
 import localhub
 from steward.installation import DISTRIBUTION, EXTRAS, LOCALHUB, PACKAGES
+from tests.support.archives import unpack_tar
 from tests.support.wheels import build_sdist, build_wheel
 
 Wheels = tuple[Path, Path]
@@ -133,7 +134,7 @@ def test_a_wheel_from_the_source_distribution_is_the_same_to_the_byte(
     """A wheel built from the source distribution is identical, despite another folder, file times and permissions."""
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     with tarfile.open(build_sdist(project / folder, tmp_path / "sdist")) as archive:
-        archive.extractall(tmp_path / "source", filter="data")
+        unpack_tar(archive, tmp_path / "source")
     (source,) = (tmp_path / "source").iterdir()
     (source / "README.md").chmod(0o600)
     os.utime(source / "README.md", (0, 0))
