@@ -153,17 +153,20 @@ def not_a_number() -> None:
 
 
 def writing_outside() -> None:
-    """Try to write beside the model and the questions, and into the system."""
+    """Try to write beside the model and the questions, into the system, and beside its own folder.
+
+    The last may succeed: where the sandbox has a user namespace, that folder is in a `/tmp` of its own, and its user's.
+    """
     plan = json.loads((FOLDER / "plan.json").read_text())
-    written = []
+    written = set()
     for folder in (plan["model"]["folder"], plan["questions"][0]["folder"], "/usr", "/etc", str(FOLDER.parent)):
         try:
             (Path(folder) / "steward-was-here").write_text("x")
-            written.append(folder)
+            written.add(folder)
         except OSError:
             pass
     evaluate()
-    sys.exit(9 if written else 0)
+    sys.exit(9 if written - {str(FOLDER.parent)} else 0)
 
 
 def linking() -> None:
