@@ -24,7 +24,7 @@ from tests.support.sizes import every, first, left_out, one_in
 
 pytestmark = one_in(2)
 QUICK = Retries(attempts=2, wait_initial=0.01, wait_max=0.02, jitter=0.01, patience=0.0)
-DEEP = '{"id": "ada/good", "sha": "%s", "cardData": ' + "[" * 2_000 + "]" * 2_000 + "}"
+DEEP = '{"id": "ada/good", "sha": "%s", "cardData": ' + "[" * 100_000 + "]" * 100_000 + "}"
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +149,7 @@ def test_a_request_file_that_seems_too_large_is_not_refused(stand: BoardDriver) 
 
 
 def test_a_model_whose_metadata_cannot_be_read_is_refused_and_disturbs_nobody(stand: BoardDriver) -> None:
-    """The bot refuses a model with metadata of 2,000 nested levels, with a reason; the Hub does not count as away."""
+    """The bot refuses a model with metadata of 100,000 nested levels, with a reason; the Hub does not count as away."""
     sha = stand.ada.model_info("ada/good").sha
     stand.hub.state.faults.fail(
         "GET /api/models/ada/good/revision/*",

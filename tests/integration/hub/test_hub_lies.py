@@ -113,7 +113,7 @@ def test_other_wrong_answers_do_not_block_a_call(local: LocalHub, bot: Hub, repo
         assert bot.read_file(repo, "a.json", commit).data == TEXT
 
 
-DEEP = b'{"id": "ada/m", "sha": "' + b"c" * 40 + b'", "cardData": ' + b"[" * 2_000 + b"]" * 2_000 + b"}"
+DEEP = b'{"id": "ada/m", "sha": "' + b"c" * 40 + b'", "cardData": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 LONG = b'{"id": "ada/m", "sha": "' + b"c" * 40 + b'", "cardData": {"n": ' + b"9" * 5_000 + b"}}"
 HUGE = b'{"id": "ada/m", "sha": "' + b"c" * 40 + b'", "cardData": {"x": "' + b"y" * 17_000_000 + b'"}}'
 
