@@ -89,6 +89,8 @@ def test_a_model_is_evaluated_and_its_logs_are_published(stand: RealWorker) -> N
     assert block.digests is not None and block.digests.tasks["letters"].asked.questions == len(LETTERS)
     assert set(block.errors) == {"Capitals", "Letters"}
 
+    import inspect_ai.log  # noqa: F401  it lets `zipfile` read zstandard, which compresses its logs
+
     time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
     table = pq.read_table(io.BytesIO(stand.read(outcome, table_path("capitals", time)))).to_pylist()
     assert [json.loads(row["doc"])["input"] for row in table] == [row["question"] for row in CAPITALS]
