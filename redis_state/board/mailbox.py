@@ -29,8 +29,8 @@ class Message(BaseModel, ABC):
     KIND: ClassVar[str]
     """The kind of its dirty keys, `{kind}:{message_id}`."""
     KEY: ClassVar[str]
-    """The first part of its Redis key, `{KEY}:{message_id}`: `question`, `submission` or `errand` (a maintainer's
-    action). The web server's Redis user may write the board's keys that begin with one of these words."""
+    """The first part of its Redis key, `{KEY}:{message_id}`: `question`, `submission`, or `errand` for an action of a
+    maintainer. The web server's Redis user may write the board's keys that begin with one of these words."""
     RETENTION: ClassVar[int]
     """Seconds for which it is stored."""
 

@@ -56,10 +56,11 @@ def flooding_progress() -> None:
 
 
 def hoarding() -> None:
-    """Allocate memory without end."""
-    held = []
-    while True:
-        held.append(b"x" * (16 << 20))
+    """Hold 384 MiB in each of two processes: each stays below the kernel's limit for one, and both exceed 512 MiB."""
+    os.fork()
+    held = b"x" * (384 << 20)
+    time.sleep(3600)
+    print(len(held))
 
 
 def leaving_early() -> None:
@@ -155,10 +156,10 @@ def not_a_number() -> None:
 def writing_outside() -> None:
     """Try to write beside the model and the questions, into the system, and beside its own folder.
 
-    The last may succeed: where the sandbox has a user namespace, that folder is in a `/tmp` of its own, and its user's.
+    The last may succeed where the evaluator owns that folder: a sandbox with a user namespace has it in its own `/tmp`.
     """
     plan = json.loads((FOLDER / "plan.json").read_text())
-    written = set()
+    written, may_be_written = set(), {str(FOLDER.parent)} if FOLDER.parent.stat().st_uid == os.getuid() else set()
     for folder in (plan["model"]["folder"], plan["questions"][0]["folder"], "/usr", "/etc", str(FOLDER.parent)):
         try:
             (Path(folder) / "steward-was-here").write_text("x")
@@ -166,7 +167,7 @@ def writing_outside() -> None:
         except OSError:
             pass
     evaluate()
-    sys.exit(9 if written - {str(FOLDER.parent)} else 0)
+    sys.exit(9 if written - may_be_written else 0)
 
 
 def linking() -> None:
