@@ -63,78 +63,20 @@ docs: setup
 # The whole kill matrix and the other long tests; `make test` runs a sample of each. Random lives are drawn from SEED,
 # which differs each time; make prints the command, and `make chaos SEED=...` draws the same ones.
 SEED := $(shell date +%s)
+CHAOS := tests/chaos tests/e2e $(addprefix tests/integration/bot/test_, $(addsuffix .py, bot_state_machine flags_life \
+	flags_board flag_reports renames_races moderation_saga pulls_races model_pages_deaths bot_adoption bot_ledgers \
+	bot_serve web_schema))
 chaos: setup
-	STEWARD_WHOLE_MATRIX=1 STEWARD_EXPLORE=1 $(BIN)/python -m pytest --hypothesis-seed=$(SEED) \
-		tests/chaos tests/e2e tests/integration/bot/test_bot_state_machine.py \
-		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
-		tests/integration/bot/test_flag_reports.py \
-		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py \
-		tests/integration/bot/test_pulls_races.py tests/integration/bot/test_model_pages_deaths.py \
-		tests/integration/bot/test_bot_adoption.py tests/integration/bot/test_bot_ledgers.py \
-		tests/integration/bot/test_bot_serve.py tests/integration/bot/test_web_schema.py -s $(ARGS)
+	STEWARD_WHOLE_MATRIX=1 STEWARD_EXPLORE=1 $(BIN)/python -m pytest --hypothesis-seed=$(SEED) $(CHAOS) -s $(ARGS)
 
 # All cases of the tables and all looks of the pages of which `make test` runs a sample, all tests of the files of which it
 # runs every second or third (`one_in`), the tests that it leaves out, and twice or three times as many drawn examples;
 # besides those of `make chaos`. A unit test finds files that no target runs in full.
+SAMPLED = $(sort $(shell grep -rlE '^from (tests.support.sizes|hypothesis)[. ]' tests/integration tests/gpu \
+	--include 'test_*.py'))
 matrices: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		tests/integration/bot/test_bot_doctor.py tests/integration/bot/test_timer_finds_requests.py \
-		tests/integration/bot/test_restored_results.py tests/integration/bot/test_bot_look_rhythm.py \
-		tests/integration/bot/test_bot_outbreaks.py tests/integration/bot/test_bot_queue.py \
-		tests/integration/bot/test_bot_queue_pauses.py tests/integration/bot/test_bot_reconciler.py \
-		tests/integration/bot/test_bot_reconciler_files.py tests/integration/bot/test_bot_reevaluations.py \
-		tests/integration/bot/test_stale_reads.py tests/integration/bot/test_bot_shadow.py \
-		tests/integration/bot/test_bot_two_workers.py tests/integration/bot/test_bot_webhooks.py \
-		tests/integration/bot/test_buttons.py tests/integration/bot/test_commands_people.py \
-		tests/integration/bot/test_commands_verbs.py tests/integration/bot/test_contents_repo.py \
-		tests/integration/bot/test_every_eval_export.py tests/integration/bot/test_first_answers.py \
-		tests/integration/bot/test_flags_by_hand.py tests/integration/bot/test_later_reports.py \
-		tests/integration/bot/test_maintain.py tests/integration/bot/test_model_pages.py \
-		tests/integration/bot/test_moderation_removals.py tests/integration/bot/test_newer_evaluations.py \
-		tests/integration/bot/test_predictions.py tests/integration/bot/test_predictions_season.py \
-		tests/integration/bot/test_published_answers.py tests/integration/bot/test_pulls.py \
-		tests/integration/bot/test_rename_discussions.py tests/integration/bot/test_sample_checks.py \
-		tests/integration/bot/test_scores_again.py tests/integration/bot/test_setup_commands.py \
-		tests/integration/bot/test_site_pages.py tests/integration/bot/test_status_and_search.py \
-		tests/integration/bot/test_submit_again.py tests/integration/bot/test_web_api.py \
-		tests/integration/bot/test_web_check.py tests/integration/bot/test_web_submit.py \
-		tests/integration/bot/test_web_submit_refusals.py tests/integration/localhub/test_localhub_libraries.py \
-		tests/integration/steward/test_steward_init.py \
-		tests/integration/bot/test_commands_table.py tests/integration/bot/test_bot_resubmissions.py \
-		tests/integration/bot/test_commands_hostile.py tests/integration/bot/test_backends.py \
-		tests/integration/bot/test_backend_limits.py tests/integration/bot/test_bot_lost_attempts.py \
-		tests/integration/workers/test_worker_redis_away.py \
-		tests/integration/bot/test_contents_table.py \
-		tests/integration/bot/test_admission_path.py tests/integration/bot/test_doctor_faults.py \
-		tests/integration/bot/test_doctor_backend_faults.py \
-		tests/integration/bot/test_former_paths.py tests/integration/bot/test_lying_hub.py \
-		tests/integration/bot/test_pulls_tables.py tests/integration/bot/test_renames_table.py \
-		tests/integration/bot/test_try_command.py tests/integration/bot/test_connection_limits.py \
-		tests/integration/bot/test_bot_effects.py tests/integration/bot/test_bot_syncs.py \
-		tests/integration/bot/test_earlier_results.py tests/integration/bot/test_bot_edits.py \
-		tests/integration/bot/test_rescore_command.py tests/integration/readers \
-		tests/integration/bot/test_commands_conflicts.py tests/integration/hub/test_hub_lies.py \
-		tests/integration/localhub/test_localhub_contract_differences.py \
-		tests/integration/localhub/test_localhub_fuzz.py tests/integration/workers/test_worker_deaths.py \
-		tests/integration/steward/test_init_space.py tests/integration/steward/test_init_space_mistakes.py \
-		tests/integration/workers/test_engine_deaths.py tests/integration/workers/test_resume.py \
-		tests/integration/workers/test_evaluator_check.py \
-		tests/integration/workers/test_copies.py tests/integration/workers/test_weight_types.py \
-		tests/integration/workers/test_work_once.py tests/integration/workers/test_slurm.py \
-		tests/integration/workers/test_backend_runs.py tests/integration/workers/test_backend_troubles.py \
-		tests/integration/workers/test_embeddings.py tests/integration/workers/test_evaluators.py \
-		tests/integration/workers/test_evaluator_rescoring.py tests/integration/bot/test_rescore_evaluator.py \
-		tests/integration/workers/test_evaluator_tasks.py tests/integration/workers/test_code.py \
-		tests/integration/workers/test_code_solutions.py tests/integration/workers/test_inspect_tasks.py \
-		tests/integration/workers/test_rescoring.py tests/integration/workers/test_reproduction.py \
-		tests/integration/workers/test_leaderboard_suite.py tests/integration/workers/test_first_suite.py \
-		tests/integration/steward/test_sleeping_board.py tests/integration/steward/test_steward_up.py \
-		tests/integration/workers/test_cross_checks.py tests/integration/bot/test_cross_checks.py \
-		tests/integration/workers/test_scores.py \
-		tests/integration/bot/test_web_fuzz.py tests/integration/bot/test_web_times.py \
-		tests/integration/bot/test_bot_senders_fuzzed.py tests/integration/bot/test_site_strangers.py \
-		tests/integration/redis_state/test_dirty_keys.py tests/gpu/test_engine_on_gpu.py \
-		tests/browser tests/unit $(ARGS)
+		$(filter-out $(CHAOS), $(SAMPLED)) tests/integration/workers/test_leaderboard_suite.py tests/browser tests/unit $(ARGS)
 
 # One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
 deaths: setup
