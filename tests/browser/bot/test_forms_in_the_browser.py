@@ -21,10 +21,10 @@ from bot.probe import Probe
 from bot.web.incoming import client_name
 from steward.valkey import Valkey
 from tests.support.board.sign_in import SignInSite, signing
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [one_in(3), pytest.mark.browser, pytest.mark.timeout(600)]
 DESK, PHONE = ViewportSize(width=1200, height=900), ViewportSize(width=360, height=740)
 LOOKS: tuple[tuple[ViewportSize, Literal["light", "dark"]], ...] = ((DESK, "light"), (PHONE, "dark"))
 TURNS = cycle([LOOKS] if WHOLE else [LOOKS[:1], LOOKS[1:]])

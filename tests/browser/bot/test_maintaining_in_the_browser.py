@@ -22,9 +22,9 @@ from redis_state.parking import ParkedSync
 from steward.valkey import Valkey
 from tests.support.board.board_file import SECRET
 from tests.support.board.sign_in import SignInSite, signing
-from tests.support.sizes import WHOLE, first
+from tests.support.sizes import WHOLE, first, one_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [one_in(2), pytest.mark.browser]
 PARKED = ParkedSync(
     key="nobody:knows", error="ValueError: <b>the file</b> cannot be read", tries=8, since=clock.now() - 7_200
 )

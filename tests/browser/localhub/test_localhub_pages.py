@@ -8,9 +8,9 @@ from huggingface_hub import HfApi
 from playwright.sync_api import Page, expect
 
 from localhub.testing import LocalHub
-from tests.support.sizes import first, left_out
+from tests.support.sizes import first, left_out, one_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [one_in(2), pytest.mark.browser]
 REPO = "/datasets/board/requests"
 
 

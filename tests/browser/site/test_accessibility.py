@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.support.browser.served_site import ServedSite
 from tests.support.browser.site_pages import LIKE_ANOTHER, PAGES
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [one_in(3), pytest.mark.browser]
 ALL = {"resultTypes": ["violations"]}
 OF_LOOKS = {**ALL, "runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]}
 """The rules whose outcome depends on colours and width; names, roles and order are the same in all."""

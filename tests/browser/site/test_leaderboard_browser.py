@@ -16,10 +16,10 @@ from benchmarks.board import fill
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.browser.served_site import ServedSite, serving
-from tests.support.sizes import left_out
+from tests.support.sizes import left_out, one_in
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [one_in(2), pytest.mark.browser]
 REQUESTS = 1_200
 
 

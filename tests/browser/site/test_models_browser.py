@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser.seeded_large_board import LONG
 from tests.support.browser.served_site import ServedSite
-from tests.support.sizes import sample
+from tests.support.sizes import one_in, sample
 
-pytestmark = pytest.mark.browser
+pytestmark = [one_in(2), pytest.mark.browser]
 MODEL = f"/models/{quote(LONG)}"
 CELLS = sample(
     ((path, width) for width in (360, 600, 1200) for path in (MODEL, "/plots", "/plots?by=time")),

@@ -25,9 +25,9 @@ from tests.support.browser.seeded_hostile_board import RUNNING as ATTACKED_PATH
 from tests.support.browser.seeded_large_board import entry, path_of
 from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import FAILED, PAGES, RUNNING
-from tests.support.sizes import WHOLE, left_out
+from tests.support.sizes import WHOLE, left_out, one_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [one_in(2), pytest.mark.browser]
 LOG = re.compile(r"^https://huggingface\.co/datasets/open-llm-leaderboard/logs/blob/main/.+/log\.txt$")
 ATTEMPT = f"{0:012x}-deadbeef-1"
 

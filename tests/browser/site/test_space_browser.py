@@ -31,10 +31,10 @@ from leaderboard.search import fold, parse
 from leaderboard.submission_kinds import MODELS_ALONE
 from leaderboard.suites import find_suite
 from tests.support.board.predictions import suite_at
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 from tests.unit.bot.test_leaderboard_rows import FLAGS, line
 
-pytestmark = pytest.mark.browser
+pytestmark = [one_in(2), pytest.mark.browser]
 LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 1200), ("dark", 360), ("light", 360), ("dark", 1200)]
 FIELDS = """
 name: fresh

@@ -18,7 +18,9 @@ from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import QUOTA
 from tests.support.board import ledger_driver
 from tests.support.board.ledger_driver import REQUESTS, RESULTS, WORLD, LedgerDriver
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
+
+pytestmark = one_in(2)
 
 
 @pytest.fixture

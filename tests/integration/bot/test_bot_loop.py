@@ -27,7 +27,10 @@ from leaderboard.suites import find_suite
 from redis_state.stopping import Stop
 from steward.cli import app
 from tests.support.board.board_file import BOARD
+from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
+
+pytestmark = one_in(2)
 
 KEY = "request:ada/m_eval_request_False_float32_Original.json"
 

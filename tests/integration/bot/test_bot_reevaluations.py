@@ -30,7 +30,7 @@ from tests.support.board.board_file import BOARD
 from tests.support.board.published_details import publish
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
 NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})
 LONG_AGO = "2024-06-12T10:00:00Z"

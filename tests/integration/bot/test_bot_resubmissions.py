@@ -22,7 +22,7 @@ from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.sizes import WHOLE, left_out, one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 

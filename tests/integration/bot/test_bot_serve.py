@@ -25,8 +25,10 @@ from redis_state.keys import Keys
 from steward.children import Child, Children
 from steward.valkey import Valkey, free_port
 from tests.support.board.board_file import BOARD, SECRET
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 from tests.support.waiting import wait_until
+
+pytestmark = one_in(2)
 
 KEYS = Keys("demo")
 ALL = range(1, 1_001 if WHOLE else 501)

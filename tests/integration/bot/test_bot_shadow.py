@@ -38,7 +38,7 @@ from tests.support.board.effect_modes import (
 )
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 def published(stand: BoardDriver, job: EvaluationJob) -> Details:

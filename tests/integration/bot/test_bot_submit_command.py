@@ -14,6 +14,9 @@ from bot.core.settings import BotSettings
 from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import ADA, BOT, BoardDriver
+from tests.support.sizes import one_in
+
+pytestmark = one_in(2)
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 GOOD = ("submit", "ada/good", "--precision", "float32")

@@ -18,7 +18,9 @@ from hub.comments import marker_of
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skeleton, trouble
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
+
+pytestmark = one_in(2)
 
 FILED = TEXTS if WHOLE else TEXTS[::6]
 """The texts that are written to files and logs."""

@@ -42,7 +42,7 @@ from tests.support.board.contents_table import (
 from tests.support.board.flags import FLAGS, AppealThread, FlagBoardDriver
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 @pytest.fixture

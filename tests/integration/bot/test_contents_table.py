@@ -41,7 +41,7 @@ from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish
 from tests.support.sizes import left_out, one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.support.sizes import one_in
 from tests.support.units.details_samples import sample
 from workers.publication.details import write_samples
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 SCHEMAS = Path(__file__).parents[2] / "support" / "every_eval"
 TASK, SECRET = "starter_navigation", "starter_web_of_lies"
 

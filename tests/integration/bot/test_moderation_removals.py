@@ -20,7 +20,7 @@ from tests.support.board.moderation import MAYA, POINTED, ModerationThread, begi
 from tests.support.board.renames import OLD, RESULTS, on_main, operations, path, request, result_path, results
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 @pytest.fixture(scope="module")

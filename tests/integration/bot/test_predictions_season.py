@@ -37,7 +37,7 @@ from tests.support.board.predictions import (
 from tests.support.board.running_board import client_of
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 HOUR, DAY = 3_600.0, 86_400.0
 

@@ -48,7 +48,7 @@ from tests.support.board.renames import (
 )
 from tests.support.sizes import WHOLE, one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 RIGHT = done(requests_plan().files)
 LIVES = 1_000 if WHOLE else 8
 

@@ -25,11 +25,11 @@ from steward.cli import app
 from steward.commands.rescore_report import EvaluationReport, RescoringReport, conclusion
 from tests.support.board.board_driver import WORKER, BoardDriver
 from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 from tests.support.workers import rescoring_cases as cases
 from tests.support.workers.rescoring_cases import SuiteVersion
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = [one_in(2), pytest.mark.timeout(200)]
 RESTRICTED = {"source: starter_navigation\n": "source: starter_navigation\n    restricted: true\n"}
 ERRATA = [{"task": "starter_navigation", "question": 3, "reason": "two answers are right"}]
 

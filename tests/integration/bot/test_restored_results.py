@@ -17,7 +17,7 @@ from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 
 
 def finished(stand: BoardDriver) -> str:

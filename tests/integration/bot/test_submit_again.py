@@ -29,7 +29,7 @@ from tests.support.board.published_details import publish
 from tests.support.board.submissions import PATH, post, put
 from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
+pytestmark = one_in(3)
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 SUBMIT = "/submit ada/good precision=float32"
 

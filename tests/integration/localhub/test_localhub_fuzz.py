@@ -14,7 +14,9 @@ from schemathesis.generation import GenerationMode
 from localhub.testing import LocalHub
 from tests.support.localhub.hub_accounts import TOKENS, accounts_world, put
 from tests.support.openapi_calls import generate
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
+
+pytestmark = one_in(2)
 
 ROUTES_THAT_WAIT = ("/_admin/webhooks/drain",)
 EXAMPLES = {GenerationMode.POSITIVE: 8 if WHOLE else 2, GenerationMode.NEGATIVE: 4 if WHOLE else 1}

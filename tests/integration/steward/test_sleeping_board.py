@@ -29,10 +29,12 @@ from tests.support.board.board_driver import ADA, BOT
 from tests.support.board.board_file import BOARD
 from tests.support.board.sleeping_board import WORKER_IMAGE, SleepingBoard, image
 from tests.support.board.worlds import board_world, hub_with
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 from tests.support.workers.backend_board import POLICY
 from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
 from workers.models.tiny_model import model
+
+pytestmark = one_in(2)
 
 ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
 REQUESTS = int(os.environ.get("STEWARD_REQUESTS", "1000"))

@@ -37,9 +37,11 @@ from steward.new_board import NewBoardOptions
 from steward.supervisor import SupervisedProcess
 from steward.valkey import free_port, locked
 from tests.support.board.worlds import fresh_world
-from tests.support.sizes import WHOLE
+from tests.support.sizes import WHOLE, one_in
 from tests.support.waiting import wait_until
 from workers.models.tiny_model import model
+
+pytestmark = one_in(3)
 
 WORLD = fresh_world()
 REQUEST = "maya/remote_eval_request_False_float32_Original.json"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.evaluators.hostile_solutions import HOSTILE, Hostile
-from tests.support.sizes import sample
+from tests.support.sizes import one_in, sample
 from tests.support.waiting import wait_until
 from workers.evaluators.code.runner import (
     CodeProblem,
@@ -24,6 +24,8 @@ from workers.evaluators.code.runner import (
     SuiteUnusable,
     run_solution,
 )
+
+pytestmark = one_in(2)
 
 SECRET = f"secret-{os.urandom(4).hex()}"
 SECONDS = 1.0

@@ -21,7 +21,7 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.valkey import Valkey
-from tests.support.sizes import WHOLE, left_out
+from tests.support.sizes import WHOLE, left_out, one_in
 from tests.support.waiting import wait_until
 from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
@@ -29,6 +29,8 @@ from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProc
 from workers.common.folders import remove_folder
 from workers.jobs.outbox import store_outcome
 from workers.models.tiny_model import model
+
+pytestmark = one_in(3)
 
 Start = Callable[..., WorkerProcess]
 Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]

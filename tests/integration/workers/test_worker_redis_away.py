@@ -13,9 +13,11 @@ import redis
 from redis_state.heartbeats import WorkerRegistry
 from redis_state.keys import Keys
 from steward.valkey import Valkey
-from tests.support.sizes import left_out
+from tests.support.sizes import left_out, one_in
 from tests.support.waiting import wait_until
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job
+
+pytestmark = one_in(2)
 
 Start = Callable[..., WorkerProcess]
 
