@@ -26,7 +26,7 @@ from pathlib import Path
 from bot.core import comment_quota
 from bot.core.context import BoardContext, request_key
 from bot.core.render import render
-from bot.ledger.edits import PutFile
+from bot.ledger.edits import FieldEdit, PutFile
 from bot.request_files.file_edits import digest_of, known_facts, transition_edit
 from bot.results.contents import CONTENTS
 from bot.results.details_tables import MAIN, MAX_TABLE, published_commit, repo_with_table
@@ -216,21 +216,28 @@ def publish(
     if finished.commit:
         context.effects.stage(context.results, put)
         return changed
-    step = rescore_transition(results=path, rescored_from=earlier.answers)
+    edit = _edit_of_request(context, finished, earlier, put, name)
+    context.effects.stage(context.results, put)
+    context.effects.stage(context.requests, edit)
+    return changed
+
+
+def _edit_of_request(
+    context: BoardContext, finished: FinishedRequest, earlier: EarlierResults, put: PutFile, name: str
+) -> FieldEdit:
+    """The edit by which the request names the results file of `put`; it follows that file, and wakes the scores."""
     edit = transition_edit(
         context.board,
         finished.request,
         finished.file,
-        step,
+        rescore_transition(results=put.path, rescored_from=earlier.answers),
         name=name,
-        line=line,
+        line=put.line,
         known={key: value for key, value in known_facts(context, finished.request).items() if value is not None},
         rests_on=("status", "steward.results", "steward.attempt"),
         after=(put.id,),
     )
-    context.effects.stage(context.results, put)
-    context.effects.stage(context.requests, edit.model_copy(update={"wake": (*edit.wake, SCORES_CHANGED)}))
-    return changed
+    return edit.model_copy(update={"wake": (*edit.wake, SCORES_CHANGED)})
 
 
 def _naming_time(finished: FinishedRequest, seconds: float) -> float:

@@ -106,6 +106,16 @@ def _generates_as_usual(model: Any) -> bool:
     return methods == USUAL_METHODS
 
 
+def _check_lengths(model: Any, longest: int) -> None:
+    """Raise GenerationFailed if `model` cannot take a prompt and its answer of `longest` tokens together."""
+    limit = rope_limit(model.config.get_text_config(decoder=True))
+    if limit is not None and longest > limit:
+        raise GenerationFailed("answers may be longer than its position embeddings' limit")
+    window = window_of_cache_alone(model, model.device)
+    if window is not None and longest > window:
+        raise GenerationFailed("answers may be longer than a window of its cache that its attention does not have")
+
+
 def stop_sequences(tokenizer: Any, texts: Sequence[str]) -> list[StopSequence]:
     """The stop sequences; the harness searches each in two tokens more than its text has.
 
@@ -141,13 +151,7 @@ def generate(
     A beginning that all prompts share is computed once. Raises AnswersDiffer, GenerationFailed, OutOfMemoryError,
     MemoryError.
     """
-    config = model.config.get_text_config(decoder=True)
-    longest, limit = max(map(len, prompts)) + max_new_tokens, rope_limit(config)
-    if limit is not None and longest > limit:
-        raise GenerationFailed("answers may be longer than its position embeddings' limit")
-    window = window_of_cache_alone(model, model.device)
-    if window is not None and longest > window:
-        raise GenerationFailed("answers may be longer than a window of its cache that its attention does not have")
+    _check_lengths(model, max(map(len, prompts)) + max_new_tokens)
     shared = common_beginning(prompts) if len(prompts) > 1 else 0
     shared = min(shared, min(map(len, prompts)) - 1)
     checker.beginning = prompts[0][:shared] if shared >= SHORTEST_BEGINNING else []
