@@ -51,6 +51,16 @@ def connect(url: str, **options: Any) -> Redis:
     return client
 
 
+def is_away(error: Exception) -> bool:
+    """Whether the same call may succeed later: the server does not answer, or refuses all writes for now.
+
+    It refuses them while it has no memory left, cannot save them to its disk, or follows another server.
+    """
+    if isinstance(error, redis.ResponseError) and str(error).rpartition("caused error: ")[2].startswith("MISCONF"):
+        return True
+    return isinstance(error, (*TRANSIENT, redis.OutOfMemoryError, redis.ReadOnlyError))
+
+
 def text(value: Any) -> str:
     """A value from Redis as text; connections return bytes, which RQ needs."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -38,7 +38,7 @@ from redis_state.clock import iso
 from redis_state.crashpoints import pass_by, point
 from redis_state.dirty import SyncLease
 from redis_state.parking import ParkedSync
-from redis_state.redis import TRANSIENT, Fields, text
+from redis_state.redis import Fields, is_away, text
 
 log = structlog.get_logger()
 
@@ -145,14 +145,14 @@ class SyncLoop:
         try:
             with urgency(Urgency(claim.priority)), fenced(lambda: self.context.dirty.renew(claim, lease=LEASE)):
                 due = self._handler(claim.key)()
-        except TRANSIENT:
-            raise
         except LeaseLost:
             log.warning("lease lost")  # the sync that holds the key now does the work
             return None, False
         except (HubError, MirrorDamaged) as error:
             return self._failed(claim, error), True
-        except Exception as error:  # noqa: BLE001  the boundary: an error in one key must not stop the others
+        except Exception as error:  # the boundary: an error in one key must not stop the others
+            if is_away(error):
+                raise
             log.error("sync failed", trace=traceback.format_exc())
             return self._failed(claim, error), True
         self._succeeded(claim)

@@ -66,6 +66,7 @@ ROWS = (
             begins(_TORCH, r"\[enforce fail at .{1,80}DefaultCPUAllocator|std::bad_alloc|unable to mmap \d+ bytes"),
             system_error(errno.ENOMEM),
             both(killed(signal.SIGABRT), logged(r"memory allocation of \d+ bytes failed", ())),
+            both(raised("EvaluatorEnded"), logged(r"(?m)^\S*\b_?(?:Array)?MemoryError(?::|$)", ())),
         ),
     ),
     Cause(

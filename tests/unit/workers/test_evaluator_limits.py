@@ -67,6 +67,20 @@ def test_a_gpu_without_memory_is_known_by_the_evaluators_log() -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["MemoryError", "MemoryError: no room", "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8.00 GiB"],
+)
+def test_a_machine_without_memory_is_known_by_the_evaluators_log(line: str) -> None:
+    """The worker finds an error of memory in the evaluator's log, and no other line that has the word."""
+    plan = RunPlan.model_validate({**PLAN, "evaluator": evaluator_command(suite()), "batch_size": 2})
+    log = f"Traceback (most recent call last):\n    table = bytearray(size)\n{line}\n"
+    ended = FailureEvidence("evaluate", "EvaluatorEnded", "it ended with status 1", log_tail=log)
+    assert diagnose(ended).cause == "out-of-memory"
+    assert smaller_batch(ended, plan) == 1
+    assert diagnose(replace(ended, log_tail=f"answer: {line}\nValueError: x\n")).cause == "evaluator-ended"
+
+
+@pytest.mark.parametrize(
     ("config", "dtype"),
     [({"dtype": "bfloat16"}, "bfloat16"), ({"torch_dtype": "torch.float32"}, "float32"), ({}, "float16"),
      ({"dtype": "float8_e4m3fn"}, "float16")],
