@@ -1,57 +1,41 @@
-"""The HTTP API for workers without Redis: an attempt's token gives access to that attempt and to nothing else."""
+"""Over the HTTP API for workers without Redis, each call has the same effect as through Redis, for one attempt."""
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 import redis
 
-from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
-from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.suites import find_suite
 from redis_state import jobs
 from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.attempts import MAX_LOG, AttemptProgress, Attempts
 from redis_state.canaries import Canaries, CanaryVerdict
-from redis_state.keys import Keys
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD as BOARD_FILE
-from tests.support.board.board_file import OLD_SECRET, SECRET
+from tests.support.board.attempt_calls import (
+    ATTEMPT,
+    BOARD,
+    KEYS,
+    OTHER,
+    PATH,
+    REVISION,
+    WORKER,
+    attempt_settings,
+    outcome,
+    token,
+)
 from tests.support.board.running_board import client_of
-from workers.errors import BoardUnreachable
-from workers.jobs.https_link import AttemptTokenRefused, HttpsLink, JobGone
-
-BOARD = "demo"
-PATH = "ada/good_eval_request_False_bfloat16_Original.json"
-REVISION = "a" * 40
-ATTEMPT = attempt_id(BOARD, PATH, REVISION, 1)
-OTHER = attempt_id(BOARD, "bob/other_eval_request_False_bfloat16_Original.json", REVISION, 1)
-KEYS = Keys(BOARD)
-WORKER = "machine-1-abc"
-BACKENDS = "backends: {large: {kind: jobs, namespace: board, flavor: a100-large, image: steward}}\n"
-
-
-def token(attempt: str = ATTEMPT, *, seconds: float = 60, secret: str = SECRET) -> str:
-    """A token that the bot issued for `attempt`."""
-    grant = AttemptGrant(attempt=attempt, path=PATH, expires=time.time() + seconds, seconds=3600)
-    return AttemptTokens(BOARD, [secret]).issue(grant)
+from workers.jobs.https_link import HttpsLink, JobGone
 
 
 @pytest.fixture(scope="module")
 def settings(lasting_valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> BotSettings:
     """The settings of one web server for all tests of this file."""
-    board = tmp_path_factory.mktemp("attempt-calls") / "board.yaml"
-    board.write_text(f"{BOARD_FILE}\n{BACKENDS}")
-    secrets: dict[str, Any] = {"webhook_secret": SECRET, "old_webhook_secret": OLD_SECRET}
-    return BotSettings(redis_url=lasting_valkey.url, board=board, max_delivery_bytes=800_000, port=0, **secrets)
+    return attempt_settings(lasting_valkey.url, tmp_path_factory.mktemp("attempt-calls"))
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +70,6 @@ def job(attempt: str = ATTEMPT) -> jobs.EvaluationJob:
         board=BOARD, attempt=attempt, path=PATH, model="ada/good", revision=REVISION, precision="bfloat16",
         weight_type="Original", suite="starter", suite_digest="d" * 64,
     )  # fmt: skip
-
-
-def outcome(attempt: str = ATTEMPT) -> Outcome:
-    """An outcome of an attempt."""
-    return Outcome(
-        attempt=attempt, path=PATH, revision=REVISION, suite="starter", suite_digest="d" * 64, started=1, ended=2,
-        phase="evaluate",
-    )  # fmt: skip
-
-
-def test_a_board_without_backends_accepts_no_attempts_token(settings: BotSettings, tmp_path: Path) -> None:
-    """A board without worker backends answers 404 even to a token that is signed with the webhooks' secret."""
-    board = tmp_path / "board.yaml"
-    board.write_text(BOARD_FILE)
-    with client_of(settings.model_copy(update={"board": board})) as client:
-        headers = {"authorization": f"Bearer {token()}"}
-        assert client.post(f"/api/attempts/{ATTEMPT}/state", json={"worker": "w"}, headers=headers).status_code == 404
 
 
 def test_an_attempt_goes_from_its_job_to_its_outcome(
@@ -213,47 +180,6 @@ def test_a_token_gives_no_access_to_another_workers_canary_run(
     assert _marked(connection) == set()
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "",
-        "x",
-        "steward-attempt-1..",
-        token()[:-1] + "x",
-        token(OTHER),
-        token(seconds=-1),
-        token(secret="guessed"),
-        AttemptTokens("other-board", [SECRET]).issue(
-            AttemptGrant(attempt=ATTEMPT, path=PATH, expires=9e9, seconds=3600)
-        ),
-        token().replace(".", ".A", 1),
-        "é" * 50,
-        "a" * 10_000,
-    ],
-)
-def test_only_the_token_of_the_attempt_opens_it(web: httpx2.Client, connection: redis.Redis, wrong: str) -> None:
-    """The API answers 401 to a forged or expired token, or one of another attempt or board, and stores nothing."""
-    headers = {"authorization": f"Bearer {wrong}".rstrip().encode()}
-    for call in ("job", "take", "beat", "end", "no-such"):
-        answer = web.post(f"/api/attempts/{ATTEMPT}/{call}", headers=headers, json={"worker": "w"})
-        assert answer.status_code == 401, answer.text
-    assert connection.keys(KEYS.attempt("*")) == []
-
-
-def test_a_token_holds_while_secrets_are_rotated(web: httpx2.Client) -> None:
-    """The API accepts a token that was signed with the previous secret."""
-    link = HttpsLink(str(web.base_url), ATTEMPT, token(secret=OLD_SECRET), worker=WORKER)
-    assert link.attempts().read(ATTEMPT) is None
-
-
-def test_a_worker_whose_token_ended_knows_it(web: httpx2.Client) -> None:
-    """After one connection was refused for an expired token, the worker's link reports itself as refused."""
-    link = HttpsLink(str(web.base_url), ATTEMPT, token(seconds=-1), worker=WORKER)
-    with pytest.raises(AttemptTokenRefused):
-        link.with_own_connection().attempts().take(ATTEMPT, PATH, WORKER, now=0.0)
-    assert link.is_refused
-
-
 def test_a_heartbeat_may_leave_out_the_count_of_replayed_answers(web: httpx2.Client, attempts: Attempts) -> None:
     """The API accepts a heartbeat without a count of replayed answers, and stores zero for it."""
     body = {"worker": WORKER, "phase": "evaluate", "done": 1, "total": 2}
@@ -264,94 +190,5 @@ def test_a_heartbeat_may_leave_out_the_count_of_replayed_answers(web: httpx2.Cli
     assert state is not None and state.progress == AttemptProgress("evaluate", 1, 2, 0)
 
 
-@pytest.mark.parametrize(
-    ("call", "body", "status"),
-    [
-        ("take", "", 422),
-        ("take", "[]", 422),
-        ("take", '{"worker": ""}', 422),
-        ("take", '{"worker": "w", "path": "x"}', 422),
-        ("take", '{"worker": "w", "' + "k" * 100_000 + '": 1}', 422),
-        ("beat", '{"worker": "w", "phase": "evaluate", "done": -1, "total": 2}', 422),
-        ("beat", '{"worker": "w", "phase": "evaluate", "done": 1, "total": 1e15}', 422),
-        ("beat", '{"worker": "w", "phase": "evaluate", "done": 1, "total": 2, "replayed": 1e15}', 422),
-        ("end", '{"worker": "w", "outcome": {}, "log": ""}', 422),
-        ("end", f'{{"worker": "w", "outcome": {outcome(OTHER).model_dump_json()}, "log": ""}}', 422),
-        ("refuse", '{"worker": "w", "refused": {"worker": "v", "fingerprint": "' + "0" * 16 + "-" + "0" * 16
-         + '", "differences": [], "at": 1}}', 422),
-        ("no-such", '{"worker": "w"}', 404),
-        ("take", "x" * 790_000, 413),
-    ],
-)  # fmt: skip
-def test_a_malformed_call_is_refused_with_the_reason(
-    web: httpx2.Client, connection: redis.Redis, call: str, body: str, status: int
-) -> None:
-    """The API refuses a malformed call with an error code in a short answer, and stores nothing."""
-    headers = {"authorization": f"Bearer {token()}"}
-    answer = web.post(f"/api/attempts/{ATTEMPT}/{call}", headers=headers, content=body)
-    assert answer.status_code == status, answer.text
-    assert answer.json()["code"] in ("bad-call", "no-such-call", "too-large")
-    assert len(answer.content) < 2_000
-    assert connection.keys(KEYS.attempt("*")) == []
-
-
 def _marked(connection: redis.Redis) -> set[str]:
     return {key.decode() for key in connection.zrange(KEYS.dirty, 0, -1)}
-
-
-class _Proxy:
-    """A server that answers one connection after the other with the same bytes, and records what it receives."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
-        self.received: list[bytes] = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            with connection:
-                self.received.append(connection.recv(65_536))
-                connection.sendall(self._answer)
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def _response(status: str, body: bytes, *headers: str) -> bytes:
-    head = "\r\n".join([f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers])
-    return head.encode() + b"\r\n\r\n" + body
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        _response("200 OK", b"<html>The proxy is tired</html>"),
-        _response("200 OK", b'{"other": 1}'),
-        _response("200 OK", b"[" * 100_000),
-        _response("502 Bad Gateway", b""),
-        _response("307 Temporary Redirect", b"", "location: ELSEWHERE/stolen"),
-        _response("200 OK", b" " * (5 << 20)),
-        b"nonsense\r\n\r\n",
-    ],
-)
-def test_an_answer_that_is_not_the_bots_means_that_it_is_away(answer: bytes) -> None:
-    """A worker treats a proxy's page, a malformed answer, an error or a redirect, which it does not follow, as an
-    unreachable bot."""
-    elsewhere = _Proxy(_response("200 OK", b'{"answer": null}'))
-    proxy = _Proxy(answer.replace(b"ELSEWHERE", elsewhere.url.encode()))
-    try:
-        assert HttpsLink(elsewhere.url, ATTEMPT, "none", worker=WORKER).attempts().read(ATTEMPT) is None
-        with pytest.raises(BoardUnreachable):
-            HttpsLink(proxy.url, ATTEMPT, token(), worker=WORKER).attempts().read(ATTEMPT)
-        assert len(proxy.received) == len(elsewhere.received) == 1
-    finally:
-        proxy.close()
-        elsewhere.close()
-    with pytest.raises(BoardUnreachable, match="does not answer"):
-        HttpsLink("http://127.0.0.1:1", ATTEMPT, token(), worker=WORKER).attempts().read(ATTEMPT)
