@@ -1,23 +1,17 @@
-"""Dockerfile, compose.yaml, systemd units and the Space's front page, compared with the code that they run."""
+"""Dockerfile, systemd units, the Space's front page and other files in `deploy` agree with the code they run."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from pydantic import AliasChoices
 from redis.asyncio import Redis as AsyncRedis
-from typer.main import get_command
 
 from bot.core.settings import BotSettings
 from bot.intake.inbox import Inbox
@@ -25,40 +19,10 @@ from bot.web.health import health_routes
 from leaderboard.boards import parse_board
 from redis_state.keys import Keys
 from steward.bot_space.wanted import PROXY_NETWORKS
-from steward.cli import app
 from tests.support.board.board_file import BOARD
 from tests.support.board.model_pages import MODEL_PAGES
-from workers.evaluation.task_requirements import SPLITTER, nltk_folders
-from workers.settings import WorkerSettings
-
-Services = dict[str, dict[str, Any]]
-ROOT = Path(__file__).parents[3]
-SYSTEMD = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "deploy" / "systemd").rglob("*.*") if path.is_file())
-
-
-@pytest.fixture
-def compose(project: Path) -> Services:
-    """The services of compose.yaml."""
-    services: Services = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["services"]
-    return services
-
-
-def commands() -> set[str]:
-    """Every command of `steward`."""
-    return set(get_command(app).commands)  # type: ignore[attr-defined]
-
-
-@cache
-def settings() -> frozenset[str]:
-    """Every environment variable that the bot, workers or commands read."""
-    names = set()
-    for kind in (BotSettings, WorkerSettings):
-        for name, field in kind.model_fields.items():
-            alias = field.validation_alias
-            names |= set(alias.choices) if isinstance(alias, AliasChoices) else {f"STEWARD_{name.upper()}"}
-    for command in get_command(app).commands.values():  # type: ignore[attr-defined]
-        names |= {option.envvar for option in command.params if isinstance(option.envvar, str)}
-    return frozenset(map(str, names))
+from tests.support.units.deployed_names import SYSTEMD, commands, settings
+from workers.evaluation.task_requirements import nltk_folders
 
 
 def test_every_package_is_in_the_image(project: Path) -> None:
@@ -105,44 +69,6 @@ def test_the_workers_image_gets_the_data_that_the_build_argument_names(
     assert Path(sys.prefix) / "nltk_data" in nltk_folders({})
 
 
-def test_released_and_composed_workers_get_the_data_of_shipped_suites(project: Path, compose: Services) -> None:
-    """The release builds with the data that `open-llm-v2` needs; compose takes both arguments from the environment."""
-    release = (project / ".github" / "workflows" / "release.yml").read_text("utf-8")
-    assert f"--build-arg NLTK={Path(SPLITTER).name} " in release
-    named = set(re.findall(r"^ARG (\w+)=$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
-    assert {"ALSO", "NLTK"} == compose["worker"]["build"]["args"].keys() <= named
-
-
-def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Services) -> None:
-    """Each service runs an existing command with only its own secrets; Redis is durable and evicts nothing."""
-    run = {name: service["command"] for name, service in compose.items() if name != "redis"}
-    assert run == {"web": ["serve"], "sync": ["sync"], "worker": ["work"], "steward": ["doctor"]}
-    assert {word for words in run.values() for word in words} <= commands()
-    held = {name: set(service["secrets"]) for name, service in compose.items() if name != "redis"}
-    assert held == {
-        "web": {"redis-url-web", "webhook-secret"},
-        "sync": {"redis-url-sync", "bot-token"},
-        "worker": {"redis-url-worker", "worker-token"},
-        "steward": {"redis-url-sync", "bot-token", "webhook-secret"},
-    }
-    server = shlex.split(compose["redis"]["command"])
-    options = dict(zip(server[1::2], server[2::2], strict=True))
-    assert (options["--appendonly"], options["--maxmemory-policy"]) == ("yes", "noeviction")
-    assert options["--aclfile"] in {f"/run/secrets/{secret}" for secret in compose["redis"]["secrets"]}
-
-
-def test_the_token_for_models_pages_reaches_the_sync_process_alone(project: Path, compose: Services) -> None:
-    """Only the sync process gets the token for models' pages, in compose and with systemd, and it is optional."""
-    read = {name: [file["path"] for file in service.get("env_file", ())] for name, service in compose.items()}
-    assert [name for name, paths in read.items() if "deploy/sync.env" in paths] == ["sync"]
-    assert all(not file["required"] for service in compose.values() for file in service.get("env_file", ()))
-    units = {file: (project / file).read_text("utf-8").splitlines() for file in SYSTEMD}
-    (lines,) = [lines for lines in units.values() if any("model-pr-token" in line for line in lines)]
-    assert lines is units["deploy/systemd/steward@sync.service.d/secrets.conf"]
-    assert "LoadCredential=model-pr-token:/etc/steward/secrets/model-pr-token" in lines
-    assert "SetCredential=model-pr-token:\\n" in lines, "without the file, systemd would not start the unit"
-
-
 def backend_settings(project: Path) -> set[tuple[str, str]]:
     """The pairs of process and setting that docs/backends.md lists."""
     page = (project / "docs" / "backends.md").read_text("utf-8")
@@ -184,18 +110,6 @@ def test_the_lines_for_backends_of_a_unit_fit_together(project: Path, process: s
     assert needed - {"STEWARD_PUBLIC_URL"} <= named.keys() <= settings()
 
 
-def test_compose_has_the_secrets_that_its_services_need_for_backends(project: Path, compose: Services) -> None:
-    """Each file that a setting names is mounted; the operator's copy of the compose file is ignored by git."""
-    text = (project / "deploy" / "compose-backends.yaml").read_text("utf-8")
-    known = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["secrets"].keys()
-    for name, service in yaml.safe_load(text)["services"].items():
-        assert name in compose
-        assert set(service["secrets"]) <= known
-        assert {Path(file).name for file in service["environment"].values()} == set(service["secrets"])
-    (copy,) = re.findall(r"^#   cp deploy/compose-backends\.yaml (\S+)$", text, re.MULTILINE)
-    assert copy in (project / ".gitignore").read_text("utf-8").split()
-
-
 def test_an_empty_token_for_models_pages_is_missed_only_where_it_is_needed(tmp_path: Path) -> None:
     """A process without a token for models' pages starts, unless the board has such pages."""
     (tmp_path / "token").write_text("\n")
@@ -204,29 +118,6 @@ def test_an_empty_token_for_models_pages_is_missed_only_where_it_is_needed(tmp_p
     board = parse_board(BOARD.replace("effects: on", "effects: {model-pr: on, others: on}") + MODEL_PAGES)
     with pytest.raises(ValueError, match="is empty"):
         settings.models_token(board)
-
-
-@pytest.mark.parametrize("name", ["web", "sync", "worker", "steward"])
-def test_the_settings_of_a_service_are_read_as_they_are_meant(
-    compose: Services, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the environment and files that compose gives a service, the settings find each of its secrets."""
-    (tmp_path / "secrets").mkdir()
-    for secret in compose[name]["secrets"]:
-        (tmp_path / "secrets" / secret).write_text(f"the {secret}\n")
-    monkeypatch.chdir(tmp_path)
-    for variable in settings():
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("STEWARD_BOARD", "/data/board.yaml")  # as the image says
-    for variable, value in compose[name]["environment"].items():
-        monkeypatch.setenv(variable, value.replace("/run/secrets", str(tmp_path / "secrets")))
-    assert BotSettings().redis_url.startswith("the redis-url-")
-    if name == "worker":
-        assert WorkerSettings().token() == "the worker-token"
-    if name in ("sync", "steward"):
-        assert BotSettings().token() == "the bot-token"
-    if name in ("web", "steward"):
-        assert BotSettings().secrets() == ("the webhook-secret",)
 
 
 @pytest.mark.parametrize(
@@ -250,54 +141,6 @@ def test_each_unit_is_one_of_our_processes() -> None:
     assert units <= commands()
 
 
-def test_compose_declares_what_its_services_use(project: Path, compose: Services) -> None:
-    """Secrets and volumes of services are declared, and services that others wait for have a health check."""
-    whole = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
-    for service in compose.values():
-        assert set(service.get("secrets", ())) <= set(whole["secrets"])
-        named = {volume.partition(":")[0] for volume in service.get("volumes", ())}
-        assert {name for name in named if not name.startswith("./")} <= set(whole["volumes"])
-        depends = service.get("depends_on", {})
-        assert all("healthcheck" in compose[other] for other in depends)
-
-
-def test_what_the_guides_put_into_the_checkout_is_not_committed(project: Path) -> None:
-    """Files with tokens and board files, for compose and for Kubernetes, are ignored by git."""
-    ignored = (project / ".gitignore").read_text("utf-8").split()
-    compose = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
-    plan = yaml.safe_load((project / "deploy" / "kubernetes" / "kustomization.yaml").read_text("utf-8"))
-    generated = [file for each in plan["configMapGenerator"] + plan["secretGenerator"] for file in each["files"]]
-    files = [Path(secret["file"]) for secret in compose["secrets"].values()]
-    files += [Path("deploy/kubernetes", file) for file in generated]
-    assert [file for file in files if not {str(file), f"{file.parent}/"} & set(ignored)] == []
-
-
-def test_bot_and_worker_find_a_suite_file_by_the_same_path(project: Path, compose: Services) -> None:
-    """A suite file where the guide puts it has the same path in all services, below their working folder."""
-    page = (project / "docs" / "writing-a-suite.md").read_text("utf-8")
-    ((file, suite),) = re.findall(r"^\| with compose \| `(\S+)` \| `(\S+)` \|$", page, re.MULTILINE)
-    folders = set(re.findall(r"^WORKDIR (?!/src)(\S+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE))
-    for name in ("web", "sync", "steward", "worker"):
-        mounts = (volume.removeprefix("./").split(":") for volume in compose[name]["volumes"])
-        paths = {f"{inside}{file.removeprefix(here)}" for here, inside, *_ in mounts if file.startswith(here + "/")}
-        assert paths == {f"{folder}/{suite}" for folder in folders}, name
-
-
-def test_the_queue_servers_users_are_those_that_compose_mounts(
-    project: Path, compose: Services, tmp_path: Path
-) -> None:
-    """make-users.sh writes each Redis file that compose mounts, with the right user and host."""
-    subprocess.run([project / "deploy" / "redis" / "make-users.sh", "our-board", tmp_path], check=True)
-    named = {secret for service in compose.values() for secret in service["secrets"]}
-    ways = {secret for secret in named if secret.startswith("redis-url-")} | {"users.acl"}
-    assert ways == {path.name for path in tmp_path.iterdir()}
-    for way in ways - {"users.acl"}:
-        role = way.removeprefix("redis-url-")
-        address = (tmp_path / way).read_text()
-        assert address.startswith(f"redis://steward-{role}:")
-        assert address.strip().endswith("@redis:6379/0")  # the name of the service
-
-
 def test_health_is_asked_where_the_web_server_tells_it(project: Path) -> None:
     """The image's health check requests a path that the web server has."""
     dockerfile = (project / "Dockerfile").read_text("utf-8")
@@ -306,20 +149,6 @@ def test_health_is_asked_where_the_web_server_tells_it(project: Path) -> None:
     client = AsyncRedis()
     served = {getattr(route, "path", "") for route in health_routes(client, keys, Inbox(client, keys)).routes}
     assert path in served
-
-
-@pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose here; it needs no engine for this")
-def test_compose_reads_its_file(project: Path) -> None:
-    """docker-compose accepts the file with each profile."""
-    for profile in ("", "worker", "tools"):
-        process = subprocess.run(
-            ["docker-compose", "--profile", profile, "config", "--quiet"],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            env={"PATH": os.environ["PATH"]},
-        )
-        assert (process.returncode, process.stderr) == (0, "")
 
 
 def test_alerts_join_figures_with_the_same_labels(project: Path) -> None:
