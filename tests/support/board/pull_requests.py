@@ -19,6 +19,8 @@ from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
+GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6
+"""The routes of the calls for admission, and the number of further calls that a pull request stays below."""
 
 
 @contextmanager
