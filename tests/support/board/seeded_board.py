@@ -20,6 +20,8 @@ from redis_state.board.scoreboard import EvaluationScores, Scoreboard
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 
+KEYS = Keys("looked-at")
+"""The keys of the board that the tests of its pages and tables read."""
 BENCHMARKS = (
     "Boolean Expressions",
     "Navigation",
