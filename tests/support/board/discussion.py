@@ -42,3 +42,11 @@ class Discussion:
         thread = self.stand.ada.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
         comments = [event for event in thread.events if isinstance(event, DiscussionComment)]
         return [comment.content for comment in comments if comment.author == "steward-bot"]
+
+
+def open_thread(stand: BoardDriver, title: str, post: str) -> Discussion:
+    """Open a thread as Ada, and sync it three times."""
+    talk = Discussion(stand, title, post)
+    for _ in range(3):
+        talk.look()
+    return talk
