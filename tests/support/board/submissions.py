@@ -9,8 +9,11 @@ from contextlib import contextmanager
 
 import httpx2
 
+from bot.core.commands.registry import BadArguments
 from bot.core.context import BoardContext
-from bot.read_models.submit_models import SubmissionResponse
+from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
+from bot.requests.api_submission import arguments_of
+from bot.web.mailbox_syncs import sync_submission
 from redis_state import clock
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import ApiSubmission
@@ -63,3 +66,13 @@ def settled(web: httpx2.Client, body: object, token: str = ADA, **headers: str) 
             break
         answer = post(web, body, token, **headers)
     return answer
+
+
+def post_after_sync(web: httpx2.Client, stand: BoardDriver, asked: SubmissionBody, who: str) -> httpx2.Response:
+    """Return the API's answer to a submission of `who` that a sync has carried out already."""
+    account, arguments = stand.context.hub.user(who), arguments_of(asked)
+    assert not isinstance(arguments, BadArguments)
+    submission = ApiSubmission(person_id=account.id, person_name=who, arguments=dict(arguments), at=clock.now())
+    put(stand.context, submission)
+    sync_submission(stand.context, submission.message_id)
+    return post(web, json.loads(asked.model_dump_json()), f"hf_{who}")
