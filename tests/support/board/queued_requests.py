@@ -1,4 +1,4 @@
-"""Requests that wait for dispatch, on the board of `board_driver`."""
+"""Requests that wait for dispatch, and how an evaluation of one fails, on the board of `board_driver`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import json
 
 from huggingface_hub import CommitOperationAdd
 
+from leaderboard.attempts import Failure
 from leaderboard.request_paths import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
+
+THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
+"""A failure that is the fault of the submission."""
 
 
 def path_of(precision: str) -> str:
