@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
+import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from bot.probe import Probe
 from leaderboard.attempts import Details
 from leaderboard.cross_checks import CheckedQuestion, CrossCheckReport, QuestionVerdict, WorkerPolicy, report_path
 from localhub.testing import HubWorld
@@ -16,12 +21,14 @@ from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import board_world
+from tests.support.board.worlds import board_world, open_board
+from tests.support.sizes import WHOLE
 
 OTHERS = {"second": "hf_second", "third": "hf_third"}
 CLAIMER = "gpu"
 """The account whose worker evaluates."""
 POLICY = WorkerPolicy.model_validate({"owned": [], "check": {"questions": 4}})
+rarely = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it, and `make test` some of these tests")
 
 
 def world_of_workers() -> HubWorld:
@@ -120,6 +127,23 @@ class CheckedBoard(BoardDriver):
         """The results files of the board."""
         files = self.form.list_repo_files("board/results", repo_type="dataset")
         return [name for name in files if name.endswith(".json")]
+
+
+@contextmanager
+def checked_board(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[CheckedBoard]:
+    """The board on its own Hub, with workers of three accounts, none of them the operator's."""
+    with open_board(world_of_workers(), folder, connection, probe, CheckedBoard) as board:
+        board.use()
+        board.alive = ("second", "third")
+        yield board
+
+
+def claimed(stand: CheckedBoard, number: int = 0) -> EvaluationJob:
+    """The job of an evaluation of ada/good by the worker of CLAIMER, whose answers wait for their check."""
+    job = stand.started()
+    stand.evaluate(job, number)
+    assert (stand.file(job.path)["status"], stand.published()) == ("RUNNING", [])
+    return job
 
 
 def _verdict(question: CheckedQuestion, differs: bool) -> QuestionVerdict:
