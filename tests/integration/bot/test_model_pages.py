@@ -1,4 +1,4 @@
-"""Pull requests with scores on models' own repos: opened at the owner's request, updated, and closed."""
+"""The bot opens pull requests with scores on models' own repos, updates them, and closes them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,13 @@ from pydantic import SecretStr
 
 from bot.core.context import model_page_key
 from bot.core.settings import BotSettings, SettingsError
-from bot.model_pages.consent import store_consent
 from bot.probe import Probe
 from bot.processes.sync_process import open_board_context
-from bot.read_models.submit_models import SubmissionResponse
-from bot.requests.api_submission import PUBLISH_SCORES, carry_out
 from bot.setup.doctor.examining import examine
 from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
-from leaderboard.steward_facts import ScoresConsent
 from localhub.threads.service import ThreadService
-from redis_state.board.messages import ApiSubmission
 from tests.support.board.board_driver import BOT
 from tests.support.board.board_file import BOARD
 from tests.support.board.discussion import Discussion
@@ -34,16 +29,15 @@ from tests.support.board.model_pages import (
     FILE,
     MODEL,
     MODEL_PAGES,
+    PUBLISH,
     SCORES,
+    UNPUBLISH,
     ModelPagesDriver,
     model_pages_board,
 )
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
-QUIET = "ada/quiet"
-QUIET_PATH = f"{QUIET}_eval_request_False_float32_Original.json"
-PUBLISH, UNPUBLISH = f"/publish-scores {MODEL}", f"/unpublish-scores {MODEL}"
 
 
 @pytest.fixture
@@ -70,14 +64,6 @@ def test_an_owner_asks_and_the_benchmark_ranks_the_model(stand: ModelPagesDriver
     assert b'"acc_norm,none": 0.75' in data
     (entry,) = parse_eval_result_entries(yaml.safe_load(_file(stand, "refs/pr/1")))
     assert (entry.value, entry.source_name, entry.date) == (75.0, "Demo", "2026-11-24T12:00:00Z")
-
-
-def test_only_the_owner_can_ask(stand: ModelPagesDriver) -> None:
-    """Another user, or a maintainer who submitted the model, cannot have a pull request opened."""
-    for api in (stand.bob, stand.form):
-        assert "Only the model's owner can use `/publish-scores`." in stand.ask(api=api)
-    assert "Only" in stand.ask(UNPUBLISH, stand.bob)
-    assert stand.pulls() == []
 
 
 def test_later_scores_are_a_commit_to_the_same_pull_request(stand: ModelPagesDriver) -> None:
@@ -126,18 +112,6 @@ def test_a_draft_is_opened(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "open")] and stand.rows() == [(MODEL, 75.0, 1)]
 
 
-def test_what_the_owner_closed_stays_closed(stand: ModelPagesDriver) -> None:
-    """The bot does not reopen or replace a pull request that the owner closed; the owner can reopen it."""
-    stand.ask()
-    stand.ada.change_discussion_status(MODEL, 1, "closed")
-    stand.evaluate_again(0.5)
-    assert "was closed on its page, so I leave it closed" in stand.ask()
-    assert stand.pulls() == [(1, "closed")] and stand.rows() == []
-    stand.ada.change_discussion_status(MODEL, 1, "open")
-    stand.follow()
-    assert stand.rows() == [(MODEL, 50.0, 1)]
-
-
 def test_a_removal_closes_it(stand: ModelPagesDriver) -> None:
     """When a model is removed from the leaderboard, the bot closes its pull request and says why."""
     stand.ask()
@@ -146,18 +120,6 @@ def test_a_removal_closes_it(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "closed")]
     assert "has no scores of this model any more" in _last_comment(stand, 1)
     assert "There are no scores" in stand.ask()
-
-
-def test_the_owner_can_close_and_reopen_the_pull_request(stand: ModelPagesDriver) -> None:
-    """`/unpublish-scores` closes the pull request; a later `/publish-scores` reopens it with the present scores."""
-    assert "no open pull request of mine" in stand.ask(UNPUBLISH)
-    stand.ask()
-    assert "I closed pull request #1" in stand.ask(UNPUBLISH)
-    assert stand.rows() == []
-    stand.evaluate_again(0.5)
-    assert stand.rows() == []
-    stand.ask()
-    assert stand.rows() == [(MODEL, 50.0, 1)] and stand.pulls() == [(1, "open")]
 
 
 def test_scores_that_are_there_already_are_left_alone(stand: ModelPagesDriver) -> None:
@@ -219,19 +181,6 @@ def test_a_second_one_is_closed(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "open"), (2, "closed"), (3, "open")]
 
 
-def test_a_merge_makes_no_new_commit_to_evaluate(stand: ModelPagesDriver) -> None:
-    """After the owner merges the scores, `/resubmit` refuses the new commit, but accepts one with other changes."""
-    stand.ask()
-    stand.ada.merge_pull_request(MODEL, 1)
-    stand.follow()
-    assert stand.rows() == [(MODEL, 75.0, None)]
-    assert "you merged" in stand.ask()
-    answer = stand.ask(f"/resubmit {MODEL}")
-    assert "waits for an evaluation" not in answer and "at this precision; its status is `FINISHED`" in answer
-    stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id=MODEL)
-    assert "waits for an evaluation" in stand.ask(f"/resubmit {MODEL}")
-
-
 def test_a_lost_answer_of_the_hub_opens_no_second_pull_request(stand: ModelPagesDriver) -> None:
     """If the Hub opens the pull request but answers 500, the command runs again and finds it."""
     stand.hub.state.faults.fail_after("POST /api/models/*/commit/*", times=1, status=500)
@@ -277,78 +226,6 @@ def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPage
     stand.context.mark(model_page_key("ada/loud"))
     stand.work()
     assert len(stand.calls) == 1
-
-
-def submit_by_form(stand: ModelPagesDriver, who: str, *, ticks: bool = True) -> SubmissionResponse:
-    """Submit Ada's other model by the form as `who`, with its box ticked or not; return the answer."""
-    fields = {"model": QUIET, "revision": "main", "precision": "float32", "weight_type": "Original"}
-    arguments = {**fields, PUBLISH_SCORES: "yes"} if ticks else fields
-    person = stand.context.hub.user(who)
-    at = stand.context.now()
-    message = ApiSubmission(person_id=person.id, person_name=person.name, arguments=arguments, key=who, at=at)
-    return carry_out(stand.context, message)
-
-
-def evaluate_waiting(stand: ModelPagesDriver, accuracy: float = 0.5) -> None:
-    """Let a worker evaluate the waiting model."""
-    stand.tick()
-    stand.worker()
-    stand.context.mark("queue")
-    stand.settle()
-    (job,) = stand.queued()
-    assert stand.take(job) is True
-    stand.end_evaluation(job, accuracy)
-    stand.context.mark(model_page_key(QUIET))
-    stand.settle()
-
-
-def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPagesDriver) -> None:
-    """The owner's tick is stored in the request file and opens one pull request when there are scores."""
-    assert submit_by_form(stand, "bob").model_page.startswith("I do not publish the scores on the page")
-    stand.settle()
-    assert "publish_scores" not in stand.file(QUIET_PATH)["steward"]
-    answer = submit_by_form(stand, "ada")
-    assert (answer.code, answer.model_page[:5]) == ("exists", "Once ")
-    assert submit_by_form(stand, "ada").model_page == answer.model_page
-    stand.settle()
-    assert stand.file(QUIET_PATH)["steward"]["publish_scores"]["by"] == "ada"
-    stand.context.redis.flushall()
-    stand.context.mark("requests")
-    stand.settle()
-    evaluate_waiting(stand)
-    assert stand.pulls(QUIET) == [(1, "open")] and (QUIET, 50.0, 1) in stand.rows()
-    first = stand.ada.get_discussion_details(QUIET, 1).events[0]
-    assert "which `ada` asked for on its pages" in first.content
-    assert "publish_scores" not in stand.file(QUIET_PATH)["steward"]
-    stand.ada.change_discussion_status(QUIET, 1, "closed")
-    stand.context.redis.flushall()
-    stand.tick()
-    stand.settle()
-    assert stand.pulls(QUIET) == [(1, "closed")] and stand.pulls() == []
-
-
-def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPagesDriver) -> None:
-    """`/publish-scores` before there are results is stored until then; `/unpublish-scores` withdraws it.
-
-    A consent in the file with the owner's name and another account's id publishes nothing.
-    """
-    assert "no request of it is under way" in stand.ask(f"/publish-scores {QUIET}")
-    assert submit_by_form(stand, "ada", ticks=False).model_page == ""
-    stand.settle()
-    assert f"Once **{QUIET}** has scores" in stand.ask(f"/publish-scores {QUIET}")
-    stand.settle()
-    assert "/discussions/" in stand.file(QUIET_PATH)["steward"]["publish_scores"]["thread"]
-    assert "I no longer wait for scores" in stand.ask(f"/unpublish-scores {QUIET}")
-    stand.settle()
-    assert "no open pull request of mine" in stand.ask(f"/unpublish-scores {QUIET}")
-    bob = stand.context.hub.user("bob")
-    forged = ScoresConsent(by="ada", by_id=bob.id, at="2026-01-01T00:00:00Z")
-    assert store_consent(stand.context, QUIET_PATH, forged, cause="forged")
-    stand.settle()
-    assert stand.file(QUIET_PATH)["steward"]["publish_scores"]["by_id"] == bob.id
-    stand.time += 600  # the board may commit again
-    evaluate_waiting(stand)
-    assert stand.pulls(QUIET) == []
 
 
 def test_a_process_does_not_start_with_half_a_setting(tmp_path: Path, valkey_url: str) -> None:

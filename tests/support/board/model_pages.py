@@ -24,6 +24,7 @@ from tests.support.board.worlds import open_board
 
 MODEL, BENCHMARK, SCORES = "ada/plain", "bench/riddles", "hf_scores"
 FILE = ".eval_results/demo.yaml"
+PUBLISH, UNPUBLISH = f"/publish-scores {MODEL}", f"/unpublish-scores {MODEL}"
 EVAL = """\
 name: Riddles
 evaluation_framework: inspect-ai
