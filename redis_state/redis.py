@@ -56,6 +56,7 @@ def is_away(error: Exception) -> bool:
 
     It refuses them while it has no memory left, cannot save them to its disk, or follows another server.
     """
+    # For an error in a pipeline, redis-py writes the command before the server's words.
     if isinstance(error, redis.ResponseError) and str(error).rpartition("caused error: ")[2].startswith("MISCONF"):
         return True
     return isinstance(error, (*TRANSIENT, redis.OutOfMemoryError, redis.ReadOnlyError))

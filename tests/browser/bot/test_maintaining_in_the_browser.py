@@ -26,7 +26,7 @@ from tests.support.sizes import WHOLE, first, one_in
 
 pytestmark = [one_in(2), pytest.mark.browser]
 PARKED = ParkedSync(
-    key="nobody:knows", error="ValueError: <b>the file</b> cannot be read", tries=8, since=clock.now() - 7_200
+    key="unhandled:key", error="ValueError: <b>the file</b> cannot be read", tries=8, since=clock.now() - 7_200
 )
 
 

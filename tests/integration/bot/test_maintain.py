@@ -44,7 +44,7 @@ def mia(site: SignInSite) -> Browser:
 @pytest.fixture
 def parked(site: SignInSite) -> str:
     """The key of a parked sync, a new one for each test because a woken sync may still be running."""
-    return park(site, f"nobody:{next(NUMBERS)}")
+    return park(site, f"unhandled:{next(NUMBERS)}")
 
 
 def test_pages_without_a_session_lead_to_the_sign_in(site: SignInSite) -> None:
@@ -59,7 +59,7 @@ def test_pages_without_a_session_lead_to_the_sign_in(site: SignInSite) -> None:
         assert (twin.status_code, twin.json()["code"]) == (401, "signed-out")
         assert twin.headers["www-authenticate"] == "Bearer"
     assert browser.get("/maintain").headers["location"] == "/maintain/parked"
-    key = park(site, f"nobody:{next(NUMBERS)}")
+    key = park(site, f"unhandled:{next(NUMBERS)}")
     assert browser.post("/maintain/parked/wake", data={"key": key}).status_code == 401
     assert browser.post("/api/maintain/parked/wake", json={"key": key}).status_code == 401
     assert is_parked(site, key)

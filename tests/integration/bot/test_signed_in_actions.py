@@ -46,7 +46,7 @@ def mia(site: SignInSite) -> Browser:
 @pytest.fixture
 def parked(site: SignInSite) -> str:
     """The key of a parked sync, a new one for each test because a woken sync may still be running."""
-    return park(site, f"nobody:{next(NUMBERS)}")
+    return park(site, f"unhandled:{next(NUMBERS)}")
 
 
 def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def test_a_role_in_an_organisation_is_read_again_before_an_action(site: SignInSi
     assert person is not None
     accounts.set_member(board, person, "write")
     try:
-        second = park(site, f"nobody:{next(NUMBERS)}")
+        second = park(site, f"unhandled:{next(NUMBERS)}")
         assert "the Hub says that you are no longer a maintainer" in click(olaf, second).text.replace("&#39;", "'")
         assert is_parked(site, second)
         assert on_record(site, "olaf", parked)["allowed"] is True
@@ -145,7 +145,7 @@ def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: S
     """If the sync of a wake-up runs again after the bot died, its outcome is the same, with one recorded decision."""
     context = site.stand.context
     mailbox = Mailbox(context.redis, context.keys, MaintainerAction, MaintainerActionResult)
-    key = park(site, "nobody:knows")
+    key = park(site, "unhandled:key")
     maintainer_action = wake_sync(Person(site.id_of("mia"), "mia"), key, at=clock.now())
     mailbox.put(maintainer_action)
     before = len(wakes(site, "mia"))
