@@ -21,8 +21,12 @@ class Note:
 
 @dataclass(frozen=True)
 class ProposalView:
-    """The variables of the text. `record` is the hidden line with the proposal itself, `parts` are kinds of repo with
-    the number of files that change there, `notes` state what followed from the commits."""
+    """The variables of the text.
+
+    `record` is the hidden line with the proposal itself, `parts` are kinds of repo with the number of files that change
+    there, `notes` state what followed from the commits. `waits`: it is approved, and edits are off or in shadow on this
+    board.
+    """
 
     what: str
     words: Mapping[str, str]
@@ -31,6 +35,7 @@ class ProposalView:
     digest: str
     parts: Sequence[tuple[str, int]]
     by: str = ""
+    waits: bool = False
     lines: Sequence[RenameCheckLine] = ()
     why: str = ""
     commits: Sequence[str] = ()

@@ -185,8 +185,9 @@ def comment_text(
     why: str = "",
     commits: Sequence[str] = (),
     notes: Sequence[Note] = (),
+    waits: bool = False,
 ) -> str:
-    """The text of the comment that holds `proposal`."""
+    """The text of the comment that holds `proposal`; `waits` as in `ProposalView`."""
     view = ProposalView(
         what=proposal.what,
         words=proposal.words,
@@ -195,6 +196,7 @@ def comment_text(
         digest=proposal.digest[:8],
         parts=[(part.repo, part.files) for part in proposal.parts],
         by=proposal.by,
+        waits=waits,
         lines=lines,
         why=why,
         commits=commits,

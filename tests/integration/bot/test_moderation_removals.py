@@ -63,11 +63,12 @@ def approve_removal(talk: ModerationThread, who: str) -> str:
 
 @pytest.mark.parametrize("who", ["owner", "maintainer"])
 def test_a_plan_that_was_approved_while_edits_were_held_back_is_carried_out_later(stand: BoardDriver, who: str) -> None:
-    """With edits in shadow, an approved removal waits and the reply says so; with edits on, it is made."""
+    """With edits in shadow, an approved removal waits; the reply and the plan say so. With edits on, it is made."""
     was, talk = begin(stand), ModerationThread(stand)
     switch(stand, ON, edit=EffectMode.SHADOW)
     reply = approve_removal(talk, who)
     assert "Approved. I will carry out this plan when edits are on" in reply
+    assert "approved it. I will make the changes when edits are on" in talk.proposal()
     decision = stand.context.decisions.newest(limit=1)[0]
     assert (decision.outcome, decision.allowed) == ("done", True)
     assert (on_main(stand), on_main(stand, RESULTS)) == was

@@ -91,6 +91,7 @@ def texts() -> dict[str, str]:
         "and another end": linked_answer("over", links=[linked("taken-back"), linked("closed", 4)]),
         "a rename is proposed": proposal("rename", "open", lines=GOOD[:-1]),
         "approved": proposal("rename", "approved", by="maya"),
+        "approved, while edits are off": proposal("rename", "approved", by="maya", waits=True),
         "done, with a note": proposal(
             "rename", "done", by="maya", commits=["https://hub/c/1", "https://hub/c/2"], notes=NOTES
         ),
