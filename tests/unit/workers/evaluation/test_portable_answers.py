@@ -35,12 +35,6 @@ IDENTITY = "a" * 64
 Score = tuple[float, bool]
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
-    """A tiny Llama, which all tests share."""
-    return random_model("llama")
-
-
 @contextmanager
 def opened(path: Path, *, is_writable: bool = True) -> Iterator[AnswerJournal]:
     """The journal in `path`."""

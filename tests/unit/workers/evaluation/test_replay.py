@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
 from tests.support.sizes import WHOLE, first
 from workers.evaluation.shared_prefix.journal import AnswerJournal
@@ -25,12 +24,6 @@ Ask = Callable[[Any], list[Any]]
 
 class Killed(BaseException):
     """The child is killed inside a forward pass."""
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    """A tiny Llama, which all tests share."""
-    return random_model("llama")
 
 
 class Evaluation:

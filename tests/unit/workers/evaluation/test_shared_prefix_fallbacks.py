@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,24 +14,11 @@ from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import (
     LONGEST,
     ReportedAnswers,
-    answer_with,
     check_same,
     harness_model,
     instances,
 )
 from tests.support.sizes import first
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    """A tiny Llama, which all tests share."""
-    return random_model("llama")
-
-
-@pytest.fixture
-def answer(model: Any) -> Callable[..., Any]:
-    """A function that answers requests with the model and a given engine, as `answer_with` does."""
-    return partial(answer_with, model)
 
 
 @pytest.mark.parametrize("dtype", first(2, ["float32", "bfloat16", "float16"]))

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +14,6 @@ from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import (
     LETTERS,
     LONGEST,
-    answer_with,
     check_same,
     harness_model,
     instances,
@@ -25,18 +22,6 @@ from tests.support.sizes import first
 from tests.support.units.details_samples import sample
 from workers.jobs.sample_comparison import EngineTolerance, compare_task
 from workers.publication.details import sample_row
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    """A tiny Llama, which all tests share."""
-    return random_model("llama")
-
-
-@pytest.fixture
-def answer(model: Any) -> Callable[..., Any]:
-    """A function that answers requests with the model and a given engine, as `answer_with` does."""
-    return partial(answer_with, model)
 
 
 def test_answers_are_the_harness_ones(answer: Any) -> None:
