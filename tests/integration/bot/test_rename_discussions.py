@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
 
 from bot.pulls.approving import decide
 from leaderboard.renames import plan
@@ -15,7 +14,6 @@ from localhub.testing import LocalHub
 from redis_state.dirty import SyncPriority
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
     NEW,
@@ -24,7 +22,6 @@ from tests.support.board.renames import (
     RESULTS,
     comments,
     done,
-    fill_results,
     look_at,
     maintained,
     on_main,
@@ -33,6 +30,7 @@ from tests.support.board.renames import (
     path,
     prepare,
     push,
+    rename_board,
     rename_world,
     request,
     requests_plan,
@@ -58,12 +56,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 @pytest.fixture
 def stand(hub: LocalHub, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board with Maya as maintainer, whose files are reset for each test."""
-    with redis.Redis.from_url(valkey.url) as client:
-        client.flushall()
-        with board_on(hub, client, FILES) as driver:
-            fill_results(driver, RESULT_FILES)
-            maintained(driver)
-            yield driver
+    with rename_board(hub, valkey) as driver:
+        maintained(driver)
+        yield driver
 
 
 def discuss(stand: BoardDriver, number: int, *, repo: str = REQUESTS, who: str = "ada") -> int:

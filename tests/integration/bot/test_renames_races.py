@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import redis
 from huggingface_hub.errors import HfHubHTTPError
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -23,7 +22,6 @@ from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
     NEW,
@@ -32,7 +30,6 @@ from tests.support.board.renames import (
     RESULTS,
     comments,
     done,
-    fill_results,
     look_at,
     maintained,
     on_main,
@@ -40,6 +37,7 @@ from tests.support.board.renames import (
     path,
     prepare,
     push,
+    rename_board,
     rename_world,
     request,
     requests_plan,
@@ -56,12 +54,10 @@ LIVES = 1_000 if WHOLE else 8
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board with Maya as maintainer."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
-        client.flushall()
+    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub:
         hub.state.limits.set(commits_per_hour=None)
         prepare(hub)
-        with board_on(hub, client, FILES) as driver:
-            fill_results(driver, RESULT_FILES)
+        with rename_board(hub, valkey) as driver:
             maintained(driver)
             yield driver
 

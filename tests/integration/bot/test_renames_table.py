@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-import redis
 
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,
     NEW,
@@ -27,12 +25,12 @@ from tests.support.board.renames import (
     RESULTS,
     comments,
     done,
-    fill_results,
     look_at,
     open_pull,
     path,
     prepare,
     push_raw,
+    rename_board,
     rename_world,
     request,
     requests_plan,
@@ -47,13 +45,11 @@ TWIN = path("ada/twin")
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[BoardDriver]:
     """A board with the requests and results of a few models, of which some were renamed since."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
-        client.flushall()
+    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub:
         prepare(hub)
         running = {path("ada/run"): request("ada/run", status="RUNNING", job_id="x")}
         broken = {path("ada/broken"): b"[1]"}
-        with board_on(hub, client, FILES | running | broken) as driver:
-            fill_results(driver, RESULT_FILES)
+        with rename_board(hub, valkey, FILES | running | broken) as driver:
             flagged = EarlierRequest(path="", model="ada/solo", status="flagged")
             driver.context.flags = lambda models, _: (flagged,) if "ada/solo" in models else ()
             yield driver

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment
 
@@ -12,7 +15,9 @@ from leaderboard.rename_contents import sanitised
 from leaderboard.renames import FilePlan, RenamePlan, plan
 from localhub.git.repository import Author, RemoveFile, SetFile
 from localhub.testing import HubWorld, LocalHub
+from steward.valkey import Valkey
 from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver
+from tests.support.board.pull_requests import board_on
 from tests.support.board.worlds import board_world
 
 RESULTS = "board/results"
@@ -108,6 +113,16 @@ def fill_results(stand: BoardDriver, files: dict[str, bytes]) -> None:
     operations: list[Any] = [CommitOperationDelete(it) for it in there if it not in files]
     operations += [CommitOperationAdd(it, data) for it, data in files.items()]
     stand.form.create_commit(RESULTS, operations, commit_message="Begin", repo_type="dataset")
+
+
+@contextmanager
+def rename_board(hub: LocalHub, valkey: Valkey, files: dict[str, bytes] = FILES) -> Iterator[BoardDriver]:
+    """Yield a board on `hub` and the emptied `valkey`, with `files` as its requests and RESULT_FILES as its results."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+        with board_on(hub, client, files) as driver:
+            fill_results(driver, RESULT_FILES)
+            yield driver
 
 
 def requests_plan(old: str = OLD, new: str = NEW, files: dict[str, bytes] | None = None) -> RenamePlan:
