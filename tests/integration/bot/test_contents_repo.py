@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from bot.core.mirrors import contents_table as tables
 from bot.core.mirrors.contents_table import ContentsCache, read_table, write_table
 from bot.core.settings import BotSettings, SettingsError
-from bot.probe import Probe
 from bot.processes.sync_process import open_board_context
 from bot.results import scoreboard
 from bot.results.searching import find
@@ -31,25 +28,19 @@ from tests.support.board.board_file import BOARD
 from tests.support.board.contents_table import (
     CONTENTS,
     GOOD,
-    board_with_table,
     commits,
     data,
     finished,
     look,
     names,
+    stand_with_table,
     table,
 )
 from tests.support.board.flags import FLAGS, AppealThread, FlagBoardDriver
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
-
-
-@pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
-    """A board with a flags repo and an aggregated table."""
-    with board_with_table(tmp_path, connection, probe) as driver:
-        yield driver
+stand = stand_with_table
 
 
 def test_in_shadow_nothing_is_written(stand: FlagBoardDriver) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +34,7 @@ from tests.support.board.contents_table import (
     finished,
     look,
     names,
+    stand_with_table,
     table,
 )
 from tests.support.board.flags import AppealThread, FlagBoardDriver
@@ -42,13 +42,7 @@ from tests.support.board.published_details import publish
 from tests.support.sizes import left_out, one_in
 
 pytestmark = one_in(3)
-
-
-@pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
-    """A board with a flags repo and an aggregated table."""
-    with board_with_table(tmp_path, connection, probe) as driver:
-        yield driver
+stand = stand_with_table
 
 
 @pytest.fixture(scope="module")

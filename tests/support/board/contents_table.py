@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import redis
 from huggingface_hub import HfApi
 
@@ -34,6 +35,13 @@ def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Ite
     with open_board(flags_world().datasets(CONTENTS), folder, connection, probe, FlagBoardDriver) as made:
         with_table(made)
         yield made
+
+
+@pytest.fixture
+def stand_with_table(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagBoardDriver]:
+    """A board with a flags repo and an aggregated table."""
+    with board_with_table(tmp_path, connection, probe) as driver:
+        yield driver
 
 
 def with_table(stand: FlagBoardDriver) -> None:
