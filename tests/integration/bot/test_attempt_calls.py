@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -15,7 +14,6 @@ from redis_state import jobs
 from redis_state.accepted_digests import AcceptedDigests, RefusedTasks
 from redis_state.attempts import MAX_LOG, AttemptProgress, Attempts
 from redis_state.canaries import Canaries, CanaryVerdict
-from steward.valkey import Valkey
 from tests.support.board.attempt_calls import (
     ATTEMPT,
     BOARD,
@@ -25,31 +23,14 @@ from tests.support.board.attempt_calls import (
     REVISION,
     WORKER,
     attempt_settings,
+    attempt_web,
+    emptied_redis,
     outcome,
     token,
 )
-from tests.support.board.running_board import client_of
 from workers.jobs.https_link import HttpsLink, JobGone
 
-
-@pytest.fixture(scope="module")
-def settings(lasting_valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> BotSettings:
-    """The settings of one web server for all tests of this file."""
-    return attempt_settings(lasting_valkey.url, tmp_path_factory.mktemp("attempt-calls"))
-
-
-@pytest.fixture(scope="module")
-def web(settings: BotSettings) -> Iterator[httpx2.Client]:
-    """A client of that server."""
-    with client_of(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def connection(lasting_redis: redis.Redis) -> redis.Redis:
-    """A client of that server's Redis, emptied."""
-    lasting_redis.flushall()
-    return lasting_redis
+settings, web, connection = attempt_settings, attempt_web, emptied_redis
 
 
 @pytest.fixture

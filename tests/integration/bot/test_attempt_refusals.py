@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -13,7 +12,6 @@ import redis
 
 from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
-from steward.valkey import Valkey
 from tests.support.board.attempt_calls import (
     ATTEMPT,
     KEYS,
@@ -21,6 +19,8 @@ from tests.support.board.attempt_calls import (
     PATH,
     WORKER,
     attempt_settings,
+    attempt_web,
+    emptied_redis,
     outcome,
     token,
 )
@@ -30,25 +30,7 @@ from tests.support.board.running_board import client_of
 from workers.errors import BoardUnreachable
 from workers.jobs.https_link import AttemptTokenRefused, HttpsLink
 
-
-@pytest.fixture(scope="module")
-def settings(lasting_valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> BotSettings:
-    """The settings of one web server for all tests of this file."""
-    return attempt_settings(lasting_valkey.url, tmp_path_factory.mktemp("attempt-refusals"))
-
-
-@pytest.fixture(scope="module")
-def web(settings: BotSettings) -> Iterator[httpx2.Client]:
-    """A client of that server."""
-    with client_of(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def connection(lasting_redis: redis.Redis) -> redis.Redis:
-    """A client of that server's Redis, emptied."""
-    lasting_redis.flushall()
-    return lasting_redis
+settings, web, connection = attempt_settings, attempt_web, emptied_redis
 
 
 def test_a_board_without_backends_accepts_no_attempts_token(settings: BotSettings, tmp_path: Path) -> None:

@@ -1,17 +1,26 @@
-"""An attempt of a board with a backend: its token, its outcome, and the settings of the board's web server."""
+"""An attempt of a board with a backend: its token, its outcome, and the board's web server.
+
+Test files assign its fixtures to the names `settings`, `web` and `connection`; one web server serves all their tests.
+"""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
+
+import httpx2
+import pytest
+import redis
 
 from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
 from leaderboard.attempts import Outcome, attempt_id
 from redis_state.keys import Keys
+from steward.valkey import Valkey
 from tests.support.board.board_file import BOARD as BOARD_FILE
 from tests.support.board.board_file import OLD_SECRET, SECRET
+from tests.support.board.running_board import client_of
 
 BOARD = "demo"
 PATH = "ada/good_eval_request_False_bfloat16_Original.json"
@@ -29,12 +38,27 @@ def token(attempt: str = ATTEMPT, *, seconds: float = 60, secret: str = SECRET) 
     return AttemptTokens(BOARD, [secret]).issue(grant)
 
 
-def attempt_settings(redis_url: str, folder: Path) -> BotSettings:
-    """The settings of a web server whose board, with a backend, is in this folder."""
-    board = folder / "board.yaml"
+@pytest.fixture(scope="module")
+def attempt_settings(lasting_valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> BotSettings:
+    """The settings of one web server for all tests of a file, whose board has a backend."""
+    board = tmp_path_factory.mktemp("attempts") / "board.yaml"
     board.write_text(f"{BOARD_FILE}\n{BACKENDS}")
     secrets: dict[str, Any] = {"webhook_secret": SECRET, "old_webhook_secret": OLD_SECRET}
-    return BotSettings(redis_url=redis_url, board=board, max_delivery_bytes=800_000, port=0, **secrets)
+    return BotSettings(redis_url=lasting_valkey.url, board=board, max_delivery_bytes=800_000, port=0, **secrets)
+
+
+@pytest.fixture(scope="module")
+def attempt_web(settings: BotSettings) -> Iterator[httpx2.Client]:
+    """A client of the web server with these settings."""
+    with client_of(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def emptied_redis(lasting_redis: redis.Redis) -> redis.Redis:
+    """A client of the Redis of `lasting_valkey`, emptied."""
+    lasting_redis.flushall()
+    return lasting_redis
 
 
 def outcome(attempt: str = ATTEMPT) -> Outcome:
