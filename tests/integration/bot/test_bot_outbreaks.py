@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bot.queue import outbreaks, rulings
-from bot.threads.maintainers_list import DAY_SECONDS, TITLE
+from bot.threads.maintainers_list import DAY_SECONDS
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from redis_state.canaries import Canaries, CanaryVerdict
 from tests.support.board.board_driver import BoardDriver
+from tests.support.board.discussion import digests
 from tests.support.sizes import one_in
 
 pytestmark = one_in(2)
@@ -73,15 +74,6 @@ def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: BoardDriver
     strike(stand, "efgh")
     assert canaries.take("w") is None, "while the suite is paused, the bot asks for no further canary"
     assert (reasons(stand), stand.commits()) == (pauses, commits)
-
-
-def digests(stand: BoardDriver) -> list[list[str]]:
-    """Return the opening post and the comments of each of the maintainers' threads."""
-    return [
-        [event.content for event in thread.events if event.type == "comment"]
-        for thread in stand.threads()
-        if thread.title == TITLE
-    ]
 
 
 def test_maintainers_are_told_in_their_thread_once(stand: BoardDriver, canaries: Canaries) -> None:

@@ -15,13 +15,13 @@ from bot.evaluations.cross_checks import NO_WORKER_SECONDS, OTHER_EVALUATOR
 from bot.evaluations.recomputing import OTHER_EVALUATOR as OTHER_METRICS
 from bot.probe import Probe
 from bot.queue.rulings import cancel
-from bot.threads.maintainers_list import TITLE
 from leaderboard.cross_checks import WorkerPolicy
 from leaderboard.evaluators import Evaluator
 from redis_state.clock import iso
 from redis_state.jobs import EvaluationJob
 from redis_state.set_aside import SetAsideWorker, account_name
 from tests.support.board.cross_checks import CLAIMER, CheckedBoard, checked_board, claimed, rarely
+from tests.support.board.discussion import digests
 from tests.support.board.published_details import publish
 from tests.support.sizes import one_in
 
@@ -37,14 +37,7 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Che
 
 def told(stand: CheckedBoard) -> list[str]:
     """The comments in the maintainers' thread about accounts that are set aside."""
-    events = [
-        event
-        for thread in stand.threads()
-        if thread.title == TITLE
-        for event in thread.events
-        if event.type == "comment"
-    ]
-    return [event.content for event in events if "are set aside" in event.content]
+    return [comment for comments in digests(stand) for comment in comments if "are set aside" in comment]
 
 
 def test_answers_that_another_worker_confirms_are_published(stand: CheckedBoard) -> None:

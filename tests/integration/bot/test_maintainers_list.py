@@ -19,18 +19,9 @@ from redis_state.accepted_digests import RefusedTasks
 from redis_state.parking import ParkedSync
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.deadly_calls import dies
-from tests.support.board.discussion import Discussion
+from tests.support.board.discussion import Discussion, digests
 
 HOSTILE = "<b>@ada</b> | [x](http://evil.example)"
-
-
-def digests(stand: BoardDriver) -> list[list[str]]:
-    """The opening post and the comments of each maintainers' list."""
-    return [
-        [event.content for event in thread.events if event.type == "comment"]
-        for thread in stand.threads()
-        if thread.title == TITLE
-    ]
 
 
 def look(stand: BoardDriver, seconds: float = EDIT_SECONDS) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from benchmarks.sample_tables import sample_tables
 from bot.evaluations import samples
 from bot.evaluations.published_files import LATE_SECONDS
 from bot.evaluations.recomputing import OFF
-from bot.threads.maintainers_list import DAY_SECONDS, TITLE
+from bot.threads.maintainers_list import DAY_SECONDS
 from leaderboard.attempts import Details, Outcome
 from leaderboard.details import table_path
 from leaderboard.scores import normalise
@@ -20,6 +20,7 @@ from leaderboard.suites import Suite
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BoardDriver
+from tests.support.board.discussion import digests
 from tests.support.board.published_details import publish
 from tests.support.sizes import one_in
 
@@ -94,14 +95,7 @@ def results_in(stand: BoardDriver) -> list[str]:
 
 def told(stand: BoardDriver) -> list[str]:
     """Return the comments in the maintainers' thread that say that a worker is set aside."""
-    events = [
-        event
-        for thread in stand.threads()
-        if thread.title == TITLE
-        for event in thread.events
-        if event.type == "comment"
-    ]
-    return [event.content for event in events if "is set aside" in event.content]
+    return [comment for comments in digests(stand) for comment in comments if "is set aside" in comment]
 
 
 def checked(stand: BoardDriver, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""A discussion in the requests repo, its comments, and the bot's replies."""
+"""A discussion in the requests repo, its comments, and the bot's replies; and the maintainers' threads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub.community import DiscussionComment
 
+from bot.threads.maintainers_list import TITLE
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 
 
@@ -50,3 +51,12 @@ def open_thread(stand: BoardDriver, title: str, post: str) -> Discussion:
     for _ in range(3):
         talk.look()
     return talk
+
+
+def digests(stand: BoardDriver) -> list[list[str]]:
+    """Return the opening post and the comments of each of the maintainers' threads."""
+    return [
+        [event.content for event in thread.events if event.type == "comment"]
+        for thread in stand.threads()
+        if thread.title == TITLE
+    ]
