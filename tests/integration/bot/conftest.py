@@ -1,4 +1,7 @@
-"""Fixtures: the bot's web server over HTTP and a board, on a real queue server."""
+"""Fixtures: the bot's web server over HTTP, boards and a ledger, each on a local Hub and a real queue server.
+
+A test file that needs another `stand`, for example, defines it or assigns a fixture of tests/support to the name.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,19 @@ import redis
 
 from bot.core.settings import BotSettings
 from bot.probe import Probe
+from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.board_file import BOARD, OLD_SECRET, SECRET
+from tests.support.board.discussion import Discussion
+from tests.support.board.ledger_driver import WORLD, LedgerDriver
+from tests.support.board.maintained_board import add_maintainer
+from tests.support.board.parked_syncs import NUMBERS, park
 from tests.support.board.running_board import client_of
+from tests.support.board.scripted_backend import scripted_backend
+from tests.support.board.scripted_platform import ScriptedPlatform
+from tests.support.board.sign_in import Browser, SignInSite, signing
+from tests.support.board.submissions import syncs_beside
 from tests.support.board.worlds import board_world, open_board
 
 ROOM = 2 * 1024**3
@@ -63,6 +75,72 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Boa
     """A board with nothing in it yet."""
     with open_board(board_world(), tmp_path, connection, probe) as driver:
         yield driver
+
+
+@pytest.fixture
+def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
+    """A board whose syncs run beside the test, by the clock of the web server."""
+    with syncs_beside(stand):
+        yield stand
+
+
+@pytest.fixture
+def talk(stand: BoardDriver) -> Discussion:
+    """A discussion that Ada opened; the form is a maintainer."""
+    add_maintainer(stand, front_ends=(stand.context.hub.user("form").id,))
+    return Discussion(stand)
+
+
+@pytest.fixture
+def platform(stand: BoardDriver) -> ScriptedPlatform:
+    """The platform on which the attempts of `stand` run."""
+    return scripted_backend(stand)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A Hub with a board for all tests of a file."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
+        yield started
+
+
+@pytest.fixture
+def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub with the two repos whose edits the ledger of `driver` writes."""
+    with LocalHub(tmp_path, WORLD) as started:
+        yield started
+
+
+@pytest.fixture
+def driver(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
+    """A ledger on `local_hub`."""
+    started = LedgerDriver(local_hub.url, connection)
+    yield started
+    started.hub.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
+    """A running board that people sign in to, for all tests of a file."""
+    with (
+        redis.Redis.from_url(valkey.url) as client,
+        signing(tmp_path_factory.mktemp("site"), client, valkey.url, probe) as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def mia(site: SignInSite) -> Browser:
+    """A browser that is signed in as Mia, a maintainer in the board file."""
+    browser = site.browser()
+    browser.sign_in("mia")
+    return browser
+
+
+@pytest.fixture
+def parked(site: SignInSite) -> str:
+    """The key of a parked sync, a new one for each test because a woken sync may still be running."""
+    return park(site, f"unhandled:{next(NUMBERS)}")
 
 
 @pytest.fixture

@@ -32,7 +32,6 @@ from tests.support.board.scripted_backend import (
     doctor_words,
     listed,
     pass_time,
-    scripted_backend,
     take,
     workers_page,
 )
@@ -41,12 +40,6 @@ from tests.support.sizes import WHOLE
 
 ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
-
-
-@pytest.fixture
-def platform(stand: BoardDriver) -> ScriptedPlatform:
-    """The platform on which the attempts of `stand` run."""
-    return scripted_backend(stand)
 
 
 def test_a_short_error_is_not_reported_because_of_an_older_trouble(stand: BoardDriver) -> None:

@@ -21,7 +21,6 @@ from tests.support.board.scripted_backend import (
     allow_one_run,
     doctor_words,
     pass_time,
-    scripted_backend,
     take,
     workers_page,
 )
@@ -30,12 +29,6 @@ from tests.support.sizes import WHOLE
 
 ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
-
-
-@pytest.fixture
-def platform(stand: BoardDriver) -> ScriptedPlatform:
-    """The platform on which the attempts of `stand` run."""
-    return scripted_backend(stand)
 
 
 @pytest.mark.usefixtures("platform")

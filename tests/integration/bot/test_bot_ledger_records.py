@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-import redis
 
 from hub.budget import DAY, HOUR
 from hub.records import FileEntry, Repo
-from localhub.testing import LocalHub
-from tests.support.board.ledger_driver import REQUESTS, WORLD, LedgerDriver
-
-
-@pytest.fixture
-def driver(tmp_path: Path, connection: redis.Redis) -> Iterator[LedgerDriver]:
-    """A ledger on a Hub with two shared repos."""
-    with LocalHub(tmp_path, WORLD) as hub:
-        started = LedgerDriver(hub.url, connection)
-        yield started
-        started.hub.close()
+from tests.support.board.ledger_driver import REQUESTS, LedgerDriver
 
 
 def test_an_edit_that_its_commit_does_not_show_stays_staged(

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,27 +18,12 @@ from hub.errors import Denied, RateLimited, Transient
 from hub.retries import Retries
 from localhub.testing import LocalHub
 from tests.support.board import ledger_driver
-from tests.support.board.ledger_driver import BOT, REQUESTS, RESULTS, WORLD, LedgerDriver
+from tests.support.board.ledger_driver import BOT, REQUESTS, RESULTS, LedgerDriver
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
 
 COMMIT = "POST /api/datasets/board/requests/commit/main"
-
-
-@pytest.fixture
-def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
-    """A Hub with two shared repos."""
-    with LocalHub(tmp_path, WORLD) as hub:
-        yield hub
-
-
-@pytest.fixture
-def driver(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
-    """A ledger on that Hub."""
-    started = LedgerDriver(local_hub.url, connection)
-    yield started
-    started.hub.close()
 
 
 def test_a_persons_change_in_the_instant_of_the_commit_survives(

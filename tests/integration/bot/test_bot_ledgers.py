@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -17,25 +15,10 @@ from localhub.testing import LocalHub
 from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import QUOTA
 from tests.support.board import ledger_driver
-from tests.support.board.ledger_driver import REQUESTS, RESULTS, WORLD, LedgerDriver
+from tests.support.board.ledger_driver import REQUESTS, RESULTS, LedgerDriver
 from tests.support.sizes import WHOLE, one_in
 
 pytestmark = one_in(2)
-
-
-@pytest.fixture
-def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
-    """A Hub with two shared repos."""
-    with LocalHub(tmp_path, WORLD) as hub:
-        yield hub
-
-
-@pytest.fixture
-def driver(local_hub: LocalHub, connection: redis.Redis) -> Iterator[LedgerDriver]:
-    """A ledger on that Hub."""
-    started = LedgerDriver(local_hub.url, connection)
-    yield started
-    started.hub.close()
 
 
 def test_a_single_edit_goes_out_at_once_in_two_calls(driver: LedgerDriver) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx2
 import pytest
@@ -14,19 +13,15 @@ from bot.core.settings import BotSettings
 from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import ADA, BOT, BoardDriver
+from tests.support.board.submissions import hub_settings
 from tests.support.sizes import one_in
 
 pytestmark = one_in(2)
+settings = hub_settings
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 GOOD = ("submit", "ada/good", "--precision", "float32")
 Steward = Callable[..., Result]
-
-
-@pytest.fixture
-def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that asks the Hub of `stand` about the tokens of callers."""
-    return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
 @pytest.fixture
@@ -41,18 +36,6 @@ def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.Monke
     }.items():
         monkeypatch.setenv(name, value)
     return lambda *words: CliRunner().invoke(app, list(words))
-
-
-@pytest.fixture
-def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
-    """A board whose syncs run beside the test, by the clock of the web server."""
-    stand.context.now = clock.now
-    stand.context.me()
-    thread = threading.Thread(target=stand.loop.run)
-    thread.start()
-    yield stand
-    stand.loop.stop()
-    thread.join()
 
 
 def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> None:

@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
-import redis
 
-from bot.probe import Probe
 from bot.web.asking import SyncAsker
 from bot.web.mailbox_syncs import sync_page_command
 from leaderboard.roles import Person
@@ -22,24 +19,13 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import MaintainerAction, PageCommand, PageCommandResult, ownership_check
 from redis_state.board.request_snapshot import RequestSnapshot
-from steward.valkey import Valkey
-from tests.support.board.sign_in import Browser, SignInSite, signing
+from tests.support.board.sign_in import Browser, SignInSite
 from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
 # Each test waits for several commits, also on a busy machine.
 pytestmark = [pytest.mark.timeout(600), one_in(2)]
 HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """One board for all tests of this file; each test has a request of its own."""
-    with (
-        redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("buttons"), connection, valkey.url, probe) as opened,
-    ):
-        yield opened
 
 
 def signed_in(site: SignInSite, who: str) -> Browser:

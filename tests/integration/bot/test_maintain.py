@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from bot.probe import Probe
 from bot.web.asking import SyncAsker
 from leaderboard.attempts import Failure
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
-from steward.valkey import Valkey
 from tests.support.board.board_driver import BOB
 from tests.support.board.board_file import SECRET
-from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, opened_site, park, wakes
+from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, park, wakes
 from tests.support.board.sign_in import Browser, SignInSite
 from tests.support.board.submissions import PATH
 from tests.support.sizes import one_in
 
 pytestmark = one_in(2)
 PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """One board for all tests here."""
-    with opened_site(tmp_path_factory.mktemp("maintain"), valkey, probe) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def mia(site: SignInSite) -> Browser:
-    """A browser that is signed in as Mia, a maintainer in the board file."""
-    browser = site.browser()
-    browser.sign_in("mia")
-    return browser
-
-
-@pytest.fixture
-def parked(site: SignInSite) -> str:
-    """The key of a parked sync, a new one for each test because a woken sync may still be running."""
-    return park(site, f"unhandled:{next(NUMBERS)}")
 
 
 def test_pages_without_a_session_lead_to_the_sign_in(site: SignInSite) -> None:

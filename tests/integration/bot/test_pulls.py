@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
-import pytest
-import redis
 from huggingface_hub import HfApi
 
 from bot.core.pull_records import find_report
 from bot.pulls.report import report_void
 from hub.records import Repo
-from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import (
     GOOD,
     JUDGED,
     PATH,
-    board_on,
     bot_comments,
+    empty_stand,
     fields,
     look,
     propose,
     report,
     thread,
 )
-from tests.support.board.worlds import board_world
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """The Hub that all tests of this module share."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
-        yield started
-
-
-@pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
-    """A board without requests."""
-    with board_on(hub, connection, {}) as driver:
-        yield driver
+stand = empty_stand
 
 
 def test_a_valid_pull_request_gets_one_report_and_waits_for_a_maintainer(stand: BoardDriver) -> None:

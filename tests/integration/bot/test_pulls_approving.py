@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from typer.testing import CliRunner
 
 from bot.pulls.approving import ApprovalResult, decide
 from hub.records import Repo
-from localhub.testing import LocalHub
 from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
-from tests.support.board.pull_requests import PATH, board_on, comments_of_kind, fields, look, propose, report, thread
-from tests.support.board.worlds import board_world
+from tests.support.board.pull_requests import PATH, comments_of_kind, empty_stand, fields, look, propose, report, thread
 
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """The Hub that all tests of this module share."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
-        yield started
-
-
-@pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
-    """A board without requests, on which maintainers decide about merges."""
-    with board_on(hub, connection, {}) as driver:
-        yield driver
+stand = empty_stand
 
 
 def ask(stand: BoardDriver, number: int, sha: str) -> ApprovalResult:

@@ -5,15 +5,11 @@ Quota and queue use the time of the merge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import redis
 
 from hub.retries import Retries
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.times import write_time
-from localhub.testing import LocalHub
 from redis_state.board.entry import Origin
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
@@ -21,9 +17,9 @@ from tests.support.board.pull_requests import (
     GOOD,
     JUDGED,
     PATH,
-    board_on,
     bot_comments,
     comments_of_kind,
+    empty_stand,
     fields,
     look,
     newer,
@@ -33,25 +29,12 @@ from tests.support.board.pull_requests import (
     settled,
     thread,
 )
-from tests.support.board.worlds import board_world, model_files
+from tests.support.board.worlds import model_files
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
 HOUR = 3600.0
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """The Hub that all tests of this module share."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
-        yield started
-
-
-@pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
-    """A board without requests."""
-    with board_on(hub, connection, {}) as driver:
-        yield driver
+stand = empty_stand
 
 
 def effects(stand: BoardDriver, **modes: str) -> None:

@@ -31,7 +31,6 @@ from tests.support.board.pull_requests import (
     settled,
     thread,
 )
-from tests.support.board.worlds import board_world
 from tests.support.sizes import WHOLE, one_in
 
 pytestmark = one_in(3)
@@ -39,13 +38,6 @@ ALARM = "pull-alarm"
 LARGE = bytes(range(256)) * 50
 KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b", "ours.bin": LARGE}
 """The files on main before each test."""
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """The Hub that all tests of this module share."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), board_world()) as started:
-        yield started
 
 
 @pytest.fixture

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
-import pytest
 
-from bot.probe import Probe
 from bot.web.mailbox_syncs import sync_maintainer_action
 from leaderboard.roles import Person
 from redis_state import clock
@@ -17,36 +14,14 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import MaintainerAction, MaintainerActionResult, wake_sync
 from redis_state.board.request_snapshot import RequestSnapshot
-from steward.valkey import Valkey
 from tests.support.board.board_driver import ADA
-from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, opened_site, park, wakes
+from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, park, wakes
 from tests.support.board.sign_in import MIA, Browser, SignInSite
 from tests.support.board.submissions import GOOD, PATH
 from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
 pytestmark = one_in(2)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """One board for all tests here."""
-    with opened_site(tmp_path_factory.mktemp("actions"), valkey, probe) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def mia(site: SignInSite) -> Browser:
-    """A browser that is signed in as Mia, a maintainer in the board file."""
-    browser = site.browser()
-    browser.sign_in("mia")
-    return browser
-
-
-@pytest.fixture
-def parked(site: SignInSite) -> str:
-    """The key of a parked sync, a new one for each test because a woken sync may still be running."""
-    return park(site, f"unhandled:{next(NUMBERS)}")
 
 
 def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx2
 import pytest
-import redis
 
 from bot.core.settings import BotSettings, SettingsError
-from bot.probe import Probe
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import MAX_PER_MINUTE
 from redis_state.redis import text
-from steward.valkey import Valkey
 from tests.support.board.running_board import served
-from tests.support.board.sign_in import APP_SECRET, Browser, SignInSite, signing
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """The board that all tests of this module share, each with browsers of its own."""
-    with (
-        redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("signin"), connection, valkey.url, probe) as opened,
-    ):
-        yield opened
+from tests.support.board.sign_in import APP_SECRET, Browser, SignInSite
 
 
 @pytest.fixture

@@ -7,30 +7,16 @@ import json
 import httpx2
 import pytest
 
-from bot.core.settings import BotSettings
 from bot.read_models.submit_models import SubmissionBody
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.ended_requests import SUBMIT, THEIRS, commit, ended
-from tests.support.board.maintained_board import add_maintainer
-from tests.support.board.submissions import PATH, post_after_sync
+from tests.support.board.submissions import PATH, hub_settings, post_after_sync
 from tests.support.sizes import one_in
 
 pytestmark = one_in(3)
-
-
-@pytest.fixture
-def talk(stand: BoardDriver) -> Discussion:
-    """A discussion that Ada opened; the form is a maintainer."""
-    add_maintainer(stand, front_ends=(stand.context.hub.user("form").id,))
-    return Discussion(stand)
-
-
-@pytest.fixture
-def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that checks tokens on the Hub of `stand`."""
-    return settings.model_copy(update={"hf_endpoint": stand.hub.url})
+settings = hub_settings
 
 
 @pytest.mark.parametrize(("failure", "status"), [(None, "PENDING_NEW_EVAL"), (THEIRS, "PENDING")])

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import redis
 from fastapi.routing import APIRoute
 
-from bot.probe import Probe
 from bot.processes.web_app import create_app
 from bot.read_models.lists import QueueReader
 from steward.valkey import Valkey
-from tests.support.board.sign_in import Browser, SignInSite, signing
+from tests.support.board.sign_in import Browser, SignInSite
 from tests.support.sizes import one_in
 
 pytestmark = one_in(2)
@@ -42,16 +40,6 @@ PAGE = {
     "base-uri 'none'",
     "frame-ancestors 'none'",
 }
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """A board that people can sign in to."""
-    with (
-        redis.Redis.from_url(valkey.url) as connection,
-        signing(tmp_path_factory.mktemp("headers"), connection, valkey.url, probe) as opened,
-    ):
-        yield opened
 
 
 def routes(site: SignInSite) -> list[tuple[str, str]]:

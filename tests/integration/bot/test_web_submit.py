@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import httpx2
 import pytest
 
-from bot.core.settings import BotSettings
 from bot.requests.verb_submit import SUBMIT
 from bot.web.mailbox_syncs import sync_submission
 from bot.web.submit import arguments_in
@@ -20,24 +18,12 @@ from redis_state import clock
 from redis_state.board.messages import ApiSubmission
 from redis_state.redis import text
 from tests.support.board.board_driver import BOB, REQUESTS, BoardDriver
-from tests.support.board.submissions import GOOD, PATH, STORED, post, put, settled, syncs_beside
+from tests.support.board.submissions import GOOD, PATH, STORED, hub_settings, post, put, settled
 from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
 pytestmark = one_in(2)
-
-
-@pytest.fixture
-def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that checks tokens on the Hub of `stand`."""
-    return settings.model_copy(update={"hf_endpoint": stand.hub.url})
-
-
-@pytest.fixture
-def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
-    """A board whose syncs run beside the test, by the clock of the web server."""
-    with syncs_beside(stand):
-        yield stand
+settings = hub_settings
 
 
 def test_a_good_model_is_submitted_by_the_owner_of_the_token(web: httpx2.Client, syncing: BoardDriver) -> None:

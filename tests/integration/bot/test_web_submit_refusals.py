@@ -9,30 +9,17 @@ import httpx2
 import pytest
 import redis
 
-from bot.core.settings import BotSettings
 from bot.threads.limits import MAX_COMMANDS
 from bot.web.tokens import MAX_WRONG
 from leaderboard.boards import parse_board
 from tests.support.board.board_driver import ADA, BOB, BOT, BoardDriver
 from tests.support.board.board_file import BOARD
-from tests.support.board.submissions import GOOD, PATH, STORED, asked_whose, post, settled, syncs_beside
+from tests.support.board.submissions import GOOD, PATH, STORED, asked_whose, hub_settings, post, settled, syncs_beside
 from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
 pytestmark = one_in(2)
-
-
-@pytest.fixture
-def settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
-    """The settings of a web server that checks tokens on the Hub of `stand`."""
-    return settings.model_copy(update={"hf_endpoint": stand.hub.url})
-
-
-@pytest.fixture
-def syncing(stand: BoardDriver) -> Iterator[BoardDriver]:
-    """A board whose syncs run beside the test, by the clock of the web server."""
-    with syncs_beside(stand):
-        yield stand
+settings = hub_settings
 
 
 def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: BoardDriver) -> None:

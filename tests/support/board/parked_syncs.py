@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx2
-import redis
 
-from bot.probe import Probe
 from redis_state import clock
 from redis_state.parking import ParkedSync
-from steward.valkey import Valkey
-from tests.support.board.sign_in import Browser, SignInSite, signing
+from tests.support.board.sign_in import Browser, SignInSite
 
 HOSTILE = "<script>alert(1)</script>"
 NUMBERS = itertools.count()
-
-
-@contextmanager
-def opened_site(folder: Path, valkey: Valkey, probe: Probe) -> Iterator[SignInSite]:
-    """A running board that people sign in to, on this queue server, which is emptied."""
-    with (
-        redis.Redis.from_url(valkey.url) as connection,
-        signing(folder, connection, valkey.url, probe) as opened,
-    ):
-        yield opened
 
 
 def park(site: SignInSite, key: str, error: str = f"ValueError: {HOSTILE}") -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment, DiscussionWithDetails
@@ -45,6 +46,13 @@ def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> 
     finally:
         hub.state.faults.clear()
         stand.context.hub.close()
+
+
+@pytest.fixture
+def empty_stand(hub: LocalHub, connection: redis.Redis) -> Iterator[BoardDriver]:
+    """A board without requests on the Hub that all tests of a file share."""
+    with board_on(hub, connection, {}) as driver:
+        yield driver
 
 
 def fields(stand: BoardDriver, model: str = "ada/good", **changes: Any) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
+import pytest
 
 from bot.core.commands.registry import BadArguments
 from bot.core.context import BoardContext
+from bot.core.settings import BotSettings
 from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
 from bot.requests.api_submission import arguments_of
 from bot.web.mailbox_syncs import sync_submission
@@ -25,6 +27,12 @@ STORED = KEYS.message(ApiSubmission.KEY, "*")
 """The pattern of the keys of all submissions in Redis."""
 GOOD = {"model": "ada/good", "precision": "float32"}
 PATH = "ada/good_eval_request_False_float32_Original.json"
+
+
+@pytest.fixture
+def hub_settings(settings: BotSettings, stand: BoardDriver) -> BotSettings:
+    """The settings of a web server that checks tokens on the Hub of `stand`."""
+    return settings.model_copy(update={"hf_endpoint": stand.hub.url})
 
 
 @contextmanager
