@@ -232,7 +232,7 @@ def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
         said(f"{second.name} has no power any more: late, which joined just now, evaluates the model")
         assert time.monotonic() > cut + LEASE
         network.heal(first)
-        said(f"{first.name} is back after {time.monotonic() - cut:.0f} s, with a result that nobody waits for")
+        said(f"{first.name} is back after {time.monotonic() - cut:.0f} s, with a result that no process waits for")
 
         board.submit("other")
         network.kill(back := network.hosts["back"])

@@ -216,8 +216,8 @@ def test_refusals_are_told_as_the_hubs_other_errors_are(local: LocalHub, hub: Hu
     assert isinstance(missing.value, RepoNotFound)
     with Hub(local.url, "hf_nobody", retries=ONCE) as stranger, pytest.raises(BadToken):
         Mirror(stranger, tmp_path / "others").fetch(REPO, depth=1)
-    with Hub("http://127.0.0.1:1", TOKEN, retries=ONCE) as nobody, pytest.raises(Unreachable):
-        Mirror(nobody, tmp_path / "none").fetch(REPO, depth=1)
+    with Hub("http://127.0.0.1:1", TOKEN, retries=ONCE) as unreachable, pytest.raises(Unreachable):
+        Mirror(unreachable, tmp_path / "none").fetch(REPO, depth=1)
     local.state.faults.cut("POST */git-upload-pack")
     with pytest.raises(Transient):
         mirror.fetch(REPO, depth=1)

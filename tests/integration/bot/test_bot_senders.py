@@ -174,7 +174,7 @@ def comes_through(port: int) -> bool:
             b"3e8\r\n" + b"a" * 1_000 + b"\r\n",
         ),
     ],
-    ids=["headers", "one header", "address", "trailers", "a body that nobody reads"],
+    ids=["headers", "one header", "address", "trailers", "a body that no handler reads"],
 )
 def test_a_message_without_end_is_cut_off(settings: BotSettings, begin: bytes, more: bytes) -> None:
     """The server cuts off endless headers, addresses, trailers and bodies."""

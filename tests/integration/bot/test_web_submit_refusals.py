@@ -36,8 +36,8 @@ def test_who_shows_no_good_token_is_told_so(web: httpx2.Client, syncing: BoardDr
     organisation = accounts.by_name("board")
     assert organisation is not None
     accounts.add_token(organisation, "hf_board", {"role": "write"})
-    nobody = post(web, GOOD, "hf_board")
-    assert (nobody.status_code, nobody.json()["code"]) == (403, "no-person")
+    no_person = post(web, GOOD, "hf_board")
+    assert (no_person.status_code, no_person.json()["code"]) == (403, "no-person")
     assert syncing.context.redis.keys(STORED) == []
 
 

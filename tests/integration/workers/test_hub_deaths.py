@@ -124,8 +124,8 @@ def test_a_hub_that_is_not_there_is_the_network(tmp_path: Path) -> None:
     """An address without a server is a network failure."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        nobody = HubAccess(f"http://127.0.0.1:{unused.getsockname()[1]}", "hf_worker")
-        died("a Hub where nobody listens", "network", lambda: fetch_model(MODEL, "0" * 40, nobody, tmp_path))
+        unreachable = HubAccess(f"http://127.0.0.1:{unused.getsockname()[1]}", "hf_worker")
+        died("a Hub without a server", "network", lambda: fetch_model(MODEL, "0" * 40, unreachable, tmp_path))
 
 
 def test_a_connection_that_breaks_is_the_network(hub: LocalHub, fetch: Callable[[], object]) -> None:

@@ -221,7 +221,7 @@ def test_a_cancelled_attempt_is_stopped(bot: AttemptQueue, worker: WorkerProcess
     bot.attempts.cancel(asked.attempt)
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "cancelled"
-    record_outcome("a running attempt that somebody cancels", outcome)
+    record_outcome("a running attempt that is cancelled", outcome)
     wait_until(lambda: worker.pids("child") == [])
 
 

@@ -35,7 +35,7 @@ def test_a_board_file_keeps_its_rights(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change a file of somebody else and leave it theirs")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change another user's file and keep its owner")
 def test_a_board_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None:
     """A board file that root changes keeps its owner, because the processes run as the owner."""
     file = tmp_path / "board.yaml"

@@ -17,9 +17,9 @@ from workers.jobs.worker_context import WorkerContext
 @pytest.mark.parametrize("kwargs", [[], {}, {"message": "none"}])
 def test_a_job_that_names_no_attempt_has_none_to_end(kwargs: Any, tmp_path: Path) -> None:
     """For a malformed job without an attempt, the worker raises no error and stores no outcome."""
-    nobody = BoardRedis("redis://127.0.0.1:1/0", "trial")
+    unreachable = BoardRedis("redis://127.0.0.1:1/0", "trial")
     worker_context = SimpleNamespace(slot=SimpleNamespace(attempt=tmp_path / "attempt"), worker="w")
     end_as_lost(
-        nobody, cast(Job, SimpleNamespace(id="forged", kwargs=kwargs)), cast(WorkerContext, worker_context), None
+        unreachable, cast(Job, SimpleNamespace(id="forged", kwargs=kwargs)), cast(WorkerContext, worker_context), None
     )
     assert not (tmp_path / "attempt").exists()
