@@ -168,8 +168,7 @@ def _update_comment(
 ) -> bool:
     """Edit the comment to show `proposal`. Return False where edits of comments are off or in shadow on this board."""
     marker: Marker = context.marker(KIND, posted.cause)
-    waits = context.effects.mode(Effect.EDIT) is not EffectMode.ON
-    text = comment_text(proposal, why=why, commits=commits, notes=notes, waits=waits)
+    text = comment_text(context, proposal, why=why, commits=commits, notes=notes)
     if context.effects.edit_comment(repo, thread.num, posted.comment.id, text, marker) == "held":
         return False
     note_plans(context, repo, thread, decided=posted.cause)

@@ -24,8 +24,8 @@ class ProposalView:
     """The variables of the text.
 
     `record` is the hidden line with the proposal itself, `parts` are kinds of repo with the number of files that change
-    there, `notes` state what followed from the commits. `waits`: it is approved, and edits are off or in shadow on this
-    board.
+    there, `notes` state what followed from the commits. `waits`: edits are off or in shadow on this board, so an
+    approved proposal waits.
     """
 
     what: str

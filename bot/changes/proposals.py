@@ -28,6 +28,7 @@ from bot.core.pull_records import hidden_line, second_line
 from bot.core.waiting_threads import note, reopen
 from hub.comments import is_by, marker_of
 from hub.records import Comment, Repo, Thread
+from leaderboard.effects import Effect, EffectMode
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import RenameCheckLine
 from leaderboard.waiting_items import PLAN
@@ -123,7 +124,7 @@ def post(
         return known[cause]
     if proposal.state == "open":
         reopen(context, repo, thread, marker)
-    text = comment_text(proposal, lines=lines)
+    text = comment_text(context, proposal, lines=lines)
     comment = context.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
     if comment is None:
         return None
@@ -179,15 +180,15 @@ def find_by_digest(context: BoardContext, thread: Thread, sha: str) -> PostedPro
 
 
 def comment_text(
+    context: BoardContext,
     proposal: Proposal,
     *,
     lines: Sequence[RenameCheckLine] = (),
     why: str = "",
     commits: Sequence[str] = (),
     notes: Sequence[Note] = (),
-    waits: bool = False,
 ) -> str:
-    """The text of the comment that holds `proposal`; `waits` as in `ProposalView`."""
+    """The text of the comment that holds `proposal`."""
     view = ProposalView(
         what=proposal.what,
         words=proposal.words,
@@ -196,7 +197,7 @@ def comment_text(
         digest=proposal.digest[:8],
         parts=[(part.repo, part.files) for part in proposal.parts],
         by=proposal.by,
-        waits=waits,
+        waits=context.effects.mode(Effect.EDIT) is not EffectMode.ON,
         lines=lines,
         why=why,
         commits=commits,
