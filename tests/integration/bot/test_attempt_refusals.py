@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -42,27 +43,33 @@ def test_a_board_without_backends_accepts_no_attempts_token(settings: BotSetting
         assert client.post(f"/api/attempts/{ATTEMPT}/state", json={"worker": "w"}, headers=headers).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "",
-        "x",
-        "steward-attempt-1..",
-        token()[:-1] + "x",
-        token(OTHER),
-        token(seconds=-1),
-        token(secret="guessed"),
-        AttemptTokens("other-board", [SECRET]).issue(
-            AttemptGrant(attempt=ATTEMPT, path=PATH, expires=9e9, seconds=3600)
-        ),
-        token().replace(".", ".A", 1),
-        "é" * 50,
-        "a" * 10_000,
-    ],
-)
-def test_only_the_token_of_the_attempt_opens_it(web: httpx2.Client, connection: redis.Redis, wrong: str) -> None:
+def _of_another_board() -> str:
+    grant = AttemptGrant(attempt=ATTEMPT, path=PATH, expires=9e9, seconds=3600)
+    return AttemptTokens("other-board", [SECRET]).issue(grant)
+
+
+WRONG_TOKENS: dict[str, Callable[[], str]] = {
+    "empty": lambda: "",
+    "a letter": lambda: "x",
+    "without parts": lambda: "steward-attempt-1..",
+    "another signature": lambda: ".".join((*token().split(".")[:-1], token(OTHER).split(".")[-1])),
+    "another attempt": lambda: token(OTHER),
+    "expired": lambda: token(seconds=-1),
+    "another secret": lambda: token(secret="guessed"),
+    "another board": _of_another_board,
+    "another content": lambda: token().replace(".", ".A", 1),
+    "not ASCII": lambda: "é" * 50,
+    "long": lambda: "a" * 10_000,
+}
+"""Functions that make a token when a test runs, so that only the expired one has expired."""
+
+
+@pytest.mark.parametrize("wrong", WRONG_TOKENS.values(), ids=WRONG_TOKENS)
+def test_only_the_token_of_the_attempt_opens_it(
+    web: httpx2.Client, connection: redis.Redis, wrong: Callable[[], str]
+) -> None:
     """The API answers 401 to a forged or expired token, or one of another attempt or board, and stores nothing."""
-    headers = {"authorization": f"Bearer {wrong}".rstrip().encode()}
+    headers = {"authorization": f"Bearer {wrong()}".rstrip().encode()}
     for call in ("job", "take", "beat", "end", "no-such"):
         answer = web.post(f"/api/attempts/{ATTEMPT}/{call}", headers=headers, json={"worker": "w"})
         assert answer.status_code == 401, answer.text
