@@ -265,7 +265,7 @@ def test_in_a_frame_links_to_the_hub_open_a_new_tab(browser: Browser, server: Va
         shown = page.frame_locator("iframe")
         with context.expect_page() as opened:
             shown.get_by_role("link", name="Write in the discussions").click()
-        assert opened.value.url.startswith("https://huggingface.co/")
+        opened.value.wait_for_url("https://huggingface.co/**")
         shown.get_by_text("More").click()
         shown.get_by_role("link", name="Commands").click()
         expect(shown.get_by_role("heading", level=1)).to_have_text("Commands")
