@@ -163,7 +163,7 @@ def test_a_page_of_the_board_submits_for_its_session(site: SignInSite) -> None:
     assert (last["verb"], last["model"], last["requests"], last["allowed"]) == ("submit", "ada/good", [PATH], True)
     assert last["command"].startswith("/submit ada/good ")
     assert "precision=float32" in last["command"]
-    wait_until(lambda: site.stand.context.hub.find_file(site.stand.context.requests, PATH), seconds=120)
+    wait_until(lambda: site.stand.context.hub.find_file(site.stand.context.requests, PATH, confirm=False), seconds=120)
     assert site.stand.file(PATH)["steward"]["submitter"] == "ada"
     state = site.stand.hub.state
     app, bob = state.oauth.app("an-app"), state.accounts.by_name("bob")
