@@ -19,6 +19,7 @@ from leaderboard.effects import Effect, EffectMode
 from leaderboard.results import dump
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
+from leaderboard.times import write_time
 from redis_state.attempts import LOST
 from redis_state.dirty import SyncPriority
 from redis_state.jobs import EvaluationJob
@@ -252,7 +253,7 @@ def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand
     stand.context.board = stand.context.board.model_copy(update={"pull_requests": "merge"})
     switch(stand, SHADOW)
     fields = {"model": "ada/good", "status": "PENDING", "revision": "main", "precision": "float32"}
-    fields |= {"weight_type": "Original", "submitted_time": "2026-11-24T12:00:00Z"}
+    fields |= {"weight_type": "Original", "submitted_time": write_time(stand.time)}
     add = [CommitOperationAdd(path_of("float32"), json.dumps(fields).encode())]
     stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
     modes = dict(SHADOW)

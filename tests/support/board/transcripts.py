@@ -15,6 +15,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.probe import Probe
 from leaderboard.attempts import Failure, Outcome, number_in
 from leaderboard.request_paths import RequestPath
+from leaderboard.times import write_time
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.board.worlds import board_world, model_files, open_board
@@ -125,7 +126,7 @@ class Transcripts:
         path = str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
         fields = {"model": model, "base_model": "", "revision": "main", "precision": "float32"}
         more = {"weight_type": "Original", "status": "PENDING", "model_type": "pretrained"}
-        stamp = {"submitted_time": "2026-11-25T04:00:00Z"}
+        stamp = {"submitted_time": write_time(self.stand.time)}
         add = CommitOperationAdd(path, json.dumps({**fields, **more, **stamp}).encode())
         made = self.people[who].create_commit(
             REQUESTS, [add], commit_message=title, repo_type="dataset", create_pr=True
