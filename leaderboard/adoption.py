@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from leaderboard.attempts import Failure
 from leaderboard.reasons import describe_errors
 from leaderboard.requests import Request
+from leaderboard.times import read_time
 
 RECORD = ".steward/adoption"
 """Path of the record in the requests repo. It has no `.json`: front ends read every `.json` file as a request."""
@@ -58,6 +59,18 @@ class AdoptionRecord(BaseModel):
     commits: Mapping[str, CommitId]
     threads: Mapping[str, int]
     files: int = Field(ge=0, description="number of request files at that time")
+
+    @field_validator("at")
+    @classmethod
+    def _is_time(cls, at: str) -> str:
+        if read_time(at) is None:
+            raise ValueError("it is no ISO time")
+        return at
+
+    @property
+    def seconds(self) -> float:
+        """`at` in seconds since the epoch; a time without a zone is in UTC."""
+        return read_time(self.at) or 0.0
 
     def commit(self, repo: str) -> str | None:
         """Return the commit at which `repo` was adopted; None for a repo that was not adopted."""

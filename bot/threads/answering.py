@@ -104,7 +104,7 @@ def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
 def new_comment_ids(context: BoardContext, thread: Thread) -> frozenset[str]:
     """The ids of the visible comments that people wrote within MAX_AGE_SECONDS and after the board's adoption."""
     me, record, oldest = context.me(), context.adoption.record(), context.now() - MAX_AGE_SECONDS
-    adopted = datetime.fromisoformat(record.at).timestamp() if record is not None else 0.0
+    adopted = record.seconds if record is not None else 0.0
     return frozenset(
         comment.id
         for comment in thread.comments

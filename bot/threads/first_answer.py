@@ -21,7 +21,6 @@ Race accepted: a maintainer answers while the bot's answer is being posted. Both
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
@@ -139,7 +138,7 @@ def _is_old(context: BoardContext, thread: Thread) -> bool:
 def _is_from_before_adoption(record: AdoptionRecord | None, repo: Repo, thread: Thread) -> bool:
     if record is None:
         return False
-    is_earlier = thread.created_at.timestamp() < datetime.fromisoformat(record.at).timestamp()
+    is_earlier = thread.created_at.timestamp() < record.seconds
     return is_earlier or record.is_old_thread(f"{repo.kind}/{repo.id}", thread.num)
 
 

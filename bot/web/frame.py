@@ -11,7 +11,6 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib import resources
 from urllib.parse import quote, urlencode
 
@@ -21,11 +20,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from bot.core.relative_times import stamp
 from bot.read_models.models import PHASES, ErrorResponse
 from bot.web.answers import FRESH, PRIVATE, tagged
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault
 from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds
+from leaderboard.times import read_time, write_time
 
 STATIC: Mapping[str, str] = {
     "board.css": "text/css; charset=utf-8",
@@ -178,11 +179,9 @@ def time_tag(at: str | None) -> Markup:
     """An ISO time in readable form. The script adds the relative time, so that the page's ETag stays the same."""
     if not at:
         return Markup("")
-    try:
-        readable = datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
-        readable = at  # it is not a time
-    return Markup('<time datetime="{}">{}</time>').format(at, readable)
+    if (seconds := read_time(at)) is None:
+        return Markup("<time>{}</time>").format(at)
+    return Markup('<time datetime="{}">{}</time>').format(write_time(seconds), stamp(seconds))
 
 
 def as_path(value: str) -> str:

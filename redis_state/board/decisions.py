@@ -7,11 +7,11 @@ those files (`bot.threads.decision_log`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.times import read_time
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
@@ -73,10 +73,7 @@ class CommandDecision(BaseModel):
     @property
     def seconds(self) -> float:
         """`at` in seconds since the epoch; 0 if it is no time."""
-        try:
-            return datetime.fromisoformat(self.at).timestamp()
-        except ValueError:
-            return 0.0
+        return read_time(self.at) or 0.0
 
     def shortened(self) -> CommandDecision:
         """The same with at most MAX_ANSWER_LENGTH characters of its answer."""

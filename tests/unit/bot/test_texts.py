@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,9 +13,12 @@ from hypothesis import strategies as st
 from bot.core.relative_times import in_words
 from bot.core.render import ZERO_WIDTH_SPACE, code, plain, printable, url
 from bot.request_files.status_text import PastLine, ScoreRow, StatusView, status_comment, thread_title
+from bot.web.frame import time_tag
+from leaderboard.adoption import AdoptionRecord
 from leaderboard.attempts import Failure
 from leaderboard.reasons import Problem
 from leaderboard.request_history import newest_reopenings
+from redis_state.board.decisions import CommandDecision
 from tests.support.units.hostile_values import HOSTILE, MARKDOWN, kinds
 
 
@@ -76,6 +81,31 @@ def test_an_address_cannot_end_its_link(words: str) -> None:
 def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
     """A duration is given in the largest unit that it fills, also after rounding."""
     assert in_words(seconds) == words
+
+
+@pytest.fixture
+def another_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose local time is hours from UTC."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("another_zone")
+@pytest.mark.parametrize("at", ["2026-07-01T12:00:00", "2026-07-01T12:00:00Z", "2026-07-01T14:00:00+02:00"])
+def test_times_are_in_utc_on_a_machine_in_any_zone(at: str) -> None:
+    """A time without a zone, in a file or on a page, is in UTC and not in the zone of the machine."""
+    seconds = 1_782_907_200.0
+    assert AdoptionRecord.model_construct(at=at).seconds == CommandDecision.model_construct(at=at).seconds == seconds
+    assert time_tag(at) == '<time datetime="2026-07-01T12:00:00Z">2026-07-01 12:00 UTC</time>'
+
+
+@pytest.mark.parametrize("at", ["in autumn", "0001-01-01T00:00:00+01:00"])
+def test_what_is_no_time_is_shown_as_it_is(at: str) -> None:
+    """A page shows a text that is no time, or none that a clock can show, unchanged."""
+    assert time_tag(at) == f"<time>{at}</time>"
 
 
 def view(state: Any, **more: Any) -> StatusView:

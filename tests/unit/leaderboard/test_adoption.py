@@ -74,6 +74,7 @@ WRONG = [
     b"\xff",
     json.dumps({**json.loads(RECORD.model_dump_json()), "v": 2}).encode(),
     json.dumps({**json.loads(RECORD.model_dump_json()), "commits": {"o/requests": "main"}}).encode(),
+    json.dumps({**json.loads(RECORD.model_dump_json()), "at": "in autumn"}).encode(),
 ]
 
 
