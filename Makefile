@@ -135,6 +135,12 @@ version: setup
 container: setup
 	tests/support/workers/in_container.sh $(ARGS)
 
+# `make test` on other days, under Debian's libfaketime (package `faketime`): tomorrow, in 8 and in 400 days, on 29
+# February, across New Year, and across a change to summer time in another zone. DAY=new-year selects one of them.
+.PHONY: any-day
+any-day: setup
+	$(BIN)/python -m tests.support.any_day "$(DAY)" $(ARGS)
+
 # A board on five hosts (network namespaces); some are disconnected and some lose power. Needs root and valkey-server.
 hosts: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos/test_hosts.py -s $(ARGS)

@@ -12,6 +12,7 @@ from bot.probe import kept_files
 from bot.probe.kept_files import KeptFiles
 
 
+@pytest.mark.real_time("the kernel writes the times of new files")
 def test_files_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is downloaded once; the least recently used ones are removed first; a failed download is not kept."""
     monkeypatch.setattr(kept_files, "MAX_BYTES", 25)
