@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.support.browser.chromium import CHROMIUM, OPTIONS
+from tests.support.browser.chromium import CHROMIUM, ENVIRONMENT, OPTIONS
 
 expect.set_options(timeout=30_000)  # milliseconds until what is expected is shown, on the busiest of machines
 
@@ -22,6 +22,6 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed on this machine")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, env=ENVIRONMENT)
         yield running
         running.close()

@@ -1,7 +1,7 @@
 """Run `make test` on other days, under Debian's libfaketime: `python -m tests.support.any_day [DAY] [ARGS of pytest]`.
 
-All programs that the tests start see another wall clock. Monotonic time stays real, and so do the times of files that
-the kernel writes. A worker's zygote and its children start without libfaketime, and see the real day.
+All programs that the tests start see another wall clock, except Chromium. Monotonic time stays real, and so do the times
+of files that the kernel writes. A worker's zygote and its children start without libfaketime, and see the real day.
 """
 
 from __future__ import annotations

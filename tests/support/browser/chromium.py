@@ -1,7 +1,8 @@
-"""The Chromium of this machine, and the options with which tests start it."""
+"""The Chromium of this machine, and the options and the environment with which tests start it."""
 
 from __future__ import annotations
 
+import os
 import shutil
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -24,3 +25,5 @@ OPTIONS = [
     "--no-first-run",
     f"--disable-features={','.join((*COSTLY, *PLAYWRIGHTS))}",
 ]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+"""Under libfaketime (`make any-day`) Chromium loads no page: its clock shows the real day."""
