@@ -1,12 +1,14 @@
 """Run `make test` on other days, under Debian's libfaketime: `python -m tests.support.any_day [DAY] [ARGS of pytest]`.
 
-All programs that the tests start see another wall clock, except Chromium. Monotonic time stays real, and so do the times
-of files that the kernel writes. A worker's zygote and its children start without libfaketime, and see the real day.
+All programs that the tests start see another wall clock, except Chromium. Monotonic time stays real, and so do the
+times of files that the kernel writes. A worker's zygote and its children start without libfaketime, and see the real
+day.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -64,7 +66,7 @@ def main(chosen: str = "", *arguments: str) -> int:
         began, now = time.monotonic(), datetime.now(UTC)
         start = days(now)[day]
         environment = os.environ | settings(start - now) | ({"TZ": ZONE.key} if day == "summer-time" else {})
-        command = [os.environ.get("MAKE", "make"), "test", f"ARGS=-m 'not real_time' {' '.join(arguments)}"]
+        command = [os.environ.get("MAKE", "make"), "test", f"ARGS=-m 'not real_time' {shlex.join(arguments)}"]
         failed = subprocess.run(command, env=environment).returncode != 0
         status |= failed
         minutes = (time.monotonic() - began) / 60
