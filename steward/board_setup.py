@@ -121,7 +121,7 @@ def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:
 def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> str:
     """Create one repo and its card. A repo with files stays unchanged; an empty one may be from an earlier try."""
     from hub.records import WriteFile
-    from steward.new_board import card
+    from steward.new_board import NO_ROWS, card, records
 
     exists = hub.repo_exists(repo)
     if exists and any(entry.path != ".gitattributes" for entry in hub.each_file(repo)):
@@ -130,7 +130,9 @@ def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> 
         if not exists:
             hub.create_repo(repo, private=private)
         if not exists or hub.find_file(repo, CARD) is None:  # the Hub writes one of its own into a new Space
-            hub.commit(repo, [WriteFile(CARD, card(board, repo.id))], "Say what this is", regular=[CARD])
+            files = [WriteFile(CARD, card(board, repo.id))]
+            files += [WriteFile(NO_ROWS, b"")] if records(board, repo.id) else []
+            hub.commit(repo, files, "Say what this is", regular=[file.path for file in files])
     if exists:
         return f"{'Wrote' if apply else 'Would write'} the card of the {repo.kind} {repo.id}, which is empty."
     visibility = "private " if private else ""

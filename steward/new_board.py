@@ -8,9 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from leaderboard.boards import Board
 
 BOARD = """\
@@ -54,6 +58,18 @@ configs:
 """
 """The part of the aggregated table's card that dataset loaders read."""
 
+NO_ROWS = "no-rows.jsonl"
+"""An empty data file, so that dataset loaders find one in a repo that has no other yet."""
+FRONT_END_FIELDS = {
+    "params": "float64",
+    "architectures": "string",
+    "likes": "int64",
+    "license": "string",
+    "job_start_time": "string",
+}
+"""Fields of request files that front ends write and Steward does not declare, with their types for dataset loaders."""
+DTYPES = {"boolean": "bool", "integer": "int64", "number": "float64"}
+"""A type of JSON Schema → that of a dataset loader. All others, objects too, are text."""
 
 SPACE = """\
 emoji: 🏆
@@ -108,7 +124,7 @@ def env_text(environment: Mapping[str, str], board_file: Path, data: str) -> str
 
 
 def card(board: Board, repo_id: str) -> bytes:
-    """Return the card of one of the board's repos, which describes its contents."""
+    """Return the card of one of the board's repos, which describes its contents, to people and to dataset loaders."""
     repos = board.repos
     texts = {
         repos.requests: (
@@ -131,8 +147,71 @@ def card(board: Board, repo_id: str) -> bytes:
     heading, words = texts[repo_id]
     title = json.dumps(f"{board.title}: {heading}", ensure_ascii=False)
     space = SPACE if repo_id == repos.community and board.repos.community_type == "space" else ""
-    split = TABLE if repo_id == repos.contents else ""
+    configs = TABLE if repo_id == repos.contents else _configs(records(board, repo_id))
     return (
-        f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}{split}---\n\n"
+        f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}{configs}---\n\n"
         f"# {heading}\n\n{words}\n\nA bot maintains this repo. It respects files that are edited by hand.\n"
     ).encode()
+
+
+def records(board: Board, repo_id: str) -> dict[str, tuple[str, type[BaseModel]]]:
+    """Return the configs of a repo whose files are records: name → the pattern of the files' paths, and their model.
+
+    Other repos have none: the files of the results repo load without a description.
+    """
+    from leaderboard.attempts import Outcome
+    from leaderboard.flags import FlagRecord
+    from leaderboard.requests import RequestFile
+    from redis_state.board.decisions import CommandDecision
+
+    repos = board.repos
+    if repo_id in (repos.logs, repos.private_logs):
+        decisions = ("decisions/*/*/all.jsonl", CommandDecision)
+        return {"outcomes": ("**/outcome.json", Outcome), "decisions": decisions}
+    models = {
+        repos.requests: ("**/*_eval_request_*.json", RequestFile),
+        repos.flags: ("flags/**/*.json", FlagRecord),
+    }
+    return {"default": models[repo_id]} if repo_id in models else {}
+
+
+def _configs(configs: Mapping[str, tuple[str, type[BaseModel]]]) -> str:
+    """Return the part of a card that tells dataset loaders the data files and the columns of each config.
+
+    Loaders take the columns of the first file for those of all, so they fail where one file has a field that another
+    lacks, unless the card lists the columns.
+    """
+    if not configs:
+        return ""
+    files = [
+        {"config_name": name, "data_files": [{"split": "train", "path": [NO_ROWS, pattern]}]}
+        for name, (pattern, _) in configs.items()
+    ]
+    columns = [{"config_name": name, "features": _features(model)} for name, (_, model) in configs.items()]
+    return yaml.safe_dump({"configs": files, "dataset_info": columns}, sort_keys=False)
+
+
+def _features(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """Return the columns of the records that `model` describes: lists stay lists, other objects become JSON text."""
+    from leaderboard.requests import RequestFile
+
+    schema = model.model_json_schema()
+    columns = _columns(schema, schema.get("$defs", {}))
+    if model is RequestFile:
+        columns += [{"name": name, "dtype": dtype} for name, dtype in FRONT_END_FIELDS.items()]
+    return columns
+
+
+def _columns(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    columns: list[dict[str, Any]] = []
+    for name, field in schema["properties"].items():
+        kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
+        kind = kinds[0] if len(kinds) == 1 else {}
+        if kind.get("type") != "array":
+            columns.append({"name": name, "dtype": DTYPES.get(kind.get("type"), "string")})
+        elif "$ref" in kind["items"]:
+            definition = definitions[kind["items"]["$ref"].rpartition("/")[2]]
+            columns.append({"name": name, "list": _columns(definition, definitions)})
+        else:
+            columns.append({"name": name, "sequence": DTYPES.get(kind["items"].get("type"), "string")})
+    return columns

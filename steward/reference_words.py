@@ -61,6 +61,12 @@ PLACES = (
         "the bot, people",
     ),
     (
+        "requests, logs, flags",
+        "`README.md`, `no-rows.jsonl`",
+        "a card with the columns of the records, and an empty file, for [`load_dataset`](publishing.md#load-the-repos)",
+        "`steward init`, once",
+    ),
+    (
         "contents",
         "`data/train-00000-of-00001.parquet`",
         "[the table of all evaluations](publishing.md#a-table-of-all-evaluations)",
