@@ -68,13 +68,17 @@ _SPELLED = {"MuSR": "MUSR"}
 class ContentsColumn:
     """One column: its name and its type of value.
 
-    The file has the values of the in-memory column `source` (`name` if it is empty), negated if `inverted`.
+    The file has the values of the in-memory column `source` (`name` if it is empty), negated if `inverted`, and false
+    where the in-memory column `unless` is true. What `unless` hides is read again from a column that is `exact`, which
+    only tables by Steward have.
     """
 
     name: str
     kind: Kind
     source: str = ""
     inverted: bool = False
+    unless: str = ""
+    exact: bool = False
 
     @property
     def unknown(self) -> Any:
@@ -99,6 +103,8 @@ class ContentsColumn:
 
     def in_file(self, row: ContentsRow) -> Any:
         """Return the value that the file has for a row in memory."""
+        if self.unless and row.get(self.unless):
+            return False
         value = row.get(self.source or self.name)
         return not value if self.inverted else value
 
@@ -118,14 +124,20 @@ def columns(suite: Suite) -> tuple[ContentsColumn, ...]:
 _HIDING = tuple(ContentsColumn(name, "flag", inverted=True) for name in ("Merged", "MoE", "Flagged"))
 _SPECIAL: Mapping[str, tuple[ContentsColumn, ...]] = {
     "gradio-v1": (*_HIDING, ContentsColumn("date", "text", source="Submission Date")),
-    "gradio-v2": (*_HIDING, ContentsColumn("Not_Merged", "flag", source="Merged", inverted=True)),
+    "gradio-v2": (
+        *_HIDING,
+        ContentsColumn("Not_Merged", "flag", source="Merged", inverted=True),
+        ContentsColumn("Available on the hub", "flag", unless="Flagged"),
+        ContentsColumn("On the hub", "flag", source="Available on the hub", exact=True),
+    ),
 }
 
 
 def special_columns(front_end: str) -> tuple[ContentsColumn, ...]:
     """Return the columns that the file has in another form than memory, or in addition, for boards with this front end.
 
-    The Gradio front ends hide a row if one of its inverted values is false, and fail without their last column.
+    The Gradio front ends hide a row if one of its inverted values is false, and fail without `date` or `Not_Merged`.
+    The second one ignores `Flagged`, so the row of a flagged model is one of a model that is gone from the Hub.
     """
     return _SPECIAL.get(front_end, ())
 

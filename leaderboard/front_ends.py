@@ -1,7 +1,7 @@
 """The front end of a board. The known front ends differ in the files of the board that they read.
 
 template    the Space from which boards are copied; it reads requests and results, and no table
-gradio-v1   the Open LLM Leaderboard of 2023 and 2024, as it was in its last months
+gradio-v1   the Open LLM Leaderboard of 2023 and 2024, at its commit 33475fb: since June 2024 it reads a table
 gradio-v2   the Gradio Space of its second version
 react       the React Space that followed it
 """

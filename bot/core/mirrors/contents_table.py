@@ -97,7 +97,8 @@ def _special_of(schema: pa.Schema, front_end: str) -> tuple[ContentsColumn, ...]
     if written_for is not None:
         return special_columns(written_for.decode(errors="replace"))
     special = special_columns(front_end)
-    return special if all(column.name in schema.names for column in special if column.source) else ()
+    needed = [column.name for column in special if column.source and not column.exact]
+    return special if all(name in schema.names for name in needed) else ()
 
 
 def _clean(
@@ -109,7 +110,7 @@ def _clean(
     read = {column.name: column.read(row.get(column.name)) for column in columns}
     for column in special:
         name, value = column.source or column.name, column.from_file(row)
-        if not column.source or read[name] is None:
+        if not column.source or read[name] is None or (column.exact and value is not None):
             read[name] = value
     return read | {name: row.get(name) for name in more}
 

@@ -119,7 +119,7 @@ def gradio_leaderboard(contents: bytes, generation: str) -> dict[str, str]:
         table["Model"] += table["Flagged"].map({True: "", False: " has been flagged!"})
         assert pd.to_datetime(table["date"], format="mixed", utc=True).notna().all(), "v1 draws scores over time"
     else:
-        table["Flagged"] = True  # v2 has no flags of its own, and ignores those of the table
+        table["Flagged"] = True  # v2 ignores the flags of the table: its own list of flagged models is empty
     shown = table[table["Available on the hub"] & table[merged] & table["Flagged"]]
     assert not shown["MoE"].isna().any()
     return dict(zip(shown["fullname"], shown["Model"], strict=True))

@@ -23,7 +23,7 @@ def row(**changes: Any) -> ContentsRow:
     """A row of a flagged merge, as Steward holds it in memory."""
     values: ContentsRow = {column.name: column.unknown for column in SHAPE}
     values |= {"fullname": "ada/good", "Flagged": True, "Merged": True, "MoE": False, "Submission Date": "2024-02-07"}
-    return values | changes
+    return values | {"Available on the hub": True} | changes
 
 
 def in_file(data: bytes) -> ContentsRow:
@@ -74,6 +74,16 @@ def test_a_table_that_the_gradio_space_wrote_is_read_with_inverted_flags() -> No
     assert in_file(write_table([read], SHAPE, {}, "gradio-v1")).items() >= theirs.items()
     (read,) = read_table(by_another_program({**theirs, "Not_Merged": True}), "oid", SHAPE, "gradio-v2").rows
     assert (read["Flagged"], read["Merged"]) == (True, False)
+
+
+@pytest.mark.parametrize("available", [True, False])
+@pytest.mark.parametrize("flagged", [True, False])
+def test_the_second_gradio_space_hides_flagged_models_as_gone(available: bool, flagged: bool) -> None:
+    """The second Space ignores flags, and finds flagged models gone from the Hub; Steward reads what is so."""
+    rows = (row(**{"Available on the hub": available, "Flagged": flagged}),)
+    data = write_table(rows, SHAPE, {}, "gradio-v2")
+    assert in_file(data)["Available on the hub"] is (available and not flagged)
+    assert read_table(data, "oid", SHAPE, "gradio-v2").rows == rows
 
 
 def test_without_its_own_column_a_table_is_not_that_of_a_gradio_space() -> None:
