@@ -168,23 +168,21 @@ def records(board: Board, repo_id: str) -> dict[str, tuple[str, type[BaseModel]]
     if repo_id in (repos.logs, repos.private_logs):
         decisions = ("decisions/*/*/all.jsonl", CommandDecision)
         return {"outcomes": ("**/outcome.json", Outcome), "decisions": decisions}
-    models = {
-        repos.requests: ("**/*_eval_request_*.json", RequestFile),
-        repos.flags: ("flags/**/*.json", FlagRecord),
-    }
-    return {"default": models[repo_id]} if repo_id in models else {}
+    if repo_id == repos.requests:
+        return {"default": ("**/*_eval_request_*.json", RequestFile)}
+    return {"default": ("flags/**/*.json", FlagRecord)} if repo_id == repos.flags else {}
 
 
 def _configs(configs: Mapping[str, tuple[str, type[BaseModel]]]) -> str:
     """Return the part of a card that tells dataset loaders the data files and the columns of each config.
 
     Loaders take the columns of the first file for those of all, so they fail where one file has a field that another
-    lacks, unless the card lists the columns.
+    lacks, unless the card lists the columns. The empty file is the last one: datasets 5.0 fails on an empty first one.
     """
     if not configs:
         return ""
     files = [
-        {"config_name": name, "data_files": [{"split": "train", "path": [NO_ROWS, pattern]}]}
+        {"config_name": name, "data_files": [{"split": "train", "path": [pattern, NO_ROWS]}]}
         for name, (pattern, _) in configs.items()
     ]
     columns = [{"config_name": name, "features": _features(model)} for name, (_, model) in configs.items()]
@@ -208,10 +206,10 @@ def _columns(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[
         kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
         kind = kinds[0] if len(kinds) == 1 else {}
         if kind.get("type") != "array":
-            columns.append({"name": name, "dtype": DTYPES.get(kind.get("type"), "string")})
+            columns.append({"name": name, "dtype": DTYPES.get(kind.get("type", ""), "string")})
         elif "$ref" in kind["items"]:
             definition = definitions[kind["items"]["$ref"].rpartition("/")[2]]
             columns.append({"name": name, "list": _columns(definition, definitions)})
         else:
-            columns.append({"name": name, "sequence": DTYPES.get(kind["items"].get("type"), "string")})
+            columns.append({"name": name, "sequence": DTYPES.get(kind["items"].get("type", ""), "string")})
     return columns
