@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 
 class ModelCategory(StrEnum):
@@ -67,7 +68,12 @@ _OLD_SYMBOLS = {"⭕": ModelCategory.CHAT, "🟦": ModelCategory.CHAT}
 
 def read_category(text: str | None) -> ModelCategory:
     """Return the category that `text` means; UNKNOWN for `?`, for an empty text and for unknown words."""
-    words = " ".join((text or "")[:200].casefold().replace("_", " ").split())
+    return _category_of((text or "")[:200])
+
+
+@lru_cache(maxsize=256)
+def _category_of(text: str) -> ModelCategory:
+    words = " ".join(text.casefold().replace("_", " ").split())
     for pattern, category in _WORDS:
         if re.search(pattern, words):
             return category

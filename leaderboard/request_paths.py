@@ -60,6 +60,11 @@ def is_request_path(path: str) -> bool:
     return path.endswith(".json") and "_eval_request_" in path.rpartition("/")[2]
 
 
+def named_model(path: str) -> str:
+    """Return the model that the path of a request names, without a check of the path."""
+    return path.rpartition("_eval_request_")[0]
+
+
 def parse_path(path: str) -> RequestPath | Problem:
     """Return the parts of `path`, or the problem with it."""
     match = _PATH.fullmatch(path)

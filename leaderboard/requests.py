@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -151,7 +152,7 @@ class Request:
         fields: JsonObject = json.loads(self.raw.removeprefix(BOM))
         return fields
 
-    @property
+    @cached_property
     def status(self) -> Status | None:
         """The status; None if it is unknown, or the file belongs to another backend. Old files say FINISHED_…"""
         if foreign_dialect(str(self.path), self.file.model_extra or {}):
@@ -187,7 +188,7 @@ def parse_request(path: str, data: bytes) -> Request | list[Problem]:
 
 def _parse_json(data: bytes) -> JsonObject | Problem:
     try:
-        fields = json.loads(data.decode("utf-8-sig"))
+        fields = json.loads(data.decode().removeprefix(BOM))
     except (ValueError, RecursionError) as error:
         return REASONS["not-json"].problem(error=_cause(error))
     if not isinstance(fields, dict):
@@ -209,11 +210,13 @@ def _field_problem(error: ErrorDetails) -> Problem:
 
 def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:
     """Return the fields that disagree with the path; without this check, two files could claim one evaluation."""
-    stated = {"model": file.model, "precision": file.precision, "weight_type": file.weight_type}
-    placed = {"model": path.model, "precision": path.precision, "weight_type": path.weight_type}
-    named = {"precision": precision_named, "weight_type": weight_type_named}
+    stated = (
+        ("model", file.model, path.model, str),
+        ("precision", file.precision, path.precision, precision_named),
+        ("weight_type", file.weight_type, path.weight_type, weight_type_named),
+    )
     return [
-        REASONS["place"].problem(name=name, placed=placed[name], said=value)
-        for name, value in stated.items()
-        if value is not None and named.get(name, str)(value) != placed[name]
+        REASONS["place"].problem(name=name, placed=placed, said=value)
+        for name, value, placed, named in stated
+        if value is not None and named(value) != placed
     ]

@@ -14,8 +14,10 @@ from leaderboard.jsontext import JsonObject, object_in
 from leaderboard.lifecycle import highest_used_number
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request, Status, parse_request
-from redis_state.board.entry import IndexEntry
+from redis_state.board.entry import EntryChanges, IndexEntry
 from redis_state.board.request_snapshot import snapshot_of, snapshot_of_unreadable
+
+_NEW_ENTRY = IndexEntry(path="")
 
 
 def entry_of_new_file(
@@ -74,15 +76,19 @@ def skip_if_old_and_large(context: BoardContext, entry: IndexEntry, file: FileEn
 
 def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
     """The entry with model, commit, attempt and thread from the file."""
+    return entry.changed(**_file_fields(entry, request))
+
+
+def _file_fields(entry: IndexEntry, request: Request) -> EntryChanges:
     facts = request.file.steward
-    return entry.changed(
-        model=request.path.model or entry.model,
-        sha=facts.revision or entry.sha,
-        thread=facts.thread or entry.thread,
-        weights=facts.weights or entry.weights,
-        parameters=_parameters(entry, request),
-        number=max(entry.number, facts.attempt),
-    )
+    return {
+        "model": request.path.model or entry.model,
+        "sha": facts.revision or entry.sha,
+        "thread": facts.thread or entry.thread,
+        "weights": facts.weights or entry.weights,
+        "parameters": _parameters(entry, request),
+        "number": max(entry.number, facts.attempt),
+    }
 
 
 def with_snapshot(entry: IndexEntry, request: Request) -> IndexEntry:
@@ -106,19 +112,22 @@ def _parameters(entry: IndexEntry, request: Request) -> int | None:
 
 
 def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
-    facts = request.file.steward
-    entry = with_file_fields(
-        IndexEntry(path=path, used=highest_used_number(request) or None, standing=snapshot_of(request)), request
-    )
-    status = request.status
+    changes, needs_sync = _first_state(oid, request)
+    changes |= {"used": highest_used_number(request) or None, "standing": snapshot_of(request)}
+    return IndexEntry(path=path, **_file_fields(_NEW_ENTRY, request) | changes), needs_sync
+
+
+def _first_state(oid: str, request: Request) -> tuple[EntryChanges, bool]:
+    """The state in the entry of a readable file, and whether the file needs a sync."""
+    facts, status = request.file.steward, request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):
-        return entry.changed(state="foreign", file_oid=oid), False
+        return {"state": "foreign", "file_oid": oid}, False
     if status is Status.RUNNING:
-        return entry.changed(state="running", attempt=str(request.file.job_id)), True
+        return {"state": "running", "attempt": str(request.file.job_id)}, True
     if status.waits:
-        return entry, True
+        return {}, True
     result = facts.kept if status is Status.CANCELLED else None  # only the newer evaluation was withdrawn
-    return entry.changed(state="settled", file_oid=oid, kept=result), False
+    return {"state": "settled", "file_oid": oid, "kept": result}, False
 
 
 def _is_at_rest(data: bytes) -> bool:

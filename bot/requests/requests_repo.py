@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -194,17 +193,20 @@ def _mark_changed(
     blobs: Iterator[GitFile],
     priority: SyncPriority,
     present: set[int] | None = None,
-    new: Mapping[str, IndexEntry | None] = MappingProxyType({}),
+    new: Mapping[str, IndexEntry | None] | None = None,
 ) -> tuple[int, int]:
     """Mark those of `blobs` that were not judged in this version; return how many there are, and how many were marked.
 
     A file that is new to the index is put there, and marked only if it needs a sync. The hashes of the paths are added
     to `present`.
-    `new` are paths that did not exist at the last sync, which was complete, with the entry under the former name.
+    `new` are paths that did not exist at the last sync, which was complete, with the entry under the former name; None
+    for a comparison of every file, whose caller marks the scores once.
     """
     files = marked = 0
     while chunk := list(islice(blobs, CHUNK)):
-        dirty = _index(context, view, chunk, new)
+        dirty, entries = _index(context, view, chunk, new or {})
+        if new is not None:
+            mark_missing_scores(context, entries)
         pass_by(INDEXED)
         context.mark_all(map(request_key, dirty), priority)
         files, marked = files + len(chunk), marked + len(dirty)
@@ -215,8 +217,8 @@ def _mark_changed(
 
 def _index(
     context: BoardContext, view: MirrorView, blobs: list[GitFile], new: Mapping[str, IndexEntry | None]
-) -> list[str]:
-    """Put those of `blobs` into the index that it lacks; return the paths of all that need a sync."""
+) -> tuple[list[str], list[IndexEntry]]:
+    """Put those of `blobs` into the index that it lacks; return the paths of all that need a sync, and new entries."""
     dirty, entries, paths = [], [], [blob.path for blob in blobs]
     for blob, known, adopted in zip(blobs, context.index.find(paths), context.adoption.blobs(paths), strict=True):
         former = new.get(blob.path)
@@ -234,8 +236,7 @@ def _index(
         if needs_sync:
             dirty.append(blob.path)
     context.index.put(*entries)
-    mark_missing_scores(context, entries)
-    return dirty
+    return dirty, entries
 
 
 def _requests(blobs: Iterable[GitFile]) -> Iterator[GitFile]:

@@ -48,7 +48,7 @@ from leaderboard.evaluations import (
     slim,
 )
 from leaderboard.predictions import PREDICTIONS
-from leaderboard.request_paths import is_request_path
+from leaderboard.request_paths import is_request_path, named_model
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import MAX_BYTES
 from redis_state.dirty import SyncPriority
@@ -109,7 +109,8 @@ def sync_contents(context: BoardContext, compose: ComposeSnapshot) -> float | No
 def _compile(context: BoardContext, repo: Repo, compose: ComposeSnapshot, seen: tuple[str, ...]) -> float | None:
     """Compile both files, and stage those that differ; return when the next pass is due."""
     memory, shape = context.contents_memory, columns(context.suite)
-    sources, there = gather(context), read_current_table(context, repo, seen[-1], shape)
+    there = read_current_table(context, repo, seen[-1], shape)
+    sources = gather(context, {key_of(row)[0] for row in there.rows})
     known, waits = _ask(context, sources, there)
     rows = compile_rows(there.rows, sources, known, table_settings(context), waits=waits)
     evaluated = evaluations(sources)
@@ -180,10 +181,18 @@ def table_facts(context: BoardContext) -> dict[str, HubModelInfo]:
 # --- reading the repos
 
 
-def gather(context: BoardContext) -> BoardSources:
-    """Read requests, results and flags; only files that changed since the last pass are read. A few calls."""
+def gather(context: BoardContext, models: Collection[str] = ()) -> BoardSources:
+    """Read results, flags, and the requests of `models` and of models with results; other requests have no row.
+
+    Only files that changed since the last pass are read. A few calls.
+    """
     memory, sources = context.contents_memory, BoardSources()
     limit = context.board.max_request_bytes
+    # Requests are fetched first: a request that names results which are not fetched yet would lose its row for a pass.
+    requests_head, results_head = (context.mirror.fetch(repo, depth=0) for repo in (context.requests, context.results))
+
+    def has_row(path: str) -> bool:
+        return is_request_path(path) and named_model(path) in wanted
 
     def request(blob: GitFile, view: MirrorView) -> Request | None:
         data = view.blob(blob.oid or "", max_bytes=limit)
@@ -196,8 +205,9 @@ def gather(context: BoardContext) -> BoardSources:
             return None
         return measure(blob.path, data, context.suite) or results_of_other_suite(blob.path, data, context.suite)
 
-    memory.requests = _read(context, context.requests, is_request_path, memory.requests, request)
-    memory.results = _read(context, context.results, is_results_path, memory.results, results)
+    memory.results = _read(context, context.results, results_head, is_results_path, memory.results, results)
+    wanted = {*models, *(path.rpartition("/")[0] for path, _ in memory.results)}
+    memory.requests = _read(context, context.requests, requests_head, has_row, memory.requests, request)
     sources.requests = {path: item for (path, _), item in memory.requests.items() if item is not None}
     sources.measured = {path: item for (path, _), item in memory.results.items() if isinstance(item, MeasuredResults)}
     sources.other_suites = [item for item in memory.results.values() if isinstance(item, OtherSuiteResults)]
@@ -209,12 +219,12 @@ def gather(context: BoardContext) -> BoardSources:
 def _read(
     context: BoardContext,
     repo: Repo,
+    head: str,
     wanted: Callable[[str], bool],
     known: dict[tuple[str, str], T],
     read: Callable[[GitFile, MirrorView], T],
 ) -> dict[tuple[str, str], T]:
-    """Path and blob id → content of each wanted file of `repo`; only files that are not `known` are read."""
-    head = context.mirror.fetch(repo, depth=0)
+    """Path and blob id → content of each wanted file of `repo` at `head`; only files that are not `known` are read."""
     contents: dict[tuple[str, str], T] = {}
     with context.mirror.read_fetched(repo) as view:
         for blob in view.files(head):
