@@ -20,10 +20,10 @@ _OF_LOW_BIT = ("submitted_by", "submitted_orgs", "ci_run_id", "triggered_time")
 
 def foreign_dialect(path: str, fields: Mapping[str, Any]) -> str | None:
     """Return the layout of a request file that was written for another backend; None for the common layout."""
-    if _OLDEST.search(path):
+    if path.endswith(("True.json", "False.json")) and _OLDEST.search(path):
         return "oldest"
-    if _LONGER.search(path) and any(name in fields for name in _OF_MOE):
+    if not fields.keys().isdisjoint(_OF_MOE) and _LONGER.search(path):
         return "moe"
-    if path.endswith(".request.json") or sum(name in fields for name in _OF_LOW_BIT) > 1:
+    if path.endswith(".request.json") or sum(map(fields.__contains__, _OF_LOW_BIT)) > 1:
         return "low-bit"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from leaderboard.options import precision_named, weight_type_named
 from leaderboard.reasons import Problem, Reason, bounded, table
@@ -65,6 +66,7 @@ def named_model(path: str) -> str:
     return path.rpartition("_eval_request_")[0]
 
 
+@lru_cache(maxsize=2_048)
 def parse_path(path: str) -> RequestPath | Problem:
     """Return the parts of `path`, or the problem with it."""
     match = _PATH.fullmatch(path)
