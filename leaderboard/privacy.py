@@ -25,8 +25,9 @@ def strictest(known: Iterable[Access]) -> Access:
 
 def access_in_file(request: Request) -> Access:
     """Return the access that the request file states, including the result of the last admission."""
-    is_private = bool(request.path.private or request.file.private)
-    return strictest(["private" if is_private else "public", request.file.steward.access or "public"])
+    if request.path.private or request.file.private:
+        return "private"
+    return request.file.steward.access or "public"
 
 
 def access_on_hub(request: Request, model: ModelFacts) -> Access:

@@ -74,6 +74,14 @@ def test_requests_from_before_the_bot_are_shown_and_found_by_licence(stand: Boar
     assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
 
 
+def test_only_requests_of_models_with_results_are_read_for_scores(stand: BoardDriver) -> None:
+    """To fill in scores, the bot reads no request file of a model without results: a hundred thousand take 400 MB."""
+    path = old(stand)
+    old(stand, "ada/lost", score=None)
+    look(stand)
+    assert [at for at, _ in stand.context.contents_memory.requests] == [path]
+
+
 def test_requests_from_before_the_bot_are_found_by_the_size_in_their_file(stand: BoardDriver) -> None:
     """For older requests, search and results page take the size, in billions, from `params` in the request file."""
     path = old(stand)
