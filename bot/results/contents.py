@@ -207,7 +207,9 @@ def gather(context: BoardContext, models: Collection[str] = ()) -> BoardSources:
 
     memory.results = _read(context, context.results, results_head, is_results_path, memory.results, results)
     wanted = {*models, *(path.rpartition("/")[0] for path, _ in memory.results)}
-    memory.requests = _read(context, context.requests, requests_head, has_row, memory.requests, request)
+    memory.requests = (
+        _read(context, context.requests, requests_head, has_row, memory.requests, request) if wanted else {}
+    )
     sources.requests = {path: item for (path, _), item in memory.requests.items() if item is not None}
     sources.measured = {path: item for (path, _), item in memory.results.items() if isinstance(item, MeasuredResults)}
     sources.other_suites = [item for item in memory.results.values() if isinstance(item, OtherSuiteResults)]
