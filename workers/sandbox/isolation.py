@@ -71,7 +71,11 @@ def _run_child(sandbox_spec: SandboxSpec, mode: IsolationMode, lifeline: int, bo
         restrict_files(sandbox_spec)
         os.environ["DISABLE_MULTIPROC"] = "1"  # the harness's pools need /dev/shm
     if seccomp.supported():
-        program = seccomp.program(sockets=mode.namespaces != "none", shared_memory=bool(sandbox_spec.gpus))
+        program = seccomp.program(
+            sockets=mode.namespaces != "none",
+            shared_memory=bool(sandbox_spec.gpus),
+            file_modes=mode.namespaces == "all" or mode.own_user,
+        )
         kernel.set_seccomp_filter(program)
     elif mode.namespaces == "none":
         raise WallMissing("neither a network namespace nor a system call filter: the child would have the network")

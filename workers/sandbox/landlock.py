@@ -21,7 +21,7 @@ _TRUNCATE, _DEVICE_CONTROL = 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_CONTROL
 _READ_ONLY = _EXECUTE | _READ | _LIST
 _HANDLED = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # version → the number of access rights that it knows
-_SIGNALS_AND_ABSTRACT_SOCKETS = 0b11
+_SIGNALS_AND_ABSTRACT_SOCKETS, _VERSION_WITH_SIGNALS = 0b11, 6
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -31,6 +31,11 @@ def version() -> int:
     return max(0, int(_libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), ctypes.c_uint(_VERSION_FLAG))))
 
 
+def stops_signals() -> bool:
+    """Whether this kernel's Landlock keeps a restricted process from sending signals to processes outside."""
+    return version() >= _VERSION_WITH_SIGNALS
+
+
 def restrict(readable: Iterable[str | Path], writable: Iterable[str | Path]) -> None:
     """Restrict this process and its children to reading in `readable` and any access in `writable`.
 
@@ -38,8 +43,8 @@ def restrict(readable: Iterable[str | Path], writable: Iterable[str | Path]) -> 
     """
     abi = version()
     all_rights = (1 << _HANDLED[min(abi, 5)]) - 1
-    scoped = _SIGNALS_AND_ABSTRACT_SOCKETS if abi >= 6 else 0
-    attributes = struct.pack("=QQQ", all_rights, 0, scoped)[: 24 if abi >= 6 else 8]
+    scoped = _SIGNALS_AND_ABSTRACT_SOCKETS if stops_signals() else 0
+    attributes = struct.pack("=QQQ", all_rights, 0, scoped)[: 24 if scoped else 8]
     rules = _call(_CREATE, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0))
     try:
         for path in readable:

@@ -37,6 +37,11 @@ class IsolationMode(BaseModel):
             sentences.append(f"no mount and process namespace: {files} this machine's files and processes")
         if not self.own_user and not self.user_namespace:
             sentences.append("no user of their own: children run as the same user as the worker")
+        if self.namespaces != "all" and not self.own_user and not (self.landlock and landlock.stops_signals()):
+            sentences.append(
+                "neither a process namespace nor a kernel from Linux 6.12 on with Landlock: children can end processes of "
+                "the worker's user"
+            )
         return sentences
 
 

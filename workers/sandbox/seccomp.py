@@ -1,7 +1,8 @@
 """A system-call filter for children: denies calls that no evaluation needs, and calls that could end the isolation.
 
 It denies ways of holding memory that `workers.sandbox.memory_use` cannot count: anonymous files, System V segments,
-message queues, pages given to a pipe, large socket buffers. The filter needs no privileges, so it also works where the
+message queues, pages given to a pipe, large socket buffers, segment tables. A child changes the limits and the
+scheduling of no other process, though the kernel lets processes of one user do so. The filter needs no privileges, so it also works where the
 kernel grants no namespaces (a plain container). Only there it also blocks the network: the child can create no sockets
 except pairs of Unix sockets.
 """
@@ -17,6 +18,7 @@ _ALLOW, _DENY, _ABSENT, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000  
 _IGNORE = 0x00050000  # the call returns 0 and does nothing
 _NUMBER, _ARCHITECTURE = 0, 4
 _FIRST_ARGUMENT, _SECOND_ARGUMENT, _THIRD_ARGUMENT, _FOURTH_ARGUMENT = 16, 24, 32, 40
+_UPPER_HALF = 4  # of an argument's 64 bits, on machines that store the lower half first
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _TYPES_BUT_STREAM = 0xE  # SOCK_STREAM is 1; every other type has one of these bits
 _SOL_SOCKET, _BUFFER_SIZES = 1, (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and their variants for the privileged
@@ -31,7 +33,9 @@ class _Calls:
     denied: tuple[int, ...]
     absent: tuple[int, ...]
     sending: tuple[int, ...]
+    changing_modes: tuple[int, ...]
     clone: int
+    prlimit64: int
     mmap: int
     socket: int
     socketpair: int
@@ -41,11 +45,67 @@ class _Calls:
 
 # ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, keyctl, add_key, request_key, mount, umount2,
 # pivot_root, chroot, unshare, setns, kexec_load, kexec_file_load, init_module, finit_module, delete_module,
-# userfaultfd, open_by_handle_at; the rest have the same number everywhere: io_uring_setup, open_tree, move_mount,
+# userfaultfd, open_by_handle_at, setpriority, sched_setparam, sched_setscheduler, sched_setattr, ioprio_set, on x86_64
+# also modify_ldt; the rest have the same number everywhere: io_uring_setup, open_tree, move_mount,
 # fsopen, fsconfig, fsmount, fspick, pidfd_getfd, mount_setattr
 _EVERYWHERE = (425, 428, 429, 430, 431, 432, 433, 438, 442)
-_X86_64 = (101, 310, 311, 321, 298, 250, 248, 249, 165, 166, 155, 161, 272, 308, 246, 320, 175, 313, 176, 323, 304)
-_AARCH64 = (117, 270, 271, 280, 241, 219, 217, 218, 40, 39, 41, 51, 97, 268, 104, 294, 105, 273, 106, 282, 265)
+_X86_64 = (
+    101,
+    310,
+    311,
+    321,
+    298,
+    250,
+    248,
+    249,
+    165,
+    166,
+    155,
+    161,
+    272,
+    308,
+    246,
+    320,
+    175,
+    313,
+    176,
+    323,
+    304,
+    141,
+    142,
+    144,
+    314,
+    251,
+    154,
+)
+_AARCH64 = (
+    117,
+    270,
+    271,
+    280,
+    241,
+    219,
+    217,
+    218,
+    40,
+    39,
+    41,
+    51,
+    97,
+    268,
+    104,
+    294,
+    105,
+    273,
+    106,
+    282,
+    265,
+    140,
+    118,
+    119,
+    274,
+    30,
+)
 
 # clone3 passes its flags in memory, which a filter cannot read; if it is absent, the C library uses clone.
 # memfd_secret, memfd_create, shmget, shmat, semget, msgget, mq_open, vmsplice
@@ -64,13 +124,19 @@ _COMPUTING_AARCH64 = (
     153, 113, 114, 115, 101, 169, 278,
 )  # fmt: skip
 
+# fchmod, fchmodat, fchmodat2, on x86_64 also chmod
+_CHANGING_MODES_X86_64 = (91, 268, 452, 90)
+_CHANGING_MODES_AARCH64 = (52, 53, 452)
+
 _KNOWN = {
     "x86_64": _Calls(
         0xC000003E,
         _X86_64 + _EVERYWHERE,
         _ABSENT_X86_64,
         sending=(46, 307),
+        changing_modes=_CHANGING_MODES_X86_64,
         clone=56,
+        prlimit64=302,
         mmap=9,
         socket=41,
         socketpair=53,
@@ -82,7 +148,9 @@ _KNOWN = {
         _AARCH64 + _EVERYWHERE,
         _ABSENT_AARCH64,
         sending=(211, 269),
+        changing_modes=_CHANGING_MODES_AARCH64,
         clone=220,
+        prlimit64=261,
         mmap=222,
         socket=198,
         socketpair=199,
@@ -97,11 +165,12 @@ def supported() -> bool:
     return platform.machine() in _KNOWN
 
 
-def program(*, sockets: bool, shared_memory: bool = True, machine: str | None = None) -> bytes:
+def program(*, sockets: bool, shared_memory: bool = True, file_modes: bool = True, machine: str | None = None) -> bytes:
     """The filter for `machine` (default: this one).
 
     Without `sockets` it allows only pairs of Unix stream sockets, which pass no descriptors. Without `shared_memory` it
-    denies memory that is shared between processes without a file; drivers of GPUs need it.
+    denies memory that is shared between processes without a file; drivers of GPUs need it. Without `file_modes` it
+    ignores changes to the permissions of files, which Landlock cannot restrict to a folder.
     Raises KeyError if the machine is not `supported`.
     """
     calls = _KNOWN[machine or platform.machine()]
@@ -111,6 +180,10 @@ def program(*, sockets: bool, shared_memory: bool = True, machine: str | None = 
         code += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _DENY)]
     for number in calls.absent:
         code += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _ABSENT)]
+    for number in () if file_modes else calls.changing_modes:
+        code += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _IGNORE)]
+    own = (_step(_LOAD, _FIRST_ARGUMENT), _step(_JUMP_EQUAL, 0, 0, 3))  # 0 is the calling process
+    code += _on(calls.prlimit64, *own, _step(_LOAD, _FIRST_ARGUMENT + _UPPER_HALF), _step(_JUMP_EQUAL, 0, 0, 1))
     code += _on(calls.clone, _step(_LOAD, _FIRST_ARGUMENT), _step(_JUMP_BITS, _NEW_NAMESPACES, 1, 0))
     if sockets:
         families = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)

@@ -64,8 +64,12 @@ class Slot:
         self._create(self.spool, own_user)
 
     def prepare_home(self, *, own_user: bool | None = None) -> None:
-        """Empty and create home and root, as `prepare` does: all that the zygote's mode check needs."""
+        """Empty and create home and root, as `prepare` does: all that the zygote's mode check needs.
+
+        No other user can reach files of a child that runs as the worker's user, so that none can run them as that user.
+        """
         remove_folder(self.home)
+        self.folder.chmod(0o700 if own_user is False else 0o711)
         self.root.mkdir(exist_ok=True)
         for folder in (self.home, self.home / "tmp"):
             self._create(folder, own_user)

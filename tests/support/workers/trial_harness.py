@@ -314,18 +314,33 @@ def who(plan: RunPlan) -> object:
     }
 
 
+def change_modes(plan: RunPlan) -> object:
+    """Open its own spool and the folder of the model to every user; return the permissions of both after that."""
+    folders = plan.spool, plan.model_path
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.chmod(0o707)
+    return [folder.stat().st_mode & 0o777 for folder in folders]
+
+
 def limits(plan: RunPlan) -> object:
     kinds = ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NPROC", "RLIMIT_DATA")
     return {kind: resource.getrlimit(getattr(resource, kind))[0] for kind in kinds}
 
 
 def escape(plan: RunPlan) -> object:
-    """Try to get a namespace, a mount, another process's memory, root, and a chroot; return the errno of each try."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    """Try to get a namespace, a mount, root, a chroot, and another process's memory, limits, scheduling and life.
+
+    Return the errno of each try.
+    """
+    libc, other, nothing = ctypes.CDLL(None, use_errno=True), os.getppid() or 1, (ctypes.c_ulong * 2)(0, 0)
     tries = {
         "unshare": lambda: libc.unshare(0x10000000),
         "mount": lambda: libc.mount(b"none", b"/tmp", b"tmpfs", 0, b""),
-        "ptrace": lambda: libc.ptrace(16, os.getppid() or 1, 0, 0),
+        "ptrace": lambda: libc.ptrace(16, other, 0, 0),
+        "limit": lambda: libc.prlimit(other, resource.RLIMIT_CORE, nothing, None),
+        "slow down": lambda: libc.setpriority(0, other, 19),
+        "signal": lambda: libc.kill(other, 0),
         "setuid": lambda: libc.setuid(0),
         "chroot": lambda: libc.chroot(b"/tmp"),
     }
@@ -346,6 +361,7 @@ CHECKS = {
     "weights": read_weights,
     "who": who,
     "limits": limits,
+    "modes": change_modes,
     "escape": escape,
 }
 

@@ -27,7 +27,7 @@ from workers.settings import WorkerSettings
 CLONE, CLONE3, SOCKET, UNSHARE, READ = 56, 435, 41, 272, 0
 MMAP, SOCKETPAIR, SETSOCKOPT, SENDMSG = 9, 53, 54, 46
 MEMFD_CREATE, SHMGET, SHMAT, SEMGET, MSGGET, MQ_OPEN, VMSPLICE, MEMFD_SECRET = 319, 29, 30, 64, 68, 240, 278, 447
-X86_64, I386 = 0xC000003E, 0x40000003
+X86_64, I386, AARCH64 = 0xC000003E, 0x40000003, 0xC00000B7
 ALLOW, EPERM, ENOSYS, KILL, IGNORE = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000, 0x00050000
 
 
@@ -35,7 +35,13 @@ def verdict(
     program: bytes, number: int, *, argument: int = 0, others: tuple[int, ...] = (0, 0, 0), architecture: int = X86_64
 ) -> int:
     """The filter's result for a call: interprets the instructions that it uses, as the kernel does."""
-    data = {0: number, 4: architecture, 16: argument, **dict(zip((24, 32, 40), others, strict=True))}
+    data = {
+        0: number,
+        4: architecture,
+        16: argument & 0xFFFFFFFF,
+        20: argument >> 32,
+        **dict(zip((24, 32, 40), others, strict=True)),
+    }
     steps = list(struct.iter_unpack("=HBBI", program))
     at = value = 0
     while True:
@@ -59,6 +65,24 @@ def test_the_filter_denies_what_leads_out() -> None:
     assert verdict(program, CLONE, argument=0x003D0F00) == ALLOW
     assert verdict(program, CLONE3) == ENOSYS and verdict(program, READ) == ALLOW
     assert verdict(program, READ, architecture=I386) == KILL and verdict(program, 0x40000000 + UNSHARE) == EPERM
+
+
+def test_the_limits_of_other_processes_and_their_scheduling_stay() -> None:
+    """A call that sets limits is allowed for process 0 alone, the caller; other processes' priorities do not change."""
+    calls = {"x86_64": (X86_64, 302, (141, 142, 144, 314, 251)), "aarch64": (AARCH64, 261, (140, 118, 119, 274, 30))}
+    for machine, (architecture, prlimit64, scheduling) in calls.items():
+        program = seccomp.program(sockets=True, machine=machine)
+        for process, answer in ((0, ALLOW), (1, EPERM), (2**32 - 1, EPERM), (1 << 32, EPERM), (7 << 32 | 7, EPERM)):
+            assert verdict(program, prlimit64, argument=process, architecture=architecture) == answer
+        assert {verdict(program, number, architecture=architecture) for number in scheduling} == {EPERM}
+
+
+def test_permissions_of_files_stay_where_landlock_alone_restricts_files() -> None:
+    """Changes to permissions are ignored where the child has the worker's user and sees its files."""
+    for machine, architecture, calls in (("x86_64", X86_64, (90, 91, 268, 452)), ("aarch64", AARCH64, (52, 53, 452))):
+        for file_modes, answer in ((True, ALLOW), (False, IGNORE)):
+            program = seccomp.program(sockets=True, file_modes=file_modes, machine=machine)
+            assert {verdict(program, number, architecture=architecture) for number in calls} == {answer}
 
 
 def test_sockets_are_denied_only_where_there_is_no_network_namespace() -> None:
@@ -117,7 +141,11 @@ def test_a_mode_tells_what_it_lacks() -> None:
     (words,) = IsolationMode(namespaces="network", own_user=True, landlock=True).missing()
     assert "Landlock alone" in words
     weakest = IsolationMode(namespaces="none").missing()
-    assert len(weakest) == 3 and "children see this machine's files" in " ".join(weakest)
+    assert (
+        len(weakest) == 4
+        and "can end processes of the worker's user" in weakest[-1]
+        and "children see this machine's files" in " ".join(weakest)
+    )
 
 
 def test_the_zygote_is_passed_no_secret(tmp_path: Path) -> None:
@@ -159,6 +187,17 @@ def test_slots_are_taken_once_each(tmp_path: Path) -> None:
     first.lock.close()
     assert take_slot(tmp_path, first_uid=61_184).number == 0
     second.lock.close()
+
+
+def test_no_other_user_reaches_the_files_of_a_child_with_the_workers_user(tmp_path: Path) -> None:
+    """A setuid program that such a child leaves in its spool can be run by no other user: the slot is closed to them."""
+    slot = take_slot(tmp_path, first_uid=61_184)
+    slot.prepare(own_user=False)
+    slot.spool.chmod(0o755)
+    assert slot.folder.stat().st_mode & 0o077 == 0
+    slot.prepare(own_user=None)
+    assert slot.folder.stat().st_mode & 0o077 == 0o011
+    slot.lock.close()
 
 
 def test_a_slot_is_emptied_of_whatever_a_child_nested(tmp_path: Path) -> None:
