@@ -17,6 +17,8 @@ class CrossCheckVote:
     report: CrossCheckReport
 
 
+_REASONS_OF = ("differs", "agrees", "not-compared")
+"""Verdicts, in the order in which their reasons are named."""
 CrossCheckOutcome = Literal["open", "agrees", "differs", "undecided", "nothing"]
 
 
@@ -64,14 +66,14 @@ def _decide_between(first: CrossCheckVote, second: CrossCheckVote) -> CrossCheck
             "differs", by, compared=compared, questions=tuple(sorted(both)), reason=_reason(first)
         )
     if not second.report.with_verdict("differs") and differing <= second.report.with_verdict("agrees"):
-        return CrossCheckDecision("agrees", (second.account,), first.account, compared)
+        return CrossCheckDecision("agrees", (second.account,), first.account, compared, reason=_reason(second))
     questions = tuple(sorted(differing | second.report.with_verdict("differs")))
     return CrossCheckDecision("undecided", by, compared=compared, questions=questions, reason=_reason(first))
 
 
 def _reason(vote: CrossCheckVote) -> str:
-    """Return the first reason in a report, preferring those of answers that differ; "" if it has none."""
-    ordered = sorted(vote.report.answers, key=lambda answer: answer.verdict != "differs")
+    """Return the first reason in a report: of answers that differ, else of those that agree; "" if it has none."""
+    ordered = sorted(vote.report.answers, key=lambda answer: _REASONS_OF.index(answer.verdict))
     return next(
         (f"{answer.task}, question {answer.number}: {answer.reason}" for answer in ordered if answer.reason), ""
     )

@@ -121,7 +121,11 @@ class QuestionVerdict(BaseModel):
     task: str = Field(max_length=200, description="the task of the question")
     number: int = Field(ge=0, le=10**9, description="the number of the question in the task")
     verdict: AnswerVerdict = Field(description="whether the claimed answer is the model's")
-    reason: str = Field(default="", max_length=500, description="why it is not, or why it was not compared")
+    reason: str = Field(
+        default="",
+        max_length=500,
+        description="why it is not, or was not compared; of an answer that is, that a metric is smaller than it gives",
+    )
 
     @property
     def question(self) -> CheckedQuestion:
@@ -233,7 +237,11 @@ class CrossCheckRecord(BaseModel):
     questions: int = Field(default=0, ge=0, description="answers that were drawn")
     compared: int = Field(default=0, ge=0, description="those of them that could be compared")
     nonce: str = Field(default="", max_length=32, description="drawn after receipt; the questions follow from it")
-    reason: str = Field(default="", max_length=1_000, description="why nothing was compared, or what is disputed")
+    reason: str = Field(
+        default="",
+        max_length=1_000,
+        description="why nothing was compared, what is disputed, or which metrics are smaller than their answers give",
+    )
     at: str = Field(default="", max_length=40, description="when the bot settled that, before it published")
 
 

@@ -48,7 +48,13 @@ from workers.jobs.provisions import Provisions, TokenHubGateway
 from workers.jobs.published_tables import PublishedTables, published_tables
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, RunFailed, gateway_as_recorded
 from workers.jobs.recorded_questions import strange_questions
-from workers.jobs.row_verdicts import claimed_answers, question_verdict, row_verdict
+from workers.jobs.row_verdicts import (
+    claimed_answers,
+    has_time_limit,
+    limit_smaller_metrics,
+    question_verdict,
+    row_verdict,
+)
 from workers.jobs.sample_comparison import Sample
 from workers.jobs.verification import run_again
 from workers.jobs.worker import token_hub_gateway
@@ -125,13 +131,22 @@ class CrossCheckRun:
             published, refused = self._published(tables)
             claimed = tuple(claimed_answers(question, rows) for question, rows in published.items())
             compared, here = self._compared(gateway, recorded, tables, claimed) if claimed else ({}, {})
-        return tuple(
-            question_verdict(question, "differs", refused[question.task])
-            if question.task in refused
-            else question_verdict(
-                question, *row_verdict(published.get(question, ()), compared.get(question), here.get(question, ()))
-            )
-            for question in self._order.questions
+        timed = {CheckedQuestion(each.task, each.number) for each in claimed if has_time_limit(each, context.suite)}
+        return limit_smaller_metrics(
+            [
+                question_verdict(question, "differs", refused[question.task])
+                if question.task in refused
+                else question_verdict(
+                    question,
+                    *row_verdict(
+                        published.get(question, ()),
+                        compared.get(question),
+                        here.get(question, ()),
+                        may_be_smaller=question in timed,
+                    ),
+                )
+                for question in self._order.questions
+            ]
         )
 
     def _recorded(self) -> RecordedAttempt:

@@ -39,8 +39,7 @@ class IsolationMode(BaseModel):
             sentences.append("no user of their own: children run as the same user as the worker")
         if self.namespaces != "all" and not self.own_user and not (self.landlock and landlock.stops_signals()):
             sentences.append(
-                "neither a process namespace nor a kernel from Linux 6.12 on with Landlock: children can end processes of "
-                "the worker's user"
+                "neither a process namespace nor Linux 6.12's Landlock: children can end processes of the worker's user"
             )
         return sentences
 

@@ -1,10 +1,10 @@
 """A system-call filter for children: denies calls that no evaluation needs, and calls that could end the isolation.
 
 It denies ways of holding memory that `workers.sandbox.memory_use` cannot count: anonymous files, System V segments,
-message queues, pages given to a pipe, large socket buffers, segment tables. A child changes the limits and the
-scheduling of no other process, though the kernel lets processes of one user do so. The filter needs no privileges, so it also works where the
-kernel grants no namespaces (a plain container). Only there it also blocks the network: the child can create no sockets
-except pairs of Unix sockets.
+message queues, pages given to a pipe, large socket buffers, segment tables. A child cannot change the limits and the
+scheduling of other processes, which the kernel allows among processes of one user. The filter needs no privileges, so
+it also works where the kernel grants no namespaces (a plain container). Only there it also blocks the network: the
+child can create no sockets except pairs of Unix sockets.
 """
 
 from __future__ import annotations

@@ -178,6 +178,12 @@ def better_texts(rows: Rows) -> None:
         row["metrics"] = json.dumps(dict.fromkeys(json.loads(row["metrics"]), 1.0))
 
 
+def zeroed_metrics(rows: Rows) -> None:
+    """Set every metric to 0, as an enemy of the model would; its answers stay."""
+    for row in rows:
+        row["metrics"] = json.dumps(dict.fromkeys(json.loads(row["metrics"]), 0.0))
+
+
 def easier_prompts(rows: Rows) -> None:
     """Put the answer into three prompts."""
     for row in rows[:3]:
@@ -207,6 +213,8 @@ def test_an_honest_worker_with_other_last_digits_passes(claims: Claims) -> None:
     [
         (better_choices, "quick_choose", "instead of"),
         (better_texts, "quick_write", "text"),
+        (zeroed_metrics, "quick_choose", "metrics"),
+        (zeroed_metrics, "quick_write", "metrics"),
         (easier_prompts, "quick_write", "prompt"),
         (unreadable, "quick_choose", "its table of answers"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from workers.errors import TableNotRead, TableRefused
 from workers.jobs import published_rows as module
 from workers.jobs.cross_check import CrossCheckRun
 from workers.jobs.published_rows import published_rows
-from workers.jobs.row_verdicts import _metrics_agree
+from workers.jobs.row_verdicts import row_verdict
 from workers.jobs.table_process import READY, WantedRows, wanted_rows
 from workers.publication.details import MAX_TEXT, TEXTS, SampleRow, write_rows
 
@@ -151,5 +150,5 @@ def test_a_refused_table_does_not_affect_other_tasks() -> None:
 
 def test_metrics_that_cannot_be_parsed_count_as_different() -> None:
     """Published metrics with thousands of nested brackets count as different, without an error."""
-    deep = {"metrics": '{"acc": 1.0, "x": ' + "[" * 5_000 + "]" * 5_000 + "}"}
-    assert not _metrics_agree(deep, {"metrics": json.dumps({"acc": 1.0})})
+    deep = {**row(0), "metrics": '{"acc": 1.0, "x": ' + "[" * 5_000 + "]" * 5_000 + "}"}
+    assert row_verdict([deep], ("agrees", ""), [row(0)], may_be_smaller=True)[0] == "differs"

@@ -190,7 +190,7 @@ def test_slots_are_taken_once_each(tmp_path: Path) -> None:
 
 
 def test_no_other_user_reaches_the_files_of_a_child_with_the_workers_user(tmp_path: Path) -> None:
-    """A setuid program that such a child leaves in its spool can be run by no other user: the slot is closed to them."""
+    """Other users cannot run a setuid program that such a child leaves in its spool: the slot is closed to them."""
     slot = take_slot(tmp_path, first_uid=61_184)
     slot.prepare(own_user=False)
     slot.spool.chmod(0o755)

@@ -8,13 +8,23 @@ from typing import Any
 
 import pytest
 
-from leaderboard.cross_checks import CheckedQuestion
+from leaderboard.cross_check_decisions import CrossCheckVote, decide
+from leaderboard.cross_checks import CheckedQuestion, CrossCheckReport, cross_check_id
+from leaderboard.suites import find_suite
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import harness_model
 from workers.common.run_plan import ClaimedAnswer
 from workers.evaluation import claimed_answers
 from workers.evaluation.claimed_answers import NotComparable, scores_differ, text_differs
-from workers.jobs.row_verdicts import NOT_SEEN, row_verdict
+from workers.jobs.row_verdicts import (
+    NOT_SEEN,
+    OTHER_METRICS,
+    SMALLER_METRICS,
+    has_time_limit,
+    limit_smaller_metrics,
+    question_verdict,
+    row_verdict,
+)
 from workers.jobs.row_verdicts import claimed_answers as answers_in
 
 QUESTION = CheckedQuestion("task", 3)
@@ -105,7 +115,7 @@ AGREES = ("agrees", "")
         ({"doc": "another"}, {}, AGREES, "differs"),
         ({"filter": "other"}, {}, AGREES, "differs"),
         ({"metrics": json.dumps({"acc": 1.0})}, {"metrics": json.dumps({"acc": 0.0})}, AGREES, "differs"),
-        ({"metrics": json.dumps({"acc": 0.0})}, {"metrics": json.dumps({"acc": 1.0})}, AGREES, "agrees"),
+        ({"metrics": json.dumps({"acc": 0.0})}, {"metrics": json.dumps({"acc": 1.0})}, AGREES, "differs"),
         ({"metrics": json.dumps({"more": 1.0})}, {}, AGREES, "differs"),
         ({"metrics": "no JSON"}, {}, AGREES, "differs"),
         ({}, {}, ("differs", "a log-likelihood"), "differs"),
@@ -116,10 +126,48 @@ AGREES = ("agrees", "")
 def test_all_but_the_answers_is_the_same_letter_for_letter(
     published: Mapping[str, Any], here: Mapping[str, Any], compared: tuple[str, str] | None, verdict: str
 ) -> None:
-    """Question, prompt, filter and metrics have to be equal, but published metrics may be lower, as after a timeout."""
+    """Question, prompt, filter and metrics have to be equal; smaller metrics differ, too."""
     row_result = row_verdict([row(**published)], compared, [row(**here)])
     assert row_result[0] == verdict
     assert compared is not None or row_result[1] == NOT_SEEN
+
+
+OPEN_LLM = find_suite("open-llm-v2")
+ZERO = {"metrics": json.dumps({"acc": 0.0})}
+
+
+@pytest.mark.parametrize(
+    ("task", "answers", "smaller", "drawn", "differing"),
+    [
+        pytest.param("leaderboard_math_algebra_hard", ("so",), 1, 8, 0, id="one, as after a time limit"),
+        pytest.param("leaderboard_math_algebra_hard", ("so",), 2, 8, 2, id="too many"),
+        pytest.param("minerva_math_algebra", ("so",), 2, 22, 0, id="two of 22"),
+        pytest.param("minerva_math_algebra", ("so",), 22, 22, 22, id="all"),
+        pytest.param("leaderboard_ifeval", ("so",), 1, 8, 1, id="texts without a time limit"),
+        pytest.param("kmmlu_math", ((-1.5, False), (-2.5, True)), 1, 8, 1, id="log-likelihoods"),
+    ],
+)
+def test_smaller_metrics_are_excused_by_a_time_limit_alone_and_few(
+    task: str, answers: tuple[Any, ...], smaller: int, drawn: int, differing: int
+) -> None:
+    """Smaller metrics agree only for few texts of tasks whose metrics have a time limit, and the record says so."""
+    may_be_smaller = has_time_limit(ClaimedAnswer(task=task, number=0, answers=answers), OPEN_LLM)
+    verdicts = limit_smaller_metrics(
+        [
+            question_verdict(
+                CheckedQuestion(task, number),
+                *row_verdict(
+                    [row(**ZERO) if number < smaller else row()], AGREES, [row()], may_be_smaller=may_be_smaller
+                ),
+            )
+            for number in range(drawn)
+        ]
+    )
+    check = cross_check_id("board", "path", "0" * 40, 1)
+    report = CrossCheckReport(check=check, attempt=check, commit="0" * 40, nonce="0" * 32, answers=verdicts)
+    assert len(report.with_verdict("differs")) == differing
+    decision = decide([CrossCheckVote("second", report)])
+    assert decision.reason == f"{task}, question 0: {OTHER_METRICS if differing else SMALLER_METRICS}"
 
 
 def test_a_question_that_was_not_published_differs() -> None:
