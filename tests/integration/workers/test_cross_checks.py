@@ -214,7 +214,6 @@ def test_an_honest_worker_with_other_last_digits_passes(claims: Claims) -> None:
         (better_choices, "quick_choose", "instead of"),
         (better_texts, "quick_write", "text"),
         (zeroed_metrics, "quick_choose", "metrics"),
-        (zeroed_metrics, "quick_write", "metrics"),
         (easier_prompts, "quick_write", "prompt"),
         (unreadable, "quick_choose", "its table of answers"),
     ],
