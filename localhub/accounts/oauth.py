@@ -163,19 +163,18 @@ class OAuth:
 
     def claims(self, account: Account, scope: str, hub: str) -> JsonObject:
         """The claims about `account` that the scopes allow; `hub` is the Hub's address."""
-        scopes, claims = scope.split(), dict[str, Any](sub=account.id)
+        scopes = scope.split()
+        orgs = [self._org(org, role, hub) for org, role in self._accounts.orgs(account)] if "profile" in scopes else []
+        claims = dict[str, Any](sub=account.id, isPro=account.is_pro, orgs=orgs)
         if "profile" in scopes:
             claims |= {
                 "name": account.fullname,
                 "preferred_username": account.name,
                 "profile": f"{hub}/{account.name}",
                 "picture": f"{hub}{account.avatar_url}",
-                "website": "",
-                "isPro": account.is_pro,
-                "orgs": [self._org(org, role, hub) for org, role in self._accounts.orgs(account)],
             }
         if "email" in scopes:
-            claims |= {"email": account.email, "email_verified": account.email is not None}
+            claims |= {"email": account.email, "email_verified": True} if account.email else {"email_verified": False}
         return claims
 
     def id_token(self, grant: AuthorizationGrant, hub: str) -> str:
@@ -207,9 +206,9 @@ class OAuth:
             "name": org.fullname,
             "preferred_username": org.name,
             "picture": f"{hub}{org.avatar_url}",
-            "plan": org.plan,
             "isEnterprise": False,
             "roleInOrg": role,
+            **({"plan": org.plan} if org.plan else {}),
         }
 
 

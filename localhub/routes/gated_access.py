@@ -106,11 +106,11 @@ def _request(row: sqlite3.Row, account: Account, status: str) -> JsonObject:
         "_id": account.id,
         "user": account.name,
         "fullname": account.fullname,
-        "email": account.email,
         "avatarUrl": account.avatar_url,
         "isPro": account.is_pro,
         "type": account.kind,
         "verifiedOrgNames": [],
+        **({"email": account.email} if account.email else {}),
     }
     timestamp = iso(datetime.fromtimestamp(row["at"], UTC))
-    return {"requestId": row["id"], "user": user, "status": status, "timestamp": timestamp, "fields": None}
+    return {"requestId": row["id"], "user": user, "status": status, "timestamp": timestamp}

@@ -37,7 +37,7 @@ class CopiedFile(BaseModel):
     """An object to share."""
 
     sha256: str = Field(max_length=200)
-    xet_hash: str | None = Field(None, alias="xetHash")
+    xet_hash: str = Field(alias="xetHash", max_length=200)
     filename: str | None = None
 
 
@@ -132,7 +132,8 @@ def duplicate(
     for file in body.files:
         size = state.lfs.size(repo.oid, file.sha256)
         if size is None:
-            failed.append({"sha256": file.sha256, "error": f"{repo.full_name} does not hold this file"})
+            error = f"{repo.full_name} does not hold this file"
+            failed.append({"xetHash": file.xet_hash, "sha256": file.sha256, "error": error})
         else:
             state.lfs.link(target.oid, file.sha256, size)
     if failed:

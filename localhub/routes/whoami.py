@@ -117,8 +117,8 @@ def followers(state: StateDep, name: AccountName) -> list[JsonObject]:
 
 @router.get("/api/agent-harnesses")
 def harnesses() -> JsonObject:
-    """An empty answer to the client's daily call."""
-    return {}
+    """The answer to the client's daily call: no coding agent is known here."""
+    return {"standardEnvVars": [], "harnesses": {}}
 
 
 @router.get("/avatars/{name}")

@@ -114,12 +114,13 @@ def test_sharing_large_files_counts_them(ada: HfApi, http: httpx.Client) -> None
     """The answer to sharing LFS files has the numbers of processed and copied files, and names the failed ones."""
     source, target, data = make_repo(ada, "model"), make_repo(ada, "model"), b"shared"
     ada.upload_file(path_or_fileobj=data, path_in_repo="a.bin", repo_id=source)
-    files = [{"sha256": hashlib.sha256(data).hexdigest()}, {"sha256": "0" * 64}]
+    files = [{"sha256": sha, "xetHash": sha} for sha in (hashlib.sha256(data).hexdigest(), "0" * 64)]
     body = {"target": {"type": "model", "name": target}, "files": files}
     answer = http.post(f"/api/models/{source}/lfs-files/duplicate", json=body)
     counts = answer.json()
     assert answer.status_code == 207 and (counts["processed"], counts["succeeded"]) == (2, 1)
-    assert [item["sha256"] for item in counts["failed"]] == ["0" * 64]
+    (failed,) = counts["failed"]
+    assert failed == {"sha256": "0" * 64, "xetHash": "0" * 64, "error": f"{source} does not hold this file"}
 
 
 def test_a_large_file_is_downloaded_by_an_absolute_address(ada: HfApi, http: httpx.Client, cache: Path) -> None:
@@ -190,6 +191,8 @@ def test_answers_have_the_fields_of_the_api_description(ada: HfApi, cleo: HfApi,
     (request,) = http.get(f"/api/models/{repo}/user-access-request/pending").json()
     user = request["user"]
     assert user["avatarUrl"] and (user["isPro"], user["type"], user["verifiedOrgNames"]) == (False, "user", [])
+    assert "email" not in user and "fields" not in request
+    assert http.get("/api/agent-harnesses").json() == {"standardEnvVars": [], "harnesses": {}}
     assert [request.username for request in ada.list_pending_access_requests(repo)] == ["cleo"]
 
 

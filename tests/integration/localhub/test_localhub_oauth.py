@@ -104,6 +104,7 @@ def test_a_person_authorises_an_app_which_gets_their_identity(hub: LocalHub, web
         "details": "admin",
     }
     assert "email" not in claims
+    assert all("plan" not in org for org in claims["orgs"])
     me = HfApi(hub.url, token=token["access_token"])
     assert me.whoami()["name"] == "ada"
     refused = web.post("/api/repos/create", json={"name": "x", "type": "model"}, headers=bearer)
@@ -189,13 +190,13 @@ def test_the_app_gets_errors_and_a_refusal_by_redirect(web: httpx.Client) -> Non
 
 
 def test_userinfo_is_for_tokens_of_apps(hub: LocalHub, web: httpx.Client) -> None:
-    """`userinfo` refuses requests without an app's token; the e-mail is a claim if the person agreed to that scope."""
+    """`userinfo` refuses requests without an app's token. Without scopes it says who is Pro; no claim is null."""
     assert web.get("/oauth/userinfo").status_code == 401
     for token, status in (("hf_nobody", 401), ("hf_ada", 403)):
         assert web.get("/oauth/userinfo", headers={"authorization": f"Bearer {token}"}).status_code == status
-    token = exchange(web, agree(web, scope="openid profile email")["code"]).json()["access_token"]
+    token = exchange(web, agree(web, scope="openid email")["code"]).json()["access_token"]
     claims = web.get("/oauth/userinfo", headers={"authorization": f"Bearer {token}"}).json()
-    assert (claims["email"], claims["email_verified"]) == (None, False)
+    assert claims == {"sub": claims["sub"], "isPro": False, "orgs": [], "email_verified": False}
 
 
 def test_codes_and_tokens_expire(tmp_path: Path) -> None:
