@@ -31,7 +31,6 @@ def main() -> int:
     parser.add_argument("--part", choices=("child", "worker"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     if options.part:
         print(PARTS[options.part](options.folder, options.samples, options.answer))
         return 0

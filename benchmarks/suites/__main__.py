@@ -22,8 +22,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from huggingface_hub import constants
-
 from benchmarks.suites.comparison import Cost, SideResult, TaskFigures, compare
 from benchmarks.suites.evaluations import by_command, by_steward
 from benchmarks.suites.instructions import LEFT_OUT
@@ -50,7 +48,6 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=8, help="of both sides")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
-    constants.HF_HUB_DISABLE_XET = True  # the library is imported, so its environment variable would come too late
     suite, theirs = find_suite(options.suite), None
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, started(Path(folder), options) as stage:
         revision = upload_model(stage, options.model)
