@@ -212,3 +212,20 @@ def test_the_workflow_publishes_what_was_tested_by_pinned_actions_and_short_live
     assert {word for step in steps for word in re.findall(r"\bmake (\w+)", step.get("run", ""))} <= set(targets)
     stages = re.findall(r"^FROM \S+ AS ([\w-]+)$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert set(jobs["images"]["strategy"]["matrix"]["target"]) <= set(stages)
+
+
+def test_pull_requests_are_checked_by_pinned_actions_that_may_only_read(project: Path) -> None:
+    """The CI workflow runs `.ci/run` with Python 3.11 to 3.14 and long suites at night, and may only read."""
+    text = (project / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    workflow = yaml.safe_load(text)
+    jobs = workflow["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    actions = [step["uses"] for step in steps if "uses" in step]
+    assert [action for action in actions if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)] == []
+    assert "secrets." not in text and workflow["permissions"] == {}
+    assert all(job["permissions"] == {"contents": "read"} for job in jobs.values())
+    checked = [job for job in jobs.values() if {"run": "bash .ci/run"} in job["steps"]]
+    pythons = {system["python"] for job in checked for system in job["strategy"]["matrix"]["include"]}
+    assert pythons == {"3.11", "3.12", "3.13", "3.14"}
+    targets = re.findall(r"^([\w-]+):", (project / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(jobs["night"]["strategy"]["matrix"]["target"]) - {"any-day"} <= set(targets)
