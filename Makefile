@@ -91,7 +91,7 @@ engine: setup
 suites: setup
 	$(BIN)/python -m benchmarks.suites $(ARGS)
 
-# The simulations at their smallest size, and the tests of their figures.
+# The simulations and benchmarks at their smallest size, and the tests of the simulations' figures.
 simulations: setup
 	$(BIN)/python -m pytest tests/simulations -n 2 --dist loadfile $(ARGS)
 

@@ -48,7 +48,7 @@ IDENTITY = "0" * 64
 def main() -> int:
     """Measure and print; exit with 1 if a continued evaluation gives other answers or computes too much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="an eighth of the questions for SmolLM2")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the questions")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--run", metavar="ORDER", help=argparse.SUPPRESS)
@@ -69,7 +69,7 @@ def measure(folder: Path, divisor: int, threads: int) -> dict[str, Any]:
     small = _small_model(real, folder / "small")
 
     def start(model: Path, journal: str, killed_at: int = 0) -> dict[str, Any]:
-        settings = {"divisor": divisor if model == real else 1, "threads": threads, "killed_at": killed_at}
+        settings = {"divisor": divisor, "threads": threads, "killed_at": killed_at}
         return run_in_a_process(folder, model, journal, settings)
 
     all_of_it = start(small, "whole-of-small")
