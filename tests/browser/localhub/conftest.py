@@ -5,12 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# The client reads these when it is imported.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-
 import pytest
-from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub import CommitOperationAdd, HfApi
 from playwright.sync_api import Browser, Page
 
 from localhub.testing import HubWorld, LocalHub
@@ -42,12 +38,9 @@ Nothing for you to do. [The results](/datasets/board/requests) are public.
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A board's request repo with a finished thread, a pull request, and a comment that tries to break the page."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     with LocalHub(tmp_path_factory.mktemp("hub"), WORLD) as running:
         fill_board(running)
         yield running
-    patch.undo()
 
 
 def fill_board(hub: LocalHub) -> None:

@@ -6,9 +6,7 @@ client has no method. One server per test file keeps the suite quick; tests make
 
 import os
 
-# The client reads these when it is imported.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+# The client reads it when it is imported.
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from collections.abc import Iterator
@@ -24,11 +22,9 @@ from tests.support.localhub.hub_accounts import TOKENS, Listener, accounts_world
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Disable Xet, telemetry and this machine's own cache in the client, whichever module imported it first."""
+    """Disable this machine's own cache and token in the client, whichever module imported it first."""
     patch = pytest.MonkeyPatch()
     home = tmp_path_factory.mktemp("hf-home")
-    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    patch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
     patch.delenv("HF_TOKEN", raising=False)
