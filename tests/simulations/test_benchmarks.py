@@ -28,7 +28,7 @@ SMALLEST = {
     "rescore": "--evaluations 2 --questions 2 --processes 2",
     "resume": "--quick",
     "spine": "--rounds 1",
-    "suites": "--questions 1",
+    "suites": "--questions 1 --command-questions 0",
     "throughput": "--models 2 --workers 1",
 }
 ROOT = Path(__file__).parents[2]
