@@ -20,7 +20,6 @@ from leaderboard.times import write_time
 
 RESULTS_FOLDER = ".eval_results/"
 BENCHMARK_FILE = "eval.yaml"
-FRAMEWORK = "lm-evaluation-harness"
 _COMMIT_DIGITS = 8
 
 
@@ -129,14 +128,6 @@ def eval_file(scores: Iterable[PageScore]) -> bytes:
     """Return the file that states `scores`."""
     entries = [score.entry() for score in scores]
     return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True).encode()
-
-
-def benchmark_file(suite: Suite) -> bytes:
-    """Return the `eval.yaml` that makes the question set of a suite with its own tasks a benchmark on the Hub."""
-    tasks = [{"id": task.task, "config": task.config, "split": "test"} for task in suite.definitions]
-    about = f"The questions of the suite {suite.name}, version {suite.version}."
-    fields = {"name": suite.title, "description": about, "evaluation_framework": FRAMEWORK, "tasks": tasks}
-    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode()
 
 
 def best_precision(precisions: Iterable[str]) -> str:

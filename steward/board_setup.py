@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from leaderboard.boards import Board
 
 CARD = "README.md"
+NO_BENCHMARK = (
+    "The dataset {repo} gets no {file}: the Hub takes that file with an evaluation framework of its own list only, and "
+    "lm-eval, which evaluates the suite {suite}, is not in it. `model_pages` cannot name these tasks: "
+    "docs/model-pages.md says which it can."
+)
 
 
 @dataclass(frozen=True)
@@ -77,27 +82,18 @@ def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iter
         yield f"{'Created' if apply else 'Would create'} a webhook for the {hook.domain} events of {hook.repo.id}."
 
 
-def benchmark(hub: Hub, board: Board, *, apply: bool) -> Iterator[str]:
-    """Make the board's own question set a benchmark on the Hub, if the suite defines its tasks; yield a line for it."""
-    from hub.errors import BadRequest
-    from hub.records import Repo, WriteFile
-    from leaderboard.model_pages import BENCHMARK_FILE, benchmark_file
+def no_benchmark(hub: Hub, board: Board) -> Iterator[str]:
+    """Yield a line if the suite defines its tasks and the board's own question set cannot be a benchmark on the Hub."""
+    from hub.records import Repo
+    from leaderboard.model_pages import BENCHMARK_FILE
     from leaderboard.suites import find_suite
 
     suite = find_suite(board.suite)
     source = suite.datasets[0].repo
     repo = Repo("dataset", board.questions.get(source, source).partition("@")[0])
     is_own = repo.id.partition("/")[0] == board.repos.requests.partition("/")[0]
-    if not (suite.own and is_own and hub.repo_exists(repo)) or hub.find_file(repo, BENCHMARK_FILE) is not None:
-        return
-    if apply:
-        file = WriteFile(BENCHMARK_FILE, benchmark_file(suite))
-        try:
-            hub.commit(repo, [file], "Describe the tasks", regular=[BENCHMARK_FILE])
-        except BadRequest as error:
-            yield f"The Hub does not accept {BENCHMARK_FILE} in the dataset {repo.id}: {error}"
-            return
-    yield f"{'Wrote' if apply else 'Would write'} {BENCHMARK_FILE} in the dataset {repo.id}: its tasks, for the Hub."
+    if suite.own and is_own and not (hub.repo_exists(repo) and hub.find_file(repo, BENCHMARK_FILE)):
+        yield NO_BENCHMARK.format(repo=repo.id, file=BENCHMARK_FILE, suite=suite.name)
 
 
 def missing_library(board: Board) -> Iterator[str]:

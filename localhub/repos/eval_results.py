@@ -20,6 +20,16 @@ from localhub.json_values import JsonObject, to_json_values
 
 RESULTS_FOLDER = ".eval_results"
 BENCHMARK_FILE = "eval.yaml"
+FRAMEWORKS = frozenset({
+    "apex-evals", "archipelago", "benchflow", "claw-eval", "exgentic", "extractbench", "harbor", "ifstruct",
+    "inspect-ai", "math-arena", "mdpbench", "mmmu", "mteb", "nanofold", "nemo-evaluator", "olmocr-bench",
+    "open-asr-leaderboard", "parsebench", "pbench", "pier", "real5-omnidocbench", "redline-bench",
+    "researchclawbench", "screenspot-pro", "swe-bench", "swe-bench-pro", "video-mme-v2", "wbench", "wildclawbench",
+    "yc-bench",
+})  # fmt: skip
+"""Evaluation frameworks that the Hub accepts: its list in huggingface.js, `@huggingface/tasks` 0.21.54."""
+INSPECT = "inspect-ai"
+"""The framework whose tasks describe how they are evaluated."""
 _MAX_CHARS = 200_000
 _SOURCE_FIELDS = ("url", "name", "user", "org")
 
@@ -88,6 +98,9 @@ def _tasks(content: bytes) -> list[str]:
     fields = _mapping(_load(content), "the file")
     for name in ("name", "evaluation_framework"):
         _text(fields, name, name, required=True)
+    framework = fields["evaluation_framework"]
+    if framework not in FRAMEWORKS:
+        raise _Invalid(f"evaluation_framework: {framework} is none of {', '.join(sorted(FRAMEWORKS))}")
     _text(fields, "description", "description")
     names = []
     for index, task in enumerate(_list(fields.get("tasks"), "tasks")):
@@ -96,6 +109,10 @@ def _tasks(content: bytes) -> list[str]:
         names.append(_text(described, "id", f"{at}.id", required=True))
         for name in ("config", "split"):
             _text(described, name, f"{at}.{name}")
+        if framework == INSPECT:
+            _mapping(described.get("field_spec"), f"{at}.field_spec")
+            for name in ("solvers", "scorers"):
+                _list(described.get(name), f"{at}.{name}")
     if len(set(names)) < len(names):
         raise _Invalid("two tasks have the same id")
     return names

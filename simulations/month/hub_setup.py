@@ -37,7 +37,7 @@ SPACE, DETAILS, BENCHMARK = "month/leaderboard", "month-details", "month/riddles
 STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
 BENCHMARK_FILE = """\
 name: Riddles
-evaluation_framework: lm-evaluation-harness
+evaluation_framework: math-arena
 tasks: [{id: navigation, config: default, split: test}]
 """
 MAINTAINERS = ("mia", "max")

@@ -150,10 +150,12 @@ def _make(settings: BotSettings, options: InitOptions, hosted: HostedBot | None,
 
 def _steps(settings: BotSettings, hub: ReversibleHub, options: InitOptions, hosted: HostedBot | None, say: Say) -> None:
     from bot.intake.webhooks import PATH
-    from steward.board_setup import benchmark, missing_library, rotated, steps
+    from steward.board_setup import missing_library, no_benchmark, rotated, steps
     from steward.space import write_space
 
     apply, url = options.apply, options.url
+    for line in no_benchmark(hub, _planned_board(settings, options.board)):
+        say(line)
     secret = hosted.webhook_secret if hosted else ""
     secret = _webhook_secret(settings, hub.journal, say, apply=apply, value=secret)
     board = _board(settings, hub, options.board, say, apply=apply)
@@ -165,8 +167,6 @@ def _steps(settings: BotSettings, hub: ReversibleHub, options: InitOptions, host
         say(line)
     site = (settings.public_url if hosted is None else "") or url.removesuffix(PATH)
     for line in write_space(hub, board, site=site, update=options.update_page, apply=apply):
-        say(line)
-    for line in benchmark(hub, board, apply=apply):
         say(line)
     for line in hosted.fill(hub, apply=apply) if hosted else missing_library(board):
         say(line)
@@ -195,6 +195,13 @@ def _not_ready(problems: Sequence[Problem]) -> typer.Exit:
     for problem in problems:
         print("\n".join(reason_lines(problem, "  - ")), file=sys.stderr)
     return end
+
+
+def _planned_board(settings: BotSettings, options: NewBoardOptions) -> Board:
+    """Return the board in its file, or the one that a new file will hold, yet without maintainers."""
+    from leaderboard.boards import parse_board
+
+    return settings.read_board() if settings.board.exists() else parse_board(options.board_text([]))
 
 
 def _board(settings: BotSettings, hub: ReversibleHub, options: NewBoardOptions, say: Say, *, apply: bool) -> Board:

@@ -13,7 +13,7 @@ from tests.support.localhub.hub_accounts import fresh, make_repo, put
 BENCHMARK = """\
 name: Riddles
 description: A hundred riddles.
-evaluation_framework: inspect-ai
+evaluation_framework: math-arena
 tasks:
   - {id: riddles, config: default, split: test}
   - {id: riddles_hard, config: hard, split: test}
@@ -156,7 +156,9 @@ def test_only_yaml_files_of_the_folder_are_scores(ada: HfApi, benchmark: str) ->
     [
         "name: Riddles",
         "- a list",
-        BENCHMARK.replace("evaluation_framework: inspect-ai\n", ""),
+        BENCHMARK.replace("evaluation_framework: math-arena\n", ""),
+        BENCHMARK.replace("math-arena", "lm-evaluation-harness"),
+        BENCHMARK.replace("math-arena", "inspect-ai"),  # without solvers and scorers
         BENCHMARK.replace("id: riddles_hard", "id: riddles"),
         BENCHMARK.replace("id: riddles,", ""),
         BENCHMARK.replace("split: test", "split: 3"),

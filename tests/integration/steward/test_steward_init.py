@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -33,6 +32,11 @@ suite: starter
 effects: shadow
 repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
         details_namespace: fresh-details}
+"""
+OWN_BENCHMARK = b"""
+name: Ours
+evaluation_framework: inspect-ai
+tasks: [{id: t, field_spec: {input: q, target: a}, solvers: [{name: generate}], scorers: [{name: exact}]}]
 """
 SPACE = Repo("space", "fresh/leaderboard")
 WORLD = HubWorld().user("bot").org("fresh", {"bot": "admin"}).org("fresh-details")
@@ -95,28 +99,24 @@ def test_a_board_without_a_server_gets_no_webhooks(tmp_path: Path, monkeypatch: 
         assert again.exit_code == 0 and "is up to date" in again.output, again.output
 
 
-def test_init_describes_the_boards_own_question_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`init` writes the question set's `eval.yaml` once, by which the Hub ranks models, and reports a refusal."""
+def test_init_says_first_that_its_own_question_set_is_no_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`init` begins with the line that the Hub takes no `eval.yaml` for tasks of lm-eval, unless there is one."""
     (tmp_path / "board.yaml").write_text(BOARD + "\nquestions: {steward-suites/starter: fresh/questions}\n")
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOARD": str(tmp_path / "board.yaml")}
         for name, value in {**settings, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}.items():
             monkeypatch.setenv(name, value)
         api, run = HfApi(hub.url, token="hf_bot"), CliRunner().invoke
-        assert "eval.yaml" not in run(app, ["init", "--url", URL, "--apply"]).output
-        api.create_repo("fresh/questions", repo_type="dataset")
-        assert "Would write eval.yaml in the dataset fresh/questions" in run(app, ["init", "--url", URL]).output
-        hub.state.faults.fail("POST /api/datasets/fresh/questions/commit/*", times=1, status=400)
-        result = run(app, ["init", "--url", URL, "--apply"])
-        assert result.exit_code == 0 and "The Hub does not accept eval.yaml" in result.output
-        assert "Wrote eval.yaml" in run(app, ["init", "--url", URL, "--apply"]).output
-        assert "eval.yaml" not in run(app, ["init", "--url", URL, "--apply"]).output
-        assert [dataset.id for dataset in api.list_datasets(benchmark=True)] == ["fresh/questions"]
-        entry = {"dataset": {"id": "fresh/questions", "task_id": "starter_navigation"}, "value": 0.5}
-        api.create_repo("fresh/model")
-        file = {"path_in_repo": ".eval_results/x.yaml", "path_or_fileobj": json.dumps([entry]).encode()}
-        api.upload_file(repo_id="fresh/model", **file)
-        assert [row.model_id for row in api.get_dataset_leaderboard("fresh/questions")] == ["fresh/model"]
+        for _ in range(2):
+            first, second, *_ = run(app, ["init", "--url", URL, "--apply"]).output.splitlines()
+            assert first.startswith("The dataset fresh/questions gets no eval.yaml") and "eval.yaml" not in second
+            api.create_repo("fresh/questions", repo_type="dataset", exist_ok=True)
+        assert api.list_repo_files("fresh/questions", repo_type="dataset") == [".gitattributes"]
+        file = {"path_in_repo": "eval.yaml", "path_or_fileobj": OWN_BENCHMARK}
+        api.upload_file(repo_id="fresh/questions", repo_type="dataset", **file)
+        assert "eval.yaml" not in run(app, ["init", "--url", URL]).output
 
 
 def test_a_new_board_has_a_table_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ FILE = ".eval_results/demo.yaml"
 PUBLISH, UNPUBLISH = f"/publish-scores {MODEL}", f"/unpublish-scores {MODEL}"
 EVAL = """\
 name: Riddles
-evaluation_framework: inspect-ai
+evaluation_framework: math-arena
 tasks: [{id: navigation, config: default, split: test}, {id: sorting, config: default, split: test}]
 """
 MODEL_PAGES = f"""

@@ -70,7 +70,7 @@ PUBLISHING: dict[str, Any] = {
 """The fields of a board that publishes scores on models' own pages."""
 BENCHMARK = """\
 name: Riddles
-evaluation_framework: inspect-ai
+evaluation_framework: math-arena
 tasks: [{id: navigation, config: default, split: test}]
 """
 SCORES = "hf_scores"

@@ -16,7 +16,7 @@ _SCORE = "- dataset: {{id: lab/benchmark, task_id: task}}\n  value: {}\n"
 _BENCHMARK = """\
 name: A benchmark
 description: Of this test
-evaluation_framework: inspect-ai
+evaluation_framework: math-arena
 tasks: [{id: task, config: default, split: test}]
 """
 
