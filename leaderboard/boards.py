@@ -22,6 +22,7 @@ from leaderboard.reasons import describe_errors
 from leaderboard.request_paths import is_repo_name
 from leaderboard.requests import Status
 from leaderboard.tiers import Tier, TierLimits
+from leaderboard.yaml_edits import added, replaced, value_of
 
 # The letters are listed because a bounded repetition of `\w`, which is all of Unicode, takes ten megabytes per process.
 RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?$")]
@@ -218,35 +219,16 @@ def set_effect(text: str, kind: Effect, mode: EffectMode) -> str:
 def _edited(text: str, kind: Effect, mode: EffectMode) -> str:
     board = yaml.compose(text)
     assert isinstance(board, yaml.MappingNode)
-    effects = _value(board, "effects")
+    effects = value_of(board, "effects")
     if effects is None:
-        return _added(text, board, f"effects: {{{kind}: {mode}}}")
+        return added(text, board, f"effects: {{{kind}: {mode}}}")
     if isinstance(effects, yaml.MappingNode):
-        current = _value(effects, kind)
-        return _added(text, effects, f"{kind}: {mode}") if current is None else _replaced(text, current, mode)
-    return _replaced(text, effects, f"{{{kind}: {mode}, {OTHERS}: {_word(effects)}}}")
-
-
-def _value(mapping: yaml.MappingNode, name: str) -> yaml.Node | None:
-    return next((value for key, value in mapping.value if key.value == name), None)
+        current = value_of(effects, kind)
+        return added(text, effects, f"{kind}: {mode}") if current is None else replaced(text, current, mode)
+    return replaced(text, effects, f"{{{kind}: {mode}, {OTHERS}: {_word(effects)}}}")
 
 
 def _word(node: yaml.Node) -> EffectMode:
     """Return the mode that one word sets for all kinds; YAML reads a bare `on` and `off` as true and false."""
     word = yaml.safe_load(yaml.serialize(node))
     return EffectMode({True: "on", False: "off"}[word] if isinstance(word, bool) else word)
-
-
-def _replaced(text: str, node: yaml.Node, words: str) -> str:
-    return text[: node.start_mark.index] + words + text[node.end_mark.index :]
-
-
-def _added(text: str, mapping: yaml.MappingNode, line: str) -> str:
-    """Insert `line` as the first entry of a nested `mapping`, and as the last entry of the board file itself."""
-    at = mapping.start_mark.index
-    if mapping.flow_style:
-        rest = text[at + 1 :]
-        return text[: at + 1] + line + (f", {rest}" if mapping.value else rest.lstrip())
-    if column := mapping.start_mark.column:
-        return text[:at] + f"{line}\n{' ' * column}" + text[at:]
-    return text.rstrip("\n") + f"\n{line}\n"

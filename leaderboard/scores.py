@@ -9,6 +9,9 @@ from typing import Any
 
 from leaderboard.suites import Benchmark, Suite, Task
 
+MAX_NAMED = 8
+"""Metrics or tasks that a problem lists."""
+
 
 class BadResults(ValueError):
     """The data is no results file of the suite; the message says why."""
@@ -72,6 +75,20 @@ def score(results: Mapping[str, Any], suite: Suite) -> Scores:
     """
     benchmarks = tuple(_benchmark(results, benchmark) for benchmark in suite.benchmarks)
     return Scores(benchmarks, math.fsum(b.normalised for b in benchmarks) / len(benchmarks))
+
+
+def problems(results: Mapping[str, Any], benchmark: Benchmark) -> list[str]:
+    """Return every reason for which `score` refuses `results` because of `benchmark`."""
+    found = []
+    for source in dict.fromkeys((benchmark.source, *(task.name for task in benchmark.tasks))):
+        for metric in benchmark.metrics:
+            try:
+                _raw(results, source, (metric,))
+            except BadResults as error:
+                entry = results.get(source)
+                given = [name for name in entry if name.partition(",")[0] != "alias"] if entry else list(results)
+                found.append(f"{error} (there is {', '.join(given[:MAX_NAMED])})")
+    return list(dict.fromkeys(found))
 
 
 def _benchmark(results: Mapping[str, Any], benchmark: Benchmark) -> BenchmarkScore:

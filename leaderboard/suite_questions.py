@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from leaderboard.yaml_edits import added, replaced, value_of
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
 Repo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}$")]
@@ -58,6 +62,22 @@ class Erratum(SuitePart):
     task: TaskName = Field(description="the task that asks it")
     question: int = Field(ge=0, description="its number in the task: `doc_id` in the tables of answers")
     reason: str = Field(min_length=1, max_length=500, description="what is wrong with it")
+
+
+def pin_datasets(text: str, commits: Mapping[str, str]) -> str:
+    """Return the suite file `text` with the `revision` of each dataset that `commits` (repo → commit) names.
+
+    Nothing else of the text changes. A file that is written in another way than a list of mappings stays as it is.
+    """
+    suite = yaml.compose(text)
+    datasets = value_of(suite, "datasets") if isinstance(suite, yaml.MappingNode) else None
+    for dataset in reversed(datasets.value if isinstance(datasets, yaml.SequenceNode) else []):
+        repo = value_of(dataset, "repo") if isinstance(dataset, yaml.MappingNode) else None
+        if repo is None or (commit := commits.get(str(repo.value))) is None:
+            continue
+        current = value_of(dataset, "revision")
+        text = added(text, dataset, f"revision: {commit}") if current is None else replaced(text, current, commit)
+    return text
 
 
 def content_digest(files: dict[str, bytes]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -263,6 +264,20 @@ def parse_suite(text: str) -> Suite:
         raise BadSuite("the suite file is nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:  # a ValueError: an impossible date, or too many digits
         raise BadSuite(f"the suite file is not YAML: {error}") from error
+
+
+def dataset_sources(suite: Suite, moved: Mapping[str, str]) -> list[Dataset]:
+    """Return the suite's datasets, with copies in the place of some: `moved` maps a suite's repo to `repo` or
+    `repo@commit`.
+
+    A copy replaces repo and commit; the digest that pins the content stays.
+    """
+    sources = []
+    for source in suite.datasets:
+        repo, _, revision = moved.get(source.repo, "").partition("@")
+        unchanged = not repo or (repo == source.repo and not revision)
+        sources.append(source if unchanged else source.at(revision or None, repo=repo))
+    return sources
 
 
 def shipped() -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from steward.commands import (
     shadow,
     status,
     submit,
+    suite,
     tasks,
     thread_verbs,
     unknown,
@@ -47,7 +48,7 @@ from steward.commands.board import sentences
 
 GROUPS = (
     adopt, approve, check, doctor, effects, errors, evaluator, export, flags, inbox, init, logs, parked, queue,
-    reevaluate, reproduce, rescore, search, self_check, shadow, status, submit, tasks, thread_verbs, unknown, up,
+    reevaluate, reproduce, rescore, search, self_check, shadow, status, submit, suite, tasks, thread_verbs, unknown, up,
     verify, watch,
 )  # fmt: skip
 """The modules that add commands."""
@@ -72,6 +73,7 @@ PANELS = {
         "reproduce",
         "export",
         "evaluator",
+        "suite",
     ),
     "Decide": (
         "approve",

@@ -45,6 +45,7 @@ def doctor(
     from bot.setup.doctor import agreement, examine
     from steward.commands.board import open_board, settings_of
     from steward.space import space_checks
+    from workers.settings import WorkerSettings
 
     def platforms() -> Platforms | None:
         return build_platforms(settings_of(), context.board)
@@ -53,7 +54,11 @@ def doctor(
         if consistency:
             checks = agreement(context)
         else:
-            examined = examine(context, worker=worker, switching_on=switching_on, platforms=platforms)
+            folder = WorkerSettings().work_dir
+            work_dir = folder if folder.exists() else None
+            examined = examine(
+                context, worker=worker, switching_on=switching_on, platforms=platforms, work_dir=work_dir
+            )
             checks = [*examined, *space_checks(context)]
     if as_json:
         print(json.dumps({"checks": [vars(check) for check in checks]}))

@@ -81,7 +81,7 @@ def check(
             for finding in check_evaluator(trial, seconds=seconds, limit=limit):
                 findings.append(finding)
                 if not as_json:
-                    say(_line(finding))
+                    say(finding_line(finding))
     except (WorkerError, OSError) as error:
         raise ending(f"the evaluator cannot be tried here: {error}", MISCONFIGURED) from error
     failed = failures(findings)
@@ -183,7 +183,8 @@ def _beginning(suite: Suite, seconds: float) -> str:
     return _BEGINNING.format(name=suite.evaluator.name, version=suite.evaluator.version, seconds=seconds)
 
 
-def _line(finding: EvaluatorFinding) -> str:
+def finding_line(finding: EvaluatorFinding) -> str:
+    """Return one finding of a check, with its mark."""
     words = f": {finding.words}" if finding.words else ""
     log = "".join(f"\n        {line}" for line in finding.log)
     return f"{MARKS[finding.passed]:5} {finding.title}{words}{log}"

@@ -29,11 +29,12 @@ class CannotVerify(WorkerError):
 
 
 class RunFailed(CannotVerify):
-    """The attempt was run again and failed. `cause` is the code of the failure's cause."""
+    """The attempt was run again and failed. `cause` is the code of the failure's cause, `detail` how it showed."""
 
     def __init__(self, cause: str, detail: str) -> None:
         super().__init__(f"this time the evaluation failed: {cause} ({detail})")
         self.cause = cause
+        self.detail = detail
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from hub.records import Repo
 from leaderboard.attempts import PUBLICATION_WAIT_SECONDS
 from leaderboard.boards import Board
 from leaderboard.cross_checks import WorkerPolicy
+from leaderboard.suites import dataset_sources
 from redis_state.clock import now
 from workers.common.hub_access import HubAccess
 from workers.jobs.provisions import TokenHubGateway
 from workers.jobs.recorded_attempt import CannotVerify, RecordedAttempt, gateway_as_recorded
-from workers.models.downloads import dataset_sources
 
 MAX_COMMITS = 2_000
 """The most commits of a dataset among which that of the recorded questions is searched."""

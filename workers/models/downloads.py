@@ -29,7 +29,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import ModelInfo
 
 from leaderboard.suite_questions import Dataset
-from leaderboard.suites import Suite
+from leaderboard.suites import Suite, dataset_sources
 from workers.common.hub_access import HubAccess
 from workers.errors import (
     AdapterUnusable,
@@ -229,19 +229,6 @@ def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str
                 complete.touch()
     repos = {source.repo: used.repo for source, used in zip(suite.datasets, sources, strict=True)}
     return SuiteQuestions(folder / "datasets", revisions, {old: new for old, new in repos.items() if old != new})
-
-
-def dataset_sources(suite: Suite, moved: Mapping[str, str]) -> list[Dataset]:
-    """The suite's datasets, with copies in the place of some: `moved` maps a suite's repo to `repo` or `repo@commit`.
-
-    A copy replaces repo and commit; the digest that pins the content stays.
-    """
-    sources = []
-    for source in suite.datasets:
-        repo, _, revision = moved.get(source.repo, "").partition("@")
-        unchanged = not repo or (repo == source.repo and not revision)
-        sources.append(source if unchanged else source.at(revision or None, repo=repo))
-    return sources
 
 
 def _resolved(source: Dataset, hub: HubAccess) -> Dataset:

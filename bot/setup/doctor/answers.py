@@ -1,4 +1,4 @@
-"""Whether the private answers of a board that takes predictions can be used, and are private."""
+"""Whether the suite's questions can be read, and the private answers of a board that takes predictions are private."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from hub.client import Hub
 from hub.errors import Denied, NotFound
 from hub.records import Repo
 from leaderboard.predictions import PREDICTIONS
+from leaderboard.suites import dataset_sources
+
+
+def questions(context: BoardContext, worker: Hub | None) -> Checks:
+    """Whether the datasets that the suite's tasks read are on the Hub, as the workers' token sees them."""
+    hub = context.hub if worker is None else worker
+    for source in dataset_sources(context.suite, context.board.questions):
+        if hub.repo_exists(Repo("dataset", source.repo)):
+            pin = f"at {source.revision}" if source.revision else "at its newest commit: `steward suite pin` keeps one"
+            yield Check("questions", "ok", f"The suite {context.suite.name} reads the dataset {source.repo} {pin}.")
+        else:
+            words = f"There is no dataset {source.repo} that workers may see: the suite {context.suite.name} reads it."
+            fix = "Correct the suite's `datasets`, or get access; `steward suite check` tries all of the suite."
+            yield Check("questions", "error", words, fix)
 
 
 def private_answers(context: BoardContext, worker: Hub | None) -> Checks:

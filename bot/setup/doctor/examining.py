@@ -7,6 +7,7 @@ branch: if the token may write, the Hub answers that the parent is stale, and no
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
@@ -36,8 +37,10 @@ def examine(
     worker: Hub | None = None,
     switching_on: bool = False,
     platforms: Callable[[], Platforms | None] = lambda: None,
+    work_dir: Path | None = None,
 ) -> list[Check]:
-    """The results of all checks. `worker` is a client with the workers' token, if it is known.
+    """The results of all checks. `worker` is a client with the workers' token, if it is known; `work_dir` is the
+    workers' folder, if this machine has one.
 
     `platforms` connects to the platforms of the board's worker backends, and is called only if the board has some.
 
@@ -46,7 +49,7 @@ def examine(
     on = switching_on or context.effects.mode(Effect.EDIT) is EffectMode.ON
     parts: dict[str, CheckRunner] = {
         **_account_checks(context, worker, on=on),
-        **_machine_checks(context, platforms),
+        **_machine_checks(context, platforms, work_dir),
         "effects": lambda: _effects(context),
         **_file_checks(context, on=on),
     }
@@ -64,21 +67,25 @@ def _account_checks(context: BoardContext, worker: Hub | None, *, on: bool) -> d
         "models token": lambda: rights.models_token(context),
         "logs": lambda: rights.readable_logs(context),
         "details": lambda: rights.details(context),
+        "questions": lambda: answers.questions(context, worker),
         "answers": lambda: answers.private_answers(context, worker),
         "webhooks": lambda: _webhooks(context),
         "webhook address": lambda: _webhook_addresses(context),
     }
 
 
-def _machine_checks(context: BoardContext, platforms: Callable[[], Platforms | None]) -> dict[str, CheckRunner]:
+def _machine_checks(
+    context: BoardContext, platforms: Callable[[], Platforms | None], work_dir: Path | None
+) -> dict[str, CheckRunner]:
     """Checks of the queue server, this machine, the workers and their platforms."""
     return {
         "redis": lambda: machine.queue_settings(context),
         "redis version": lambda: machine.queue_server(context),
         "clock": lambda: machine.clocks(context),
-        "disk": lambda: machine.disk(context.mirror.root),
+        "disk": lambda: machine.disk(context.mirror.root, work_dir),
         "mirrors": lambda: machine.mirrors(context),
         "workers": lambda: machine.workers(context),
+        "failures": lambda: machine.failures(context),
         "backends": lambda: backends.backends(context, platforms),
         "cross-checks": lambda: machine.cross_checks(context),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -12,11 +13,16 @@ from bot.core.context import BoardContext
 from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor.findings import Check, Checks, State
 from leaderboard import __version__
+from leaderboard.failures import cause
+from leaderboard.outbreaks import WINDOW_SECONDS
 from leaderboard.tiers import TIERS
+from redis_state.canaries import Canaries
 from redis_state.set_aside import names_of
 
 GB = 1 << 30
 FREE_WARNING, FREE_ERROR = 5 * GB, 1 * GB
+WORK_WARNING, WORK_ERROR = 20 * GB, 3 * GB
+"""A model of seven billion parameters takes 15 GB; 2 GB stay free beside each model."""
 OLDEST_REDIS = (7, 0)
 FULL_SHARE = 0.9
 """Share of its memory limit from which a queue server counts as full."""
@@ -76,13 +82,20 @@ def _drift(server: str, seconds: float) -> Check:
     return Check("clock", state, f"The local clock {relation} that of {server}.", fix)
 
 
-def disk(folder: Path) -> Checks:
-    """Whether the disk has space for clones of the board's repos; 100,000 request files take half a gigabyte."""
+def disk(folder: Path, work_dir: Path | None) -> Checks:
+    """Whether the disk has space for clones of the board's repos, of which 100,000 request files take half a gigabyte,
+    and for models in the workers' folder `work_dir`, if there is one here."""
+    yield _space(folder, "clones of the board's repos", "STEWARD_MIRRORS", FREE_WARNING, FREE_ERROR)
+    if work_dir is not None:
+        yield _space(work_dir, "models and questions", "STEWARD_WORK_DIR", WORK_WARNING, WORK_ERROR)
+
+
+def _space(folder: Path, what: str, setting: str, warning: int, error: int) -> Check:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
-    state: State = "ok" if free > FREE_WARNING else "warning" if free > FREE_ERROR else "error"
-    words = f"{free / GB:,.1f} GB are free at {existing}, for clones of the board's repos."
-    yield Check("disk", state, words, "" if state == "ok" else "Free space, or set STEWARD_MIRRORS to another folder.")
+    state: State = "ok" if free > warning else "warning" if free > error else "error"
+    words = f"{free / GB:,.1f} GB are free at {existing}, for {what}."
+    return Check("disk", state, words, "" if state == "ok" else f"Free space, or set {setting} to another folder.")
 
 
 def mirrors(context: BoardContext) -> Checks:
@@ -133,6 +146,18 @@ def workers(context: BoardContext) -> Checks:
         fix = "Set STEWARD_TIERS=all for a worker, or start one that is large enough."
         words = f"No worker takes the tiers {', '.join(unserved)}; a larger one takes them, if there is one."
         yield Check("workers", "warning", words, fix)
+
+
+def failures(context: BoardContext) -> Checks:
+    """Whether attempts of the last hour failed by the service's fault, and not by that of a model."""
+    ended, now = Canaries(context.redis, context.keys, context.suite.name).ended(), context.now()
+    recent = [attempt.cause for attempt in ended if attempt.cause and attempt.at > now - WINDOW_SECONDS]
+    ours = Counter(code for code in recent if cause(code).fault == "us")
+    if not ours:
+        yield Check("failures", "ok", "No attempt failed by the board's own fault in the last hour.")
+    for code, count in ours.most_common():
+        words = f"{count:,} {'attempt' if count == 1 else 'attempts'} failed in the last hour: {code}."
+        yield Check("failures", "warning", words, "`steward logs` shows the log of each; docs/diagnosis.md, the cause.")
 
 
 def cross_checks(context: BoardContext) -> Checks:

@@ -13,12 +13,13 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from leaderboard.suite_questions import Dataset
+from leaderboard.suites import dataset_sources
 from localhub.testing import LocalHub
 from tests.support.sizes import one_in
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
 from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, TooManyFiles, WeightsMissing
 from workers.models import downloads
-from workers.models.downloads import dataset_sources, fetch_datasets, fetch_model, pin_model
+from workers.models.downloads import fetch_datasets, fetch_model, pin_model
 
 pytestmark = one_in(2)
 
