@@ -75,8 +75,8 @@ def pin_datasets(text: str, commits: Mapping[str, str]) -> str:
         repo = value_of(dataset, "repo") if isinstance(dataset, yaml.MappingNode) else None
         if repo is None or (commit := commits.get(str(repo.value))) is None:
             continue
-        current = value_of(dataset, "revision")
-        text = added(text, dataset, f"revision: {commit}") if current is None else replaced(text, current, commit)
+        current, quoted = value_of(dataset, "revision"), f'"{commit}"'  # without quotes, digits alone are a number
+        text = added(text, dataset, f"revision: {quoted}") if current is None else replaced(text, current, quoted)
     return text
 
 

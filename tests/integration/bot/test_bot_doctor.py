@@ -12,10 +12,12 @@ from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor import examine
 from bot.setup.doctor.findings import Check
 from hub.client import Hub
-from hub.records import WatchedItem
+from hub.records import Repo, WatchedItem
 from leaderboard.effects import Effect, EffectMode, Effects
+from leaderboard.outbreaks import EndedAttempt
 from leaderboard.policy import AdmissionPolicy
 from redis_state.accepted_digests import RefusedTasks
+from redis_state.canaries import Canaries
 from redis_state.heartbeats import WorkerCard
 from redis_state.set_aside import SetAsideWorker
 from tests.support.board.board_driver import FORM, REQUESTS, WORKER, BoardDriver
@@ -49,8 +51,10 @@ def healthy(stand: BoardDriver) -> BoardDriver:
     stand.context.hub.hide(stand.context.logs)
     card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=stand.time, beat=stand.time)
     stand.context.workers.announce(card)
+    stand.context.hub.create_repo(Repo("dataset", "board/questions"))
     stand.context.board = stand.context.board.model_copy(
         update={
+            "questions": {stand.context.suite.datasets[0].repo: "board/questions"},
             "front_ends": (stand.context.hub.user("form").id,),
             "effects": Effects(modes=dict.fromkeys(Effect, EffectMode.ON)),
         }
@@ -71,6 +75,7 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
         "worker details",
         "logs",
         "details",
+        "questions",
         "webhooks",
         "webhook address",
         "redis",
@@ -79,6 +84,7 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
         "disk",
         "mirrors",
         "workers",
+        "failures",
         "effects",
         "adoption",
         "own files",
@@ -86,6 +92,21 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: BoardDriver) -> None:
         "results",
     ]
     assert list(dict.fromkeys(check.name for check in checks)) == names
+
+
+def test_a_missing_dataset_and_failures_of_ours_are_found(healthy: BoardDriver, tmp_path: Path) -> None:
+    """The doctor names a dataset of the suite that is not there, and the causes of the last hour that are ours."""
+    context, usual = healthy.context, healthy.context.suite.datasets[0].repo
+    ended = Canaries(context.redis, context.keys, context.suite.name)
+    for number, (code, age) in enumerate({"disk-full": 60, "not-a-number": 60, "dataset-unavailable": 7_200}.items()):
+        ended.note(EndedAttempt(f"attempt-{number}", "ada/good", code, healthy.context.now() - age))
+    context.board = context.board.model_copy(update={"questions": {usual: "board/none"}})
+    checks = examine(context, work_dir=tmp_path)
+    assert "board/none" in sentence(checks, "questions", state="error")
+    assert of(checks, "failures") == ["warning"]
+    assert "1 attempt failed in the last hour: disk-full" in sentence(checks, "failures", state="warning")
+    disks = [check.words for check in checks if check.name == "disk"]
+    assert len(disks) == 2 and f"at {tmp_path}, for models" in disks[1]
 
 
 def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: BoardDriver) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from leaderboard.suite_questions import content_digest
+from leaderboard.scores import problems
+from leaderboard.suite_questions import content_digest, pin_datasets
 from leaderboard.suites import BadSuite, Suite, find_suite, parse_suite, shipped
 
 MINIMAL: dict[str, Any] = {
@@ -175,3 +176,33 @@ def test_wrong_errata_are_refused(errata: list[dict[str, Any]], words: str) -> N
     """Errata are refused with an unknown task, a repeated question, an empty reason or a negative number."""
     with pytest.raises(BadSuite, match=words):
         suite(errata=errata)
+
+
+OLD, NEW = "1" * 40, "2" * 40
+PINS = {
+    "- {repo: org/questions}": f'- {{revision: "{NEW}", repo: org/questions}}',
+    "- repo: org/questions  # a\n    content: x": f'- revision: "{NEW}"\n    repo: org/questions  # a\n    content: x',
+    f"- {{repo: org/questions, revision: '{OLD}'}}": f'- {{repo: org/questions, revision: "{NEW}"}}',
+    "- {repo: org/other}": "- {repo: org/other}",
+}
+"""A dataset in a suite file → the same with its commit."""
+
+
+@pytest.mark.parametrize(("before", "after"), PINS.items())
+def test_a_commit_is_written_beside_its_dataset(before: str, after: str) -> None:
+    """Pinning changes the revision alone, in each way of writing a dataset, and leaves other datasets as they are."""
+    text = "# A suite\nname: small\ndatasets:\n  {}\n  - {{repo: org/more}}\nrun: [small_task]\n"
+    more = text.replace("{{repo: org/more}}", f'{{{{revision: "{OLD}", repo: org/more}}}}')
+    assert pin_datasets(text.format(before), {"org/questions": NEW, "org/more": OLD}) == more.format(after)
+
+
+def test_every_metric_that_results_lack_is_named() -> None:
+    """All reasons against a benchmark's results are given at once, with the metrics that are there."""
+    (benchmark,) = suite(
+        benchmarks=[MINIMAL["benchmarks"][0] | {"metrics": ["acc,none", "exact_mach,none"]}]
+    ).benchmarks
+    assert problems({"small_task": {"alias": "small", "acc,none": 2.0, "acc_norm,none": 1.0}}, benchmark) == [
+        "acc,none of small_task is 2.0, which is not between 0 and 1 (there is acc,none, acc_norm,none)",
+        "small_task has no number for exact_mach,none (there is acc,none, acc_norm,none)",
+    ]
+    assert problems({"other": {}}, benchmark) == ["no results of small_task (there is other)"]
