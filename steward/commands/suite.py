@@ -94,6 +94,7 @@ def _board(settings: WorkerSettings, file: str) -> Board:
 def pin(
     file: SuiteFile,
     update: Annotated[bool, typer.Option("--update", help="Also move datasets that are pinned already.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the newest commit of each dataset into a suite file, so that evaluations ask the same questions.
 
@@ -104,16 +105,22 @@ def pin(
     chosen = find_suite(file)
     newest = _newest(chosen)
     if file in shipped():
+        if as_json:
+            print(json.dumps({"newest": newest, "pinned": {}, "digest": chosen.digest}))
+            return
         say("\n".join(["questions:", *(f"  {repo}: {repo}@{commit}" for repo, commit in newest.items())]))
         return
     commits = {source.repo: newest[source.repo] for source in chosen.datasets if update or source.revision is None}
     _write(Path(file), chosen, commits)
+    after = find_suite(file).digest
+    if as_json:
+        print(json.dumps({"newest": newest, "pinned": commits, "digest": after}))
+        return
     for source in chosen.datasets:
         if source.repo in commits:
             say(PINNED.format(repo=source.repo, commit=newest[source.repo]))
         else:
             say(STAYS.format(repo=source.repo, commit=source.revision, newest=newest[source.repo]))
-    after = find_suite(file).digest
     say(UNCHANGED if after == chosen.digest else OTHER_DIGEST.format(before=chosen.digest[:12], after=after[:12]))
 
 

@@ -108,7 +108,8 @@ def test_pin_writes_the_newest_commits(steward: CliRunner, hub: LocalHub) -> Non
     Path("suite.yaml").write_text(Path("suite.yaml").read_text().replace(commit, "0" * 40))
     again = steward.invoke(app, ["suite", "pin", "suite.yaml"])
     assert f"its newest commit is {commit}" in again.output and "Nothing was changed." in again.output
-    assert steward.invoke(app, ["suite", "pin", "suite.yaml", "--update"]).exit_code == 0
+    moved = json.loads(steward.invoke(app, ["suite", "pin", "suite.yaml", "--update", "--json"]).stdout)
+    assert moved["pinned"] == {REPO: commit}
     assert commit in Path("suite.yaml").read_text()
     Path("none.yaml").write_text(SUITE.replace(REPO, "our-board/none"))
     missing = steward.invoke(app, ["suite", "pin", "none.yaml"])
