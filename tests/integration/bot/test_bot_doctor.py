@@ -12,7 +12,7 @@ from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor import examine
 from bot.setup.doctor.findings import Check
 from hub.client import Hub
-from hub.records import Repo, WatchedItem
+from hub.records import WatchedItem
 from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.outbreaks import EndedAttempt
 from leaderboard.policy import AdmissionPolicy
@@ -51,10 +51,8 @@ def healthy(stand: BoardDriver) -> BoardDriver:
     stand.context.hub.hide(stand.context.logs)
     card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=stand.time, beat=stand.time)
     stand.context.workers.announce(card)
-    stand.context.hub.create_repo(Repo("dataset", "board/questions"))
     stand.context.board = stand.context.board.model_copy(
         update={
-            "questions": {stand.context.suite.datasets[0].repo: "board/questions"},
             "front_ends": (stand.context.hub.user("form").id,),
             "effects": Effects(modes=dict.fromkeys(Effect, EffectMode.ON)),
         }

@@ -37,7 +37,7 @@ from workers.models.tiny_model import model
 
 pytestmark = one_in(3)
 
-WORLD = fresh_world()
+WORLD = fresh_world().org("steward-suites").datasets("steward-suites/starter")
 REQUEST = "maya/remote_eval_request_False_float32_Original.json"
 
 

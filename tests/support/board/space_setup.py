@@ -33,6 +33,8 @@ def space_world(**more: Any) -> HubWorld:
         .org("poor", {"bot": "write"})
         .org("fresh-details")
         .org("poor-details")
+        .org("steward-suites")
+        .datasets("steward-suites/starter")
     )
 
 

@@ -43,6 +43,8 @@ def board_world() -> HubWorld:
         empty_board_world()
         .user("bob", BOB)
         .repo("space", "board/space", sdk="static")
+        .org("steward-suites")
+        .datasets("steward-suites/starter")
         .repo("model", "ada/good", model_files(CONFIG))
         .repo("model", "ada/remote", model_files(CODE))
         .repo("model", "ada/strange", model_files('{"model_type": "zork"}'))
