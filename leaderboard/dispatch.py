@@ -24,7 +24,7 @@ from leaderboard.estimates import Durations, WaitExperience
 from leaderboard.holds import BOARD
 from leaderboard.tiers import TIERS, Tier, lanes, serving
 
-BlockerKind = Literal["hold", "pause", "budget", "hub"]
+BlockerKind = Literal["hold", "pause", "budget", "hub", "retry"]
 AHEAD = 1
 """Attempts in RQ per worker, beside the one that it runs."""
 _BY_AGE = attrgetter("rank", "submitted", "path")

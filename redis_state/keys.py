@@ -85,7 +85,7 @@ class Keys(KeyLayout):
     unjudged = BoardKey("unjudged")
     """Set: paths of the requests whose file was seen but not judged yet."""
     unanswered = BoardKey("unanswered")
-    """Set: paths of unjudged requests about whose model the Hub does not answer."""
+    """Set: paths of unjudged requests about whose model the Hub does not answer, or whose retry is delayed."""
     request_changes = BoardKey("request-changes")
     """Stream: `paths`, as JSON, of requests whose entry was added, removed or changed; the newest few thousand."""
     request_threads = BoardKey("request-threads")

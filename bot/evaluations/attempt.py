@@ -18,6 +18,7 @@ from bot.evaluations.cross_checks import cross_check
 from bot.evaluations.published_files import OutcomeMismatch, check_results, details_repo, find_outcome
 from bot.evaluations.recomputing import RECHECK_SECONDS
 from bot.queue.dispatching import QUEUE, is_outdated, job_for
+from bot.read_models.serializers import retry_view
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import CLAIM
 from bot.request_files.file_edits import stage_transition
@@ -244,10 +245,11 @@ def reopen(context: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
     timing.count_end(context, entry, gathered.attempt or "", step.failure.fault)
     if step.outcome is not None and not publication.keep_log(context, request, step.outcome, gathered.log):
         return
-    view = view_of(context, entry, request, "again", failure=step.failure)
-    entry = update_status(context, entry, view, named=request.file.steward.thread)
     delay = may_retry(step.failure.cause, current.tries) or 0.0
-    context.index.put(entry.changed(again=context.now() + delay))
+    entry = entry.changed(again=context.now() + delay)
+    view = view_of(context, entry, request, "again", failure=step.failure)
+    view = replace(view, held=retry_view(entry.again) if delay else None)
+    context.index.put(update_status(context, entry, view, named=request.file.steward.thread))
     change = transitions.reopen_transition(
         request, now=current, cause=step.cause, failure=step.failure, thread=entry.thread
     )

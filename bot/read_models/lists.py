@@ -83,18 +83,19 @@ class QueueReader:
         running_entries = [entries[attempt.path] for attempt in running if attempt.path in entries]
         states = self.context.attempts.read_all(entry.attempt for entry in running_entries if entry.attempt is not None)
         pauses = self.context.pauses.all() if held_page else {}
-        unanswered = self.context.index.waiting_for_hub(self.context.now())
+        now = self.context.now()
+        delayed = self.context.index.delayed(now)
         return models.QueueResponse(
             counts=models.QueueCountsView(
                 waiting=len(waiting),
-                held=len(held) + len(unanswered),
+                held=len(held) + len(delayed),
                 running=len(snapshot.running),
                 workers=len(snapshot.conditions.capacities),
             ),
             waiting=[_waiting_view(snapshot, request, entries.get(request.path)) for request in page],
             held=[
                 *(_blocked_view(snapshot, request, entries.get(request.path), pauses) for request in held_page),
-                *(_unanswered_view(entry) for entry in unanswered[:limit] if held_after + limit >= len(held)),
+                *(_delayed_view(entry, now) for entry in delayed[:limit] if held_after + limit >= len(held)),
             ],
             running=[_running_view(entry, states.get(entry.attempt or "")) for entry in running_entries],
             next=after + limit if after + limit < len(waiting) else None,
@@ -146,10 +147,12 @@ def _blocked_view(
     return models.BlockedRequestView(**dict(view), **identity, tier=request.tier)
 
 
-def _unanswered_view(entry: IndexEntry) -> models.BlockedRequestView:
+def _delayed_view(entry: IndexEntry, now: float) -> models.BlockedRequestView:
+    blocker = serializers.delay_view(entry, now)
+    assert blocker is not None
     public = None if entry.is_private else entry
     identity = {name: value for name, value in _identity_fields(public).items() if name != "precision"}
-    return models.BlockedRequestView(**dict(models.WAITS_FOR_HUB), **identity, tier=entry.tier)
+    return models.BlockedRequestView(**dict(blocker), **identity, tier=entry.tier)
 
 
 def _running_view(entry: IndexEntry, state: AttemptState | None) -> models.RunningRequestView:

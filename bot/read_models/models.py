@@ -87,12 +87,14 @@ class QueuePositionView(ApiModel):
 
 
 class QueueBlockerView(ApiModel):
-    """The hold, pause or budget that blocks a request, or the Hub, which does not answer about its model."""
+    """What blocks a request: a hold, a pause or a budget; the Hub, which does not answer about its model; or the delay
+    of its retry."""
 
     kind: BlockerKind
     what: str = Field(default="", description="what is paused, or whose budget is used up")
     reason: str = ""
     by: str = ""
+    until: str | None = Field(default=None, description="when it is retried, for the kind `retry`")
 
     @property
     def scope(self) -> str:

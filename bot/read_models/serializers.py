@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from bot.core.context import BoardContext
 from bot.core.log_repos import public_log
+from bot.core.relative_times import stamp
 from bot.read_models import models
 from bot.read_models.queue_snapshot import take_snapshot
 from hub.errors import BadRequest
@@ -55,7 +56,7 @@ def request(
         **dict(summary(context, entry, public=public)),
         attempt=entry.number if entry.attempt is not None else 0,
         place=place(outlook) if outlook is not None and outlook.position is not None else None,
-        held=models.WAITS_FOR_HUB if entry.waits_for_hub(context.now()) else held,
+        held=delay_view(entry, context.now()) or held,
         progress=progress(state) if entry.state == "running" else None,
     )
 
@@ -132,6 +133,8 @@ def _has_failed(entry: IndexEntry) -> bool:
 def state_of(entry: IndexEntry) -> models.State:
     """The state of a request in the API's words."""
     match entry.state:
+        case "new" if entry.waits_for_retry:
+            return "waiting"
         case "queued":
             return "waiting"  # in RQ, but no worker has taken it: a request with an earlier turn may still replace it
         case "foreign":
@@ -168,6 +171,19 @@ def blocker_view(
     return models.QueueBlockerView(
         kind=blocker.kind, what=blocker.what, reason=hold.reason if hold else "", by=hold.by if hold else ""
     )
+
+
+def delay_view(entry: IndexEntry, now: float) -> models.QueueBlockerView | None:
+    """What delays the check of a request: the Hub, or the time of its retry; None if nothing does."""
+    if entry.waits_for_hub(now):
+        return models.WAITS_FOR_HUB
+    return retry_view(entry.again) if entry.waits_for_retry else None
+
+
+def retry_view(at: float) -> models.QueueBlockerView:
+    """The blocker of a request that is retried at the time `at`."""
+    reason = f"Its last attempt failed, and the model is not the cause. It will be retried at {stamp(at)}."
+    return models.QueueBlockerView(kind="retry", reason=reason, until=iso(at))
 
 
 def progress(state: AttemptState | None) -> models.ProgressView:

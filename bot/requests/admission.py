@@ -85,6 +85,7 @@ def _accept(context: BoardContext, gathered: RequestFacts, facts: ModelFacts, sh
         attempt=attempt,
         submitted=context.now() if is_reopened else queue_places.waiting_since(context, request, entry),
         shown=0,
+        again=0.0,
     )
     entry = entry.changed(job=job_for(context, request, entry))
     context.index.put(entry)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.core.context import BoardContext
+from bot.core.context import BoardContext, request_key
 from bot.request_files.attempt_numbers import known_numbers
 from bot.request_files.file_edits import digest_of, pending_request, stage_transition
 from leaderboard import transitions
@@ -19,8 +19,9 @@ from leaderboard.request_history import since_asked_anew
 from leaderboard.requests import Request, Status
 from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
+from redis_state.dirty import SyncPriority
 
-How = Literal["done", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
+How = Literal["done", "sooner", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
 DAY_SECONDS = 86_400.0
 
 
@@ -37,7 +38,7 @@ class RelaunchResult:
 def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str | None = None) -> RelaunchResult:
     """Stage an edit that makes the request of `entry` wait again.
 
-    `once` limits the caller: it is a prefix of causes, of which a request may have one for each submitted commit. With
+    For a caller without a limit, the delay of an automatic retry ends (`sooner`). `once` limits the caller: it is a prefix of causes, of which a request may have one for each submitted commit. With
     this limit a finished request cannot be relaunched, unless a newer evaluation of it failed; that one is then
     repeated. One call; if the index was lost, those of `used_numbers` too.
     """
@@ -49,6 +50,8 @@ def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str 
     if request.status is None:
         return RelaunchResult("unreadable", path)
     how = _relaunch_outcome(context, request, cause, once)
+    if how == "under-way" and once is None and request.status.waits and _end_delay(context, path):
+        how = "sooner"
     result = RelaunchResult(how, path, request.status.value, request.file.steward.thread or entry.thread)
     if how != "done":
         return result
@@ -76,6 +79,15 @@ def _relaunch_outcome(context: BoardContext, request: Request, cause: str, once:
     if once is not None and any(earlier.startswith(once) for earlier in since_asked_anew(causes)):
         return "spent"
     return "done" if _in_budget(context) else "budget"
+
+
+def _end_delay(context: BoardContext, path: str) -> bool:
+    """End the delay of the request's automatic retry, and return whether there was one."""
+    if context.index.get(path).again <= context.now():
+        return False
+    context.index.change(path, lambda entry: entry.changed(again=context.now()))
+    context.mark(request_key(path), SyncPriority.PERSON)
+    return True
 
 
 def _in_budget(context: BoardContext) -> bool:

@@ -78,7 +78,7 @@ def sync_request(context: BoardContext, path: str) -> float | None:
     is_retry = request.file.steward.failure is not None  # the status may be PENDING: see `Board.listed`
     if isinstance(step, Admit) and is_retry and entry.again > context.now():
         if entry.state != "new":
-            context.index.put(entry.changed(state="new"))  # pages show that it waits
+            context.index.put(entry.changed(state="new"))  # pages show when it is retried
         return entry.again  # the retry table sets a delay for the cause of the failure
     if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(context, request)

@@ -15,7 +15,7 @@ from bot.requests.relaunching import RelaunchResult, relaunch
 from redis_state.board.decisions import DecisionOutcome
 
 CAUSE = "relaunch"
-OUTCOMES: Mapping[str, DecisionOutcome] = {"done": "done", "under-way": "unchanged"}
+OUTCOMES: Mapping[str, DecisionOutcome] = {"done": "done", "sooner": "done", "under-way": "unchanged"}
 """All other results are refusals."""
 
 

@@ -91,7 +91,7 @@ class IndexEntry(BaseModel):
     comment: str | None = Field(default=None, description="id of the status comment")
     said: str = Field(default="", description="digest of what the status comment says")
     closed: bool = Field(default=False, description="whether its thread was closed, because nothing in it is open")
-    again: float = Field(default=0.0, description="time before which it is not retried")
+    again: float = Field(default=0.0, description="time before which it is not retried; 0 once it was judged again")
     shown: int = Field(default=0, description="quarters of the progress that the status comment shows")
     tier: Tier = Field(default="medium", description="size of the machine that it needs")
     size: int = Field(default=0, description="size class of its weights; 0: not known")
@@ -153,6 +153,11 @@ class IndexEntry(BaseModel):
     def waits_for_hub(self, now: float) -> bool:
         """Whether it is not judged yet because the Hub has not answered about its model for UNANSWERED_SECONDS."""
         return self.state == "new" and 0 < self.unanswered <= now - UNANSWERED_SECONDS
+
+    @property
+    def waits_for_retry(self) -> bool:
+        """Whether its last attempt failed through no fault of the model, and the next one is due at `again`."""
+        return self.state == "new" and self.again > 0 and not self.unanswered
 
     @property
     def precision(self) -> str:

@@ -92,7 +92,7 @@ class Index:
         lists = {
             keys.busy: {entry.path for entry in entries if entry.state in _BUSY},
             keys.unjudged: {entry.path for entry in entries if entry.state == "new"},
-            keys.unanswered: {entry.path for entry in entries if entry.state == "new" and entry.unanswered},
+            keys.unanswered: {e.path for e in entries if e.state == "new" and (e.unanswered or e.again)},
         }
         paths = {entry.path for entry in entries}
         pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
@@ -194,10 +194,11 @@ class Index:
         """The paths of requests whose file was seen but not judged yet."""
         return sorted(text(path) for path in self._redis.smembers(self._keys.unjudged))
 
-    def waiting_for_hub(self, now: float) -> list[IndexEntry]:
-        """The requests that are not judged because the Hub does not answer about their model. Up to two round trips."""
+    def delayed(self, now: float) -> list[IndexEntry]:
+        """The requests that are not judged yet because the Hub does not answer about their model, or because their
+        retry is due later. Up to two round trips."""
         paths = sorted(text(path) for path in self._redis.smembers(self._keys.unanswered))
-        return [entry for entry in self.find(paths) if entry is not None and entry.waits_for_hub(now)]
+        return [entry for entry in self.find(paths) if entry is not None and (entry.waits_for_hub(now) or entry.waits_for_retry)]
 
     def paths(self) -> Iterator[str]:
         """All paths, read in pages; a path that is added or removed meanwhile may be missing, or come twice."""

@@ -55,7 +55,7 @@ def own_requests(board: BoardReader, requests: Sequence[RequestSummaryView]) -> 
             OwnRequest(
                 request,
                 place=place(outlook) if outlook is not None and outlook.position is not None else None,
-                is_held=outlook is not None and outlook.held is not None,
+                is_held=bool(entry and entry.waits_for_retry) or (outlook is not None and outlook.held is not None),
                 score=scores.average if scores is not None else None,
             )
         )

@@ -11,6 +11,11 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from benchmarks.sample_tables import sample_tables
+from bot.core.commands.answers import say
+from bot.core.relative_times import stamp
+from bot.read_models import serializers
+from bot.read_models.lists import QueueReader
+from bot.requests.verb_status import status_text
 from leaderboard.attempts import Failure
 from leaderboard.details import PublishedOutcome, outcome_path
 from leaderboard.failures import cause
@@ -18,6 +23,7 @@ from leaderboard.results import dump
 from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from redis_state.attempts import LOST
+from redis_state.clock import iso
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
 from tests.support.sizes import first, one_in
@@ -151,10 +157,20 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(
 
 
 def test_a_cause_that_needs_time_delays_the_next_attempt(stand: BoardDriver) -> None:
-    """After a worker's full disk, the bot queues the next attempt when that cause's delay has passed, not before."""
-    job = stand.started()
+    """After a worker's full disk, the bot queues the next attempt when that cause's delay has passed, not before; the
+    comment, the queue, `/status`, `/why` say when that is."""
+    job, context = stand.started(), stand.context
     stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
     assert (stand.file(job.path)["status"], stand.file(job.path)["steward"]["attempt"]) == ("RERUN", 2)
+    stand.settle()
+    entry = context.index.get(job.path)
+    retry = f"It will be retried at {stamp(entry.again)}."
+    (held,), shown = QueueReader(context).queue().held, serializers.request(context, entry)
+    assert (held.path, held.kind, held.until) == (job.path, "retry", iso(entry.again))
+    assert (shown.state, shown.failed, shown.held and shown.held.until) == ("waiting", False, held.until)
+    why = say("why", request=shown, lines=[])
+    texts = (held.reason, stand.threads()[0].events[0].content, why, status_text(context, "ada/good", [entry]))
+    assert all(retry in text for text in texts)
     stand.time += 800
     stand.worker()
     stand.tick()
@@ -164,3 +180,4 @@ def test_a_cause_that_needs_time_delays_the_next_attempt(stand: BoardDriver) -> 
     stand.worker()
     stand.settle()
     assert [again.attempt[-2:] for again in stand.queued()] == ["-2"]
+    assert not QueueReader(context).queue().held

@@ -95,6 +95,18 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: BoardDriver, 
     assert stand.file(path)["steward"]["attempt"] == 3
 
 
+def test_a_maintainer_ends_the_delay_of_a_retry(stand: BoardDriver, talk: Discussion) -> None:
+    """While a request waits for its automatic retry, a maintainer's `/relaunch` queues it now; a submitter's does not."""
+    job = stand.started(sender="ada")
+    stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
+    stand.settle()
+    assert "already under way" in talk.ask("/relaunch ada/good") and stand.queued() == []
+    assert "does not wait for that time any more" in talk.ask("/relaunch ada/good", stand.form)
+    stand.settle()
+    assert [job.attempt[-2:] for job in stand.queued()] == ["-2"]
+    assert "already under way" in talk.ask("/relaunch ada/good", stand.form)
+
+
 def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: BoardDriver, talk: Discussion) -> None:
     """A relaunch after the loss of Redis keeps the submitter in the request file and in the index."""
     path = stand.failed(THEIRS, sender="ada")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,11 @@ from bot.core.settings import BotSettings
 from bot.threads.faq import faq_entries
 from bot.web import site as site_module
 from bot.web.pages.flags import FlagsResponse
+from leaderboard.attempts import Failure
 from leaderboard.categories import ModelCategory
 from redis_state.board.index import Index
 from redis_state.board.scoreboard import Scoreboard
+from redis_state.clock import iso
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
 from tests.support.board.seeded_board import KEYS, REASONS, entry, fill_board, path_of, score
@@ -47,6 +50,22 @@ def test_the_queue_shows_everybody_and_why_things_failed(site: Client) -> None:
     assert '31 of 540</span><span class="quiet" data-replayed>, 20 of them computed before</span>' in text
     assert text.count("computed before") == 1, "also shown for an evaluation that repeats no answers"
     assert re.findall(r'data-name="Position">(\d+)', text) == [str(turn) for turn in range(1, 9)]
+
+
+def test_a_request_that_waits_for_its_retry_says_when_it_is(site: Client, lasting_redis: redis.Redis) -> None:
+    """The page and the queue show the time of a retry; the request counts as waiting, and not as being checked."""
+    index, again = Index(lasting_redis, KEYS), time.time() + 900
+    failure = Failure(cause="disk-full", fault="us", message="The disk is full.")
+    waiting = entry("bob/retried", "new", "RERUN", failure=failure).changed(again=again)
+    index.put(waiting)
+    try:
+        retry = f'It will be retried at <time datetime="{iso(again)}">'
+        text = page(site, f"/requests/{waiting.path}")
+        assert retry in text and "Why its last attempt failed" in text and "being checked" not in text
+        assert retry in page(site, "/queue")
+        assert "bob/retried" in page(site, "/requests", state="waiting")
+    finally:
+        index.drop(waiting.path)
 
 
 def test_a_request_tells_its_life(site: Client) -> None:
