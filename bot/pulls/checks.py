@@ -140,6 +140,7 @@ def _check_submission(
         model=model,
         model_url=context.address(Repo("model", model)),
         sha=verdict.sha or "",
+        sender=_other_sender(submitted.request, thread),
     )
     before_oid = before.oid if before is not None else None
     return _CheckedFile(view, PlannedFile(path=after.path, oid=after.oid, before=before_oid, sha=verdict.sha or ""))
@@ -162,6 +163,7 @@ def _check_predictions(
         model=request.path.model,
         model_url=context.address(context.requests, checked.read.path, revision=head),
         sha=head,
+        sender=_other_sender(request, thread),
     )
     plan = PlannedFile(path=after.path, oid=after.oid, before=before.oid if before is not None else None, sha=head)
     if (file := checked.read.file) is None:
@@ -169,6 +171,12 @@ def _check_predictions(
     present = context.hub.paths_info(context.requests, [file.path]).get(file.path)
     beside = PlannedFile(path=file.path, oid=file.oid, before=present.oid if present is not None else None)
     return _CheckedFile(view, plan, beside)
+
+
+def _other_sender(request: Request, thread: Thread) -> str:
+    """The `sender` in a file of the pull request `thread`, if it is not its author."""
+    sender = request.file.sender or ""
+    return sender if sender.casefold() != thread.author_name.casefold() else ""
 
 
 def verdict_on(context: BoardContext, request: Request, *, submitter: str) -> Verdict:

@@ -39,6 +39,8 @@ class FileView:
     model: str = ""
     model_url: str = ""
     sha: str = ""
+    sender: str = ""
+    """The `sender` in the file, which counts for nothing, if it is not the author of the pull request."""
     more: int = 0
     """The number of problems that the report leaves out."""
 
@@ -69,6 +71,8 @@ class PullView:
     commit: str = ""
     commit_url: str = ""
     by: str = ""
+    author: str = ""
+    """The author of the pull request, who is the submitter of its requests."""
 
     @property
     def shown_others(self) -> Sequence[OtherFile]:

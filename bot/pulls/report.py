@@ -52,6 +52,7 @@ def report_checked(
         draft=state.draft,
         conflicts=thread.conflicting_files,
         merges_itself=state.merges_itself,
+        author=thread.author_name,
     )
     return _write_report(context, repo, thread, _text(context, view))
 

@@ -100,8 +100,13 @@ def test_a_maintainer_ends_the_delay_of_a_retry(stand: BoardDriver, talk: Discus
     job = stand.started(sender="ada")
     stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
     stand.settle()
-    assert "already under way" in talk.ask("/relaunch ada/good") and stand.queued() == []
+    assert "already under way" in talk.ask("/relaunch ada/good")
+    stand.worker()
+    stand.settle()
+    assert stand.queued() == []
     assert "does not wait for that time any more" in talk.ask("/relaunch ada/good", stand.form)
+    stand.worker()
+    stand.context.mark("queue")
     stand.settle()
     assert [job.attempt[-2:] for job in stand.queued()] == ["-2"]
     assert "already under way" in talk.ask("/relaunch ada/good", stand.form)

@@ -13,6 +13,7 @@ from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
+from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, comments_of_kind, empty_stand, fields, look, propose, report, thread
 
 stand = empty_stand
@@ -35,6 +36,21 @@ def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: BoardDrive
     assert len(comments_of_kind(stand, number, "status")) == 1
     assert ask(stand, number, head) == answer
     assert look(stand, number)[0] == "thread"
+
+
+def test_a_sender_in_the_file_is_shown_and_the_author_is_the_submitter(stand: BoardDriver) -> None:
+    """A report says that a file names another sender; `/approve` merges it at once, as the author's submission."""
+    form = stand.context.hub.user("form").id
+    stand.context.board = stand.context.board.model_copy(update={"maintainers": (form,)})
+    number, head = propose(stand, {PATH: fields(stand, sender="bob")})
+    look(stand, number)
+    assert "names the sender `bob`; that counts for nothing. The submitter is `ada`" in report(stand, number)
+    Discussion(stand, number=number).say(f"/approve {head[:8]}", stand.form)
+    assert thread(stand, number).status == "merged"
+    stand.settle()
+    assert stand.context.index.get(PATH).submitter == "ada"
+    (status,) = comments_of_kind(stand, number, "status")
+    assert "submitted by `ada`" in status
 
 
 def test_a_push_after_the_report_voids_the_approval(stand: BoardDriver) -> None:
