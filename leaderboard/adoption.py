@@ -81,12 +81,21 @@ class AdoptionRecord(BaseModel):
         return number <= self.threads.get(repo, 0)
 
 
-def parse_record(data: bytes) -> AdoptionRecord:
-    """Parse the record in `data`. Raises BadRecord."""
+def parse_record(data: bytes, board: str = "") -> AdoptionRecord:
+    """Parse the record in `data`, which must be of the board with the name `board`, if that is known. Raises BadRecord.
+
+    Two installations with different names would both answer on the same requests.
+    """
     try:
-        return AdoptionRecord.model_validate_json(data)
+        record = AdoptionRecord.model_validate_json(data)
     except ValidationError as error:
         raise BadRecord(f"{RECORD} is not a record of adoption: {describe_errors(error, limit=5)[:500]}") from error
+    if board and record.board != board:
+        raise BadRecord(
+            f"{RECORD} is the record of the board '{record.board}', and this installation serves '{board}'. "
+            "A board has one bot: stop this one and use the other's board file, or correct the `name` in this one."
+        )
+    return record
 
 
 def is_old(adopted: str | None, now: str, request: Request | None) -> bool:

@@ -82,6 +82,8 @@ pinned: true
 """The part of the Space's card that the Hub reads."""
 
 
+MADE_BY_INIT = "A bot maintains this repo."
+"""The sentence in every card of `init`, by which another `init` sees that a board has the repo."""
 KEPT_VALUES = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "STEWARD_HOST", "STEWARD_PORT", "STEWARD_PUBLIC_URL")
 KEPT_FILES = ("STEWARD_BOT_TOKEN_FILE", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_WEBHOOK_SECRET_FILE")
 """Settings that `init` writes into the file `env`: values, and names of files."""
@@ -150,7 +152,7 @@ def card(board: Board, repo_id: str) -> bytes:
     configs = TABLE if repo_id == repos.contents else _configs(records(board, repo_id))
     return (
         f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}{configs}---\n\n"
-        f"# {heading}\n\n{words}\n\nA bot maintains this repo. It respects files that are edited by hand.\n"
+        f"# {heading}\n\n{words}\n\n{MADE_BY_INIT} It respects files that are edited by hand.\n"
     ).encode()
 
 

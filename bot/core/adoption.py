@@ -101,7 +101,7 @@ class Adoption:
         if file is None:
             self.forget()
             return None
-        record = parse_record(file.data)
+        record = parse_record(file.data, self._keys.board)
         if self._redis.hget(self._keys.adoption, "commit") != (record.commit(self._requests.id) or "").encode():
             self._list(record)
         fields: Fields = {"oid": git_id(file.oid, len(file.data)), "record": file.data}

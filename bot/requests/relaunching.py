@@ -38,9 +38,10 @@ class RelaunchResult:
 def relaunch(context: BoardContext, entry: IndexEntry, *, cause: str, once: str | None = None) -> RelaunchResult:
     """Stage an edit that makes the request of `entry` wait again.
 
-    For a caller without a limit, the delay of an automatic retry ends (`sooner`). `once` limits the caller: it is a prefix of causes, of which a request may have one for each submitted commit. With
-    this limit a finished request cannot be relaunched, unless a newer evaluation of it failed; that one is then
-    repeated. One call; if the index was lost, those of `used_numbers` too.
+    Without `once`, as for a maintainer, the delay of an automatic retry ends (`sooner`). `once` limits the caller: it
+    is a prefix of causes, of which a request may have one for each submitted commit. With this limit a finished request
+    cannot be relaunched, unless a newer evaluation of it failed; that one is then repeated. One call; if the index was
+    lost, those of `used_numbers` too.
     """
     path = entry.path
     pending = pending_request(context, path)

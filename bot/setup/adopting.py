@@ -54,7 +54,7 @@ def _once(context: BoardContext, by: Account, *, again: bool) -> AdoptionResult:
     head = context.hub.head(context.requests)
     known = context.request_files.read(RECORD, head, max_bytes=MAX_RECORD)
     if known is not None and not again:
-        return AdoptionResult(parse_record(known.data), False, Counter())
+        return AdoptionResult(parse_record(known.data, context.board.name), False, Counter())
     statuses = _statuses(context, head)
     record = AdoptionRecord(
         board=context.board.name,

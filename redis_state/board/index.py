@@ -198,7 +198,11 @@ class Index:
         """The requests that are not judged yet because the Hub does not answer about their model, or because their
         retry is due later. Up to two round trips."""
         paths = sorted(text(path) for path in self._redis.smembers(self._keys.unanswered))
-        return [entry for entry in self.find(paths) if entry is not None and (entry.waits_for_hub(now) or entry.waits_for_retry)]
+        return [
+            entry
+            for entry in self.find(paths)
+            if entry is not None and (entry.waits_for_hub(now) or entry.waits_for_retry)
+        ]
 
     def paths(self) -> Iterator[str]:
         """All paths, read in pages; a path that is added or removed meanwhile may be missing, or come twice."""

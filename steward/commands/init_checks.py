@@ -49,6 +49,7 @@ def find_problems(
             yield from accounts
             if board is not None:
                 yield from _owner_problems(hub, rights, board, [repo for repo, _ in repos(board)])
+                yield from _other_board_problems(hub, board, settings)
             if hosted is not None and board is not None and not wrong:
                 yield from hosted.hub_problems(hub, rights, board)
     except SettingsError as error:
@@ -180,3 +181,38 @@ def _owner_problems(hub: Hub, rights: Rights, board: Board, repos: list[Repo]) -
             message = f"The bot's token (account {rights.name}) may not create repos in {name}."
             advice = f"Make {rights.name} a member of {name} with the role write, and use a token that may write there."
             yield Problem(code="owner", message=message, advice=advice)
+
+
+def _other_board_problems(hub: Hub, board: Board, settings: BotSettings) -> Iterator[Problem]:
+    """Yield that the requests repo belongs to another board: two bots would both answer on its requests.
+
+    The record of adoption names its board. Without a board file here, a record, or a card by `init`, is of a board
+    whose file is elsewhere, and whose name may be the same.
+    """
+    from hub.errors import TooLarge
+    from hub.records import Repo
+    from leaderboard.adoption import FORMER_RECORD, MAX_RECORD, RECORD, BadRecord, parse_record
+    from steward.board_setup import CARD
+    from steward.new_board import MADE_BY_INIT
+
+    repo, is_new = Repo("dataset", board.repos.requests), not settings.board.exists()
+    if not hub.repo_exists(repo):
+        return
+    advice = (
+        f"Point STEWARD_BOARD={settings.board} to that board's own file, or use another organisation. If that board is "
+        "given up, delete its repos, or write a board file for them by hand."
+    )
+    try:
+        record = hub.find_file(repo, RECORD, max_bytes=MAX_RECORD) or hub.find_file(
+            repo, FORMER_RECORD, max_bytes=MAX_RECORD
+        )
+        name = parse_record(record.data, "" if is_new else board.name).board if record is not None else ""
+        card = hub.find_file(repo, CARD, max_bytes=MAX_RECORD) if is_new and record is None else None
+    except (BadRecord, TooLarge) as error:
+        yield Problem(code="other-board", message=f"{repo.id}: {error}", advice=advice)
+        return
+    if is_new and name:
+        yield Problem(code="other-board", message=f"{repo.id} belongs to the board '{name}' already.", advice=advice)
+    elif card is not None and MADE_BY_INIT.encode() in card.data:
+        message = f"{repo.id} belongs to another board already: its card was written by `steward init`."
+        yield Problem(code="other-board", message=message, advice=advice)

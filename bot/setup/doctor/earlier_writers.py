@@ -28,7 +28,7 @@ def adoption(context: BoardContext, *, on: bool) -> Checks:
         yield _not_adopted(context, on=on)
         return
     try:
-        record = parse_record(file.data)
+        record = parse_record(file.data, context.board.name)
     except BadRecord as error:
         yield Check("adoption", "error", str(error), "Run `steward adopt --again`, or restore the file.")
         return

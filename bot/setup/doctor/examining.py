@@ -171,7 +171,12 @@ def _webhook_addresses(context: BoardContext) -> Checks:
     hooks = [hook for hook in context.hub.webhooks() if watched(context, hook)]
     if any(not hook.url for hook in hooks):
         yield Check("webhook address", "ok", "A webhook of the board starts a Job.")
-    for address in sorted({hook.url for hook in hooks if hook.url}):
+    addresses = sorted({hook.url for hook in hooks if hook.url})
+    if len(addresses) > 1:
+        words = f"The board's webhooks lead to {len(addresses)} addresses: {', '.join(addresses)}."
+        fix = "A board has one bot. If another installation serves this board, stop one; else delete the old webhooks."
+        yield Check("webhook address", "warning", words, fix)
+    for address in addresses:
         url = urlsplit(address)
         if url.path != PATH:
             fix = f"Its address has to end in {PATH}: change it in the Hub's settings, or with `steward init --url`."

@@ -14,6 +14,7 @@ from bot.core.adoption import RecordLost, git_id
 from bot.core.context import request_key, thread_key
 from bot.processes.reconcile import PERIOD
 from bot.setup.adopting import AdoptionResult, adopt
+from bot.setup.doctor.earlier_writers import adoption
 from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request, parse_request
@@ -390,3 +391,17 @@ def test_the_old_kit_is_of_many_dialects() -> None:
     kinds = Counter(readable(path, data) for path, data in files.items())
     assert kinds[True] > 1_000
     assert kinds[False] > 400
+
+
+def test_a_bot_does_not_work_on_another_boards_repo(stand: BoardDriver) -> None:
+    """If the record names another board, the bot handles no request, and the doctor says that a board has one bot."""
+    record = {"board": "theirs", "at": "", "by": {"id": "1", "name": "x"}, "files": 0, "commits": {}, "threads": {}}
+    stand.put(RECORD, json.dumps(record).encode())
+    path = stand.submit("ada/good")
+    stand.settle()
+    assert (stand.file(path)["status"], stand.threads(), stand.queued()) == ("PENDING", [], [])
+    (finding,) = adoption(stand.context, on=False)
+    assert finding.state == "error" and "A board has one bot" in finding.words
+    stand.put(RECORD, json.dumps({**record, "board": stand.context.board.name}).encode())
+    with pytest.raises(BadRecord, match="does not name a commit"):
+        stand.context.adoption.read()

@@ -96,7 +96,7 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: BoardDriver, 
 
 
 def test_a_maintainer_ends_the_delay_of_a_retry(stand: BoardDriver, talk: Discussion) -> None:
-    """While a request waits for its automatic retry, a maintainer's `/relaunch` queues it now; a submitter's does not."""
+    """While a request waits for its automatic retry, `/relaunch` queues it now for a maintainer, not for others."""
     job = stand.started(sender="ada")
     stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
     stand.settle()

@@ -165,6 +165,11 @@ def webhook_to_elsewhere(ward: Ward) -> None:
     ward.hook(url="http://127.0.0.1:1/elsewhere")
 
 
+def webhooks_of_another_installation(ward: Ward) -> None:
+    watched = WatchedItem("dataset", "board/requests")
+    ward.stand.context.hub.ensure_webhook("http://127.0.0.1:2/webhooks/hub", [watched], ["repo"], "s3cret")
+
+
 def redis_that_forgets(ward: Ward) -> None:
     ward.stand.context.redis.config_set("appendonly", "no")
 
@@ -238,6 +243,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
     (no_webhook, "webhooks", "Create one that watches"),
     (webhook_that_is_off, "webhooks", "enables it again while it runs"),
     (webhook_to_elsewhere, "webhook address", "has to end in /webhooks/hub"),
+    (webhooks_of_another_installation, "webhook address", "A board has one bot"),
     (redis_that_forgets, "redis", "appendonly yes"),
     (redis_that_evicts, "redis", "maxmemory-policy noeviction"),
     (redis_of_long_ago, "redis version", "Redis 7 or newer"),

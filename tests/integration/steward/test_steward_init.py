@@ -16,6 +16,7 @@ from bot.core.context import BoardContext
 from bot.web.space import SHIPPED, space_version
 from hub.client import Hub
 from hub.records import Repo
+from leaderboard.adoption import RECORD
 from leaderboard.boards import parse_board
 from leaderboard.suites import shipped
 from localhub.testing import HubWorld, LocalHub
@@ -243,8 +244,43 @@ def test_a_new_terminal_sources_one_file(tmp_path: Path, monkeypatch: pytest.Mon
         assert (tmp_path / "secrets" / ".gitignore").read_text() == "*\n"
         (tmp_path / "env").write_text("mine")
         (tmp_path / "board.yaml").unlink()
+        HfApi(hub.url, token="hf_bot").delete_repo("fresh/requests", repo_type="dataset")
         assert CliRunner().invoke(app, [*command, "--apply"]).exit_code == 0
         assert (tmp_path / "env").read_text() == "mine"
+
+
+def test_init_does_not_take_over_the_repos_of_another_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From another folder, or with a board file of another name, `init` refuses repos that a board has already."""
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        settings = {"HF_ENDPOINT": hub.url, "STEWARD_BOT_TOKEN": "hf_bot", "STEWARD_WEBHOOK_SECRET": "s"}
+        for name, value in {**settings, "STEWARD_BOARD": "board.yaml"}.items():
+            monkeypatch.setenv(name, value)
+        folders = [tmp_path / name for name in ("first", "second")]
+        for folder in folders:
+            folder.mkdir()
+        command = ["init", "--org", "fresh", "--url", URL, "--apply"]
+        monkeypatch.chdir(folders[0])
+        assert CliRunner().invoke(app, command).exit_code == 0
+        assert CliRunner().invoke(app, command).exit_code == 0, "the same folder"
+        monkeypatch.chdir(folders[1])
+        refused = CliRunner().invoke(app, command)
+        assert (refused.exit_code, list(folders[1].iterdir())) == (2, [])
+        assert "fresh/requests belongs to another board already" in refused.output
+        record = {"board": "fresh", "at": "", "by": {"id": "1", "name": "b"}, "files": 0, "commits": {}, "threads": {}}
+        api = HfApi(hub.url, token="hf_bot")
+        api.upload_file(
+            path_or_fileobj=json.dumps(record).encode(),
+            path_in_repo=RECORD,
+            repo_id="fresh/requests",
+            repo_type="dataset",
+        )
+        assert "fresh/requests belongs to the board 'fresh' already" in CliRunner().invoke(app, command).output
+        text = (folders[0] / "board.yaml").read_text()
+        (folders[1] / "board.yaml").write_text(text)
+        assert CliRunner().invoke(app, command).exit_code == 0, "that board's own file"
+        (folders[1] / "board.yaml").write_text(text.replace("name: fresh", "name: other", 1))
+        refused = CliRunner().invoke(app, command)
+        assert refused.exit_code == 2 and "is the record of the board 'fresh'" in refused.output
 
 
 def test_init_lists_all_problems_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,14 @@ def test_threads_up_to_the_highest_number_are_old() -> None:
 def test_a_record_comes_back_as_it_was_written() -> None:
     """An adoption record is read back as it was written; fields added by a later version are ignored."""
     written = json.loads(RECORD.model_dump_json())
-    assert parse_record(json.dumps({**written, "more": 1}).encode()) == RECORD
+    data = json.dumps({**written, "more": 1}).encode()
+    assert parse_record(data) == parse_record(data, RECORD.board) == RECORD
+
+
+def test_a_record_of_another_board_is_refused() -> None:
+    """A board does not work by the record of another one."""
+    with pytest.raises(BadRecord, match="this installation serves 'other'"):
+        parse_record(RECORD.model_dump_json().encode(), "other")
 
 
 WRONG = [
