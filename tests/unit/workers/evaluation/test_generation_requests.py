@@ -33,12 +33,13 @@ OTHER_CACHE = {
     "deepseek_v2", "deepseek_v32", "minimax", "moshi", "bert", "bart", "falcon_h1", "cpmant",
 }  # fmt: skip
 ASIDE = EAGER | OTHER_CACHE
-"""Architectures whose texts the harness generates: their attention is not `sdpa`, or has another cache."""
+"""Architectures whose texts the harness generates with some releases of transformers: their attention is not `sdpa`, or
+has another cache. A newer release may let the engine generate them."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lm() -> Any:
-    """The harness's model around a tiny llama, whose tokens are letters."""
+    """The harness's model around a tiny llama, whose tokens are letters; its cache only records answers."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -48,6 +49,7 @@ def lm() -> Any:
     tokens.decoder = decoders.Fuse()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<end>", pad_token="<end>")
     lm = harness_model(llama(), max_length=None, tokenizer=tokenizer)
+    lm.cache_hook = Hook()
     lm.withdraw = lambda count: lm.cache_hook.withdraw(count)
     return lm
 
@@ -260,4 +262,5 @@ def test_texts_of_each_architecture_are_the_harness_ones(family: str) -> None:
     texts, record = generate_until(lm, requests, lambda asked: by_harness(lm, asked, 1))
     assert texts == expected
     assert bool(record.answers) != bool(record.reasons)
-    assert bool(record.answers) == (family not in ASIDE), record.reasons
+    if family not in ASIDE:
+        assert record.answers, record.reasons
