@@ -201,6 +201,10 @@ def test_every_example_is_understood(verb: Verb) -> None:
         ("https://hf.co/org/model/discussions/3#abc", "org/model"),
         ("https://huggingface.co/datasets/org/data", None),
         ("https://huggingface.co/org/model/", "org/model"),
+        ("https://github.com/org/model", None),
+        ("https://huggingface.co@other.example/org/model", None),
+        ("https://huggingface.co.other.example/org/model", None),
+        ("huggingface.co.other.example/org/model", None),
         ("../etc", None),
         ("a/b/c", None),
         ("<b>/x", None),
@@ -209,7 +213,7 @@ def test_every_example_is_understood(verb: Verb) -> None:
     ],
 )
 def test_a_model_is_named_by_its_id_or_address(text: str, model: str | None) -> None:
-    """A model can be named by its id or its Hub address; text that cannot be a repo id is no model."""
+    """A model can be named by its id or its Hub address; other text and addresses of other sites are no model."""
     assert model_in(text) == model
 
 
