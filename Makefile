@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Test files that run in parallel, also on two cores: tests wait for processes and clocks as much as they compute.
-FILES ?= 4
+# Processes that run tests, also on two cores: tests wait for processes and clocks as much as they compute.
+PROCESSES ?= 6
 PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test unit others docs chaos matrices deaths engine suites simulations month peers adoption errorbars image \
-	wheels version container hosts check generate audit clean
+.PHONY: setup demo test long chaos any-day suites month peers adoption errorbars image wheels version container hosts check \
+	generate audit clean
 
 setup: $(VENV)/.ready
 
@@ -42,58 +42,27 @@ $(VENV)/.demo: pyproject.toml
 demo: $(if $(wildcard $(VENV)/.ready),$(VENV)/.ready,$(VENV)/.demo)
 	@trap : INT; $(BIN)/steward demo $(ARGS) || [ $$? -eq 130 ]
 
-# The unit tests run first: they find most mistakes within a minute, and a failure ends the run.
+# All tests except those marked `long`. ARGS selects some of them: `make test ARGS=tests/unit`, ARGS="-k rename".
 test: setup
-	$(MAKE) unit
-	$(MAKE) others
+	$(BIN)/python -m pytest -m "not long" -n $(PROCESSES) --dist worksteal $(ARGS)
 
-unit: setup
-	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
+# The tests that `make test` leaves out, except those of `make chaos`.
+long: setup
+	$(BIN)/python -m pytest -m long -n $(PROCESSES) --dist worksteal $(addprefix --ignore=, $(CHAOS)) $(ARGS)
 
-others: setup
-	$(BIN)/python -m pytest --ignore tests/unit --ignore tests/simulations -n $(FILES) --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
-
-# ARGS may select tests of one part only; pytest then finds no tests in the other (exit status 5).
-OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
-
-# Run every command in the documents, and print which are not run and why; `make test` runs one page.
-docs: setup
-	STEWARD_ALL_DOCS=1 $(BIN)/python -m pytest tests/docs -s $(ARGS)
-
-# The whole kill matrix and the other long tests; `make test` runs a sample of each. Random lives are drawn from SEED,
-# which differs each time; make prints the command, and `make chaos SEED=...` draws the same ones.
+# All tests that kill, cut off and flood real processes. Random histories are drawn from SEED, which differs each time;
+# make prints the command, and `make chaos SEED=...` draws the same ones.
 SEED := $(shell date +%s)
 CHAOS := tests/chaos tests/e2e $(addprefix tests/integration/bot/test_, $(addsuffix .py, bot_state_machine flags_life \
 	flags_board flag_reports renames_races moderation_saga pulls_races model_pages_deaths bot_adoption bot_ledgers \
 	bot_serve web_schema))
 chaos: setup
-	STEWARD_WHOLE_MATRIX=1 STEWARD_EXPLORE=1 $(BIN)/python -m pytest --hypothesis-seed=$(SEED) $(CHAOS) -s $(ARGS)
-
-# All cases of the tables and all looks of the pages of which `make test` runs a sample, all tests of the files of which it
-# runs every second or third (`one_in`), the tests that it leaves out, and twice or three times as many drawn examples;
-# besides those of `make chaos`. A unit test finds files that no target runs in full.
-SAMPLED = $(sort $(shell grep -rlE '^from (tests.support.sizes|hypothesis)[. ]' tests/integration tests/gpu \
-	--include 'test_*.py'))
-matrices: setup
-	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		$(filter-out $(CHAOS), $(SAMPLED)) tests/integration/workers/test_leaderboard_suite.py tests/browser tests/unit $(ARGS)
-
-# One real worker evaluates all models that are broken on purpose; `make test` runs some of them.
-deaths: setup
-	STEWARD_ALL_DEATHS=1 $(BIN)/python -m pytest tests/integration/workers/test_broken_models.py -s $(ARGS)
-
-# The engine with tiny models of all architectures, and all cases of its tests; `make test` runs some of both.
-engine: setup
-	STEWARD_ALL_FAMILIES=1 STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/unit/workers/evaluation $(ARGS)
+	STEWARD_EXPLORE=1 $(BIN)/python -m pytest --hypothesis-seed=$(SEED) $(CHAOS) -s $(ARGS)
 
 # A whole suite at its real shape through Steward, beside the `lm_eval` command (docs/writing-a-suite.md).
 # ARGS="--questions real" asks as many questions as the real suite has.
 suites: setup
 	$(BIN)/python -m benchmarks.suites $(ARGS)
-
-# The simulations and benchmarks at their smallest size, and the tests of the simulations' figures.
-simulations: setup
-	$(BIN)/python -m pytest tests/simulations -n 2 --dist loadfile $(ARGS)
 
 # The simulations that docs/a-month.md, docs/peers.md and docs/adoption.md describe; ARGS="--help" lists their options.
 month: setup
@@ -137,13 +106,12 @@ container: setup
 
 # `make test` on other days, under Debian's libfaketime (package `faketime`): tomorrow, in 8 and in 400 days, on 29
 # February, across New Year, and across a change to summer time in another zone. DAY=new-year selects one of them.
-.PHONY: any-day
 any-day: setup
 	$(BIN)/python -m tests.support.any_day "$(DAY)" $(ARGS)
 
 # A board on five hosts (network namespaces); some are disconnected and some lose power. Needs root and valkey-server.
 hosts: setup
-	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos/test_hosts.py -s $(ARGS)
+	$(BIN)/python -m pytest tests/chaos/test_hosts.py -s $(ARGS)
 
 # Write every generated page and recorded text again; tests fail if one is older than its source.
 generate: setup

@@ -8,13 +8,12 @@ import pytest
 
 from tests.support.chaos.board_processes import PATIENCE, open_board_processes
 from tests.support.chaos.end_state import MODELS, check_end_state
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not WHOLE, reason="real processes: `make chaos` runs it; the state machine loses Redis, too"),
+    pytest.mark.long("real processes: `make chaos` runs it; the state machine loses Redis, too"),
 ]
 
 

@@ -27,14 +27,13 @@ from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, PATIENC
 from tests.support.chaos.end_state import check_end_state
 from tests.support.chaos.network_hosts import Host, Network, missing
 from tests.support.chaos.redis_users import MAKE_USERS, ROLES, refused
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
 SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not WHOLE, reason="the processes of six hosts: `make chaos` and `make hosts` start them"),
+    pytest.mark.long("the processes of six hosts: `make chaos` and `make hosts` start them"),
     pytest.mark.skipif(not SERVER, reason="no valkey-server or redis-server on PATH: the packaged one speaks no TLS"),
 ]
 BEAT = 1.0

@@ -1,9 +1,9 @@
 """Kill a process at each crash point: after a restart people see what they would have seen without the kill.
 
-`make test` runs a sample of the matrix, which kills processes of some kinds in one run, and checks that every request
-ends as it should, once. `make chaos` runs all of it, with one kill in each run, compares what people see with what they
-see after a run without a kill, and prints the matrix as a table: a row for each crash point in the code, a column for
-each kind of process. Where a process of a kind cannot be killed at a point, because its code does not have the point or
+`make test` kills processes of three kinds in one run, and checks that every request ends as it should, once.
+`make chaos` runs the whole matrix, with one kill in each run, compares what people see with what they see after a run
+without a kill, and prints the matrix as a table: a row for each crash point in the code, a column for each kind of
+process. Where a process of a kind cannot be killed at a point, because its code does not have the point or
 never reaches it, the table says so, and that is tested too.
 """
 
@@ -27,7 +27,6 @@ import workers
 from redis_state.crashpoints import POINTS
 from tests.support.chaos.board_processes import PATIENCE, BoardProcesses, open_board_processes
 from tests.support.chaos.end_state import REQUESTS, check_end_state, without_attempts
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -93,8 +92,12 @@ def matrix() -> list[tuple[str, str]]:
 
 
 CELLS = matrix()
-DEATHS = [{kind: name} for kind, name in CELLS] if WHOLE else [dict(CELLS[:: max(1, -(-len(CELLS) // 3))])]
-"""For each run: kind of process → the crash point at which a process of that kind is killed."""
+THREE = {
+    "schedule": "round marked, its time not noted",
+    "sync": "reply posted, command without effect",
+    "web": "delivery stored, not acknowledged",
+}
+"""Kind of process → the crash point at which it is killed in `make test`, all in one run."""
 TABLE: dict[tuple[str, str], str] = {}
 
 
@@ -108,8 +111,12 @@ def known(kind: str) -> frozenset[str]:
     return frozenset(json.loads(done.stdout.splitlines()[-1]))
 
 
-def play(folder: Path, deaths: Mapping[str, str] = MappingProxyType({})) -> tuple[dict[str, Any], set[str]]:
-    """Run the scenario and kill each kind in `deaths` at its point; return what people see, and which kinds died.
+def play(
+    folder: Path,
+    deaths: Mapping[str, str] = MappingProxyType({}),
+    look: Callable[[BoardProcesses], dict[str, Any]] = BoardProcesses.final_state,
+) -> tuple[dict[str, Any], set[str]]:
+    """Run the scenario and kill each kind in `deaths` at its point; `look` at the end, and return which kinds died.
 
     A form submits models; an outsider submits another one by pull request, and writes a command in its thread.
     """
@@ -129,8 +136,7 @@ def play(folder: Path, deaths: Mapping[str, str] = MappingProxyType({})) -> tupl
             return ended()
 
         wait_until(restarted_and_ended, describe=board.words, seconds=PATIENCE)
-        seen = board.final_state() if WHOLE else check_end_state(board, MODELS, PROPOSED)
-        return seen, {kind for kind, note in notes.items() if note.exists()}
+        return look(board), {kind for kind, note in notes.items() if note.exists()}
 
 
 def act(board: BoardProcesses) -> Callable[[], bool]:
@@ -159,7 +165,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def table() -> Iterator[None]:
     """Print the matrix when all of it has run."""
     yield
-    if WHOLE:
+    if TABLE.keys() >= set(CELLS):
         print("\n" + "\n".join(rows()))
 
 
@@ -180,25 +186,29 @@ def _cell(kind: str, point: str) -> str:
     return TABLE.get((kind, point), "")
 
 
-@pytest.mark.parametrize("deaths", DEATHS, ids=lambda deaths: ", ".join(f"{kind}-{deaths[kind]}" for kind in deaths))
+def test_three_killed_processes_change_nothing_for_people(tmp_path: Path) -> None:
+    """If a timer, a sync process and a web server are killed in one run, each request ends, with one status comment."""
+    _, died = play(tmp_path, THREE, lambda board: check_end_state(board, MODELS, PROPOSED))
+    assert died == THREE.keys()
+
+
+@pytest.mark.long("a run of four processes for each point")
+@pytest.mark.parametrize(("kind", "point"), CELLS)
 def test_a_process_killed_at_any_point_changes_nothing_for_people(
-    deaths: dict[str, str], request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, point: str, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     """A run with a kill and a restart ends with the same files, statuses and comments as a run without."""
-    TABLE.update(dict.fromkeys(deaths.items(), "FAILED"))
-    seen, died = play(tmp_path, deaths)
-    assert died == set(deaths) or not WHOLE, f"no process passed {deaths}: the point, or the scenario, is stale"
-    if WHOLE:
-        undisturbed: dict[str, Any] = request.getfixturevalue("undisturbed")
-        assert seen == undisturbed or without_attempts(seen) == without_attempts(undisturbed)
-    if "worker" in died and deaths["worker"] == INTERRUPTED:
+    TABLE[kind, point] = "FAILED"
+    seen, died = play(tmp_path, {kind: point})
+    assert died == {kind}, f"no process passed {point!r}: the point, or the scenario, is stale"
+    assert seen == undisturbed or without_attempts(seen) == without_attempts(undisturbed)
+    if (kind, point) == ("worker", INTERRUPTED):
         resumed = [value for name, value in seen.items() if name.startswith("results/") and value[-1]]
         assert len(resumed) == 1, "the next attempt has to reuse the stored answers"
-    for kind, point in deaths.items():
-        TABLE[kind, point] = "killed, same end" if kind in died else "not passed, same end"
+    TABLE[kind, point] = "killed, same end"
 
 
-@pytest.mark.skipif(not WHOLE, reason="`make chaos` kills it there; test_model_pages_deaths kills it before each call")
+@pytest.mark.long("real processes; test_model_pages_deaths dies before each call")
 @pytest.mark.parametrize("point", PUBLISHING)
 def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(point: str, tmp_path: Path) -> None:
     """Scores that are published, withdrawn and published again, with a kill each time, lead to one pull request."""
@@ -233,7 +243,7 @@ def test_a_sync_killed_while_it_publishes_scores_leaves_one_pull_request(point: 
     TABLE["sync", point] = "killed, one pull request"
 
 
-@pytest.mark.skipif(not WHOLE, reason="the empty cells of the matrix: `make chaos` looks at them")
+@pytest.mark.long("the empty cells of the matrix")
 def test_no_process_passes_a_point_that_is_not_its_own(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """No process passes the crash points that its code has, but that belong to another kind of process."""
     spare = {kind: sorted(name for name in known(kind) if kind not in kinds(POINTS[name])) for kind in ENTRANCES}

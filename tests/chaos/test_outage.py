@@ -26,10 +26,9 @@ from hub.budget import CREDIBLE
 from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_board_processes
 from tests.support.chaos.end_state import MODELS, REQUESTS, check_end_state
 from tests.support.chaos.tcp_proxy import TcpProxy
-from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.chaos]
+pytestmark = pytest.mark.chaos
 AWAY, DELIVERIES, TRICKLE, THREADS = 600.0, 10_000, 1_000, 100
 WINDOW, CALLS, RESOLVED, COMMITS = 300.0, 1_000, 5_000, 60
 """Seconds of a window, the API calls and file downloads that a free account may make in it, and commits an hour."""
@@ -91,7 +90,7 @@ def flood(board: BoardProcesses, numbers: range, senders: int) -> Flood:
     return sent
 
 
-@left_out("real processes; test_lying_hub has a Hub that is away, test_bot_serve a flood", "chaos")
+@pytest.mark.long("real processes; test_lying_hub has a Hub that is away, test_bot_serve a flood")
 @pytest.mark.timeout(900)
 def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
     """All deliveries are acknowledged while the Hub answers with errors; later the bot handles them in few commits."""
@@ -112,7 +111,7 @@ def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
         assert len(commits) < 5 * len(MODELS)
 
 
-@left_out("ten minutes by the clock", "chaos")
+@pytest.mark.long("ten minutes by the clock")
 @pytest.mark.timeout(1_800)
 def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
     """After ten minutes no delivery is lost, every request ends as it should, and no rate limit is exceeded."""

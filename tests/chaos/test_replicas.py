@@ -26,13 +26,12 @@ from leaderboard.request_paths import RequestPath
 from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_board_processes
 from tests.support.chaos.end_state import MODELS, check_end_state, without_attempts
 from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy
-from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(900),
-    left_out("eight processes; test_two_syncs cuts off one of two loops", "chaos"),
+    pytest.mark.long("eight processes; test_two_syncs cuts off one of two loops"),
 ]
 BEAT = 1.0
 LONGEST_LEASE = 3.5 * BEAT

@@ -1,11 +1,10 @@
 """Every command in the documents works as written, or the page says why it is not run.
 
-`make test` runs the pages of SAMPLE; `make docs` (STEWARD_ALL_DOCS=1) runs all, and prints what is not run.
+`make test` runs one page, `make long` the others.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import types
@@ -22,12 +21,11 @@ from markdown_it import MarkdownIt
 from steward.valkey import Valkey, free_port
 from tests.support.docs.command_blocks import Block, Sandbox, Unreadable, blocks
 from tests.support.docs.example_board import ExampleBoard, living
+from tests.support.long import long_except
 from tests.support.waiting import wait_until
 from workers.models.tiny_model import model
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = ("docs/api.md",)
-ALL = os.environ.get("STEWARD_ALL_DOCS") == "1"
 TOOLS = ("curl",)
 """Tools that the pages use, and that may not be installed."""
 NOT_RUN_AT_MOST = 18
@@ -37,6 +35,10 @@ ON_THEIR_OWN = (
     "docs/tutorial.md", "docs/writing-an-evaluator.md",
 )  # fmt: skip
 """Pages that need no running board: they create all that they use."""
+ON_A_BOARD = (
+    "docs/api.md", "docs/deploying.md", "docs/moderation.md", "docs/operating-workers.md", "docs/publishing.md",
+    "docs/pull-requests.md", "docs/writing-a-command.md", "docs/writing-a-suite.md",
+)  # fmt: skip
 
 
 @cache
@@ -51,9 +53,6 @@ def pages() -> tuple[dict[str, list[Block]], list[str]]:
         except Unreadable as error:
             wrong.append(str(error))
     return {page: there for page, there in by_page.items() if there}, wrong
-
-
-RUN = [page for page, there in pages()[0].items() if not all(block.reason for block in there)] if ALL else SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +114,10 @@ def _environment(folder: Path) -> Path:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(2_400)
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize(
+    "page",
+    long_except({"docs/api.md"}, [*ON_THEIR_OWN, *ON_A_BOARD], "programs that take minutes, as a reader starts them"),
+)
 def test_the_commands_of_a_page_work(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The blocks of a page run one after the other in one folder and one shell; background processes end by Ctrl-C."""
     there = pages()[0][page]
@@ -137,8 +139,12 @@ def test_every_page_can_be_read() -> None:
 
 
 def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
-    """Every block that is not run has a reason, and there are few of them."""
+    """Every page with other blocks is run; every block that is not run has a reason, and there are few of them."""
     by_page, _ = pages()
+    assert {page for page, there in by_page.items() if not all(block.reason for block in there)} == {
+        *ON_THEIR_OWN,
+        *ON_A_BOARD,
+    }
     excused = [block for there in by_page.values() for block in there if block.reason]
     for block in excused:
         print(f"not run: {block}: {block.reason}")
@@ -146,7 +152,6 @@ def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
     print(f"{run} blocks of {len(by_page)} pages are run, {len(excused)} are not")
     assert all(len(block.reason) > 10 for block in excused)
     assert len(excused) <= NOT_RUN_AT_MOST
-    assert set(SAMPLE) <= set(by_page)
 
 
 def test_every_yaml_in_the_documents_is_yaml() -> None:

@@ -36,12 +36,11 @@ from tests.support.side_by_side.kinds import (
     season_suite,
 )
 from tests.support.side_by_side.submitting import answers_in, owner, submit_all
-from tests.support.sizes import WHOLE
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(4 * PATIENCE),
-    pytest.mark.skipif(not WHOLE, reason="fourteen processes, four of which import torch: `make chaos` runs it"),
+    pytest.mark.long("fourteen processes, four of which import torch"),
 ]
 ALL = (*GOOD, BROKEN)
 

@@ -25,7 +25,6 @@ from steward.demo.models import CORRUPTED, GOOD
 from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
 from tests.support.demo_run import Demo, cache_tiny_model, play
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from workers.evaluation.task_files import write_tasks
 
@@ -35,10 +34,16 @@ SOME = ("starter_boolean_expressions", "starter_object_counting")
 """Two of the suite's tasks: one chooses among answers, one writes its own."""
 
 
-@pytest.fixture(scope="module")
-def suite_name(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(
+    scope="module",
+    params=[
+        "two-benchmarks",
+        pytest.param("starter", marks=pytest.mark.long("the real model and the whole suite")),
+    ],
+)
+def suite_name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The suite of the demo: the one that comes with Steward, or a file with two benchmarks of it."""
-    if WHOLE:
+    if request.param == "starter":
         return "starter"
     whole = find_suite("starter").model_dump(mode="json", exclude_defaults=True)
     some = {
@@ -59,8 +64,8 @@ def suite(suite_name: str) -> Suite:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, suite_name: str) -> Iterator[Demo]:
-    """A demo whose submissions have ended, and which goes on serving."""
-    cache = None if WHOLE else cache_tiny_model(tmp_path_factory.mktemp("cache"))
+    """A demo whose submissions have ended, and which goes on serving: with its real model or with a tiny one."""
+    cache = None if suite_name == "starter" else cache_tiny_model(tmp_path_factory.mktemp("cache"))
     yield from play(tmp_path_factory.mktemp("demo"), suite_name, cache)
 
 
@@ -151,7 +156,7 @@ print(json.dumps({"rows": rows, "columns": sorted(first)}))
     assert published["steward"]["model"] == demo.good["model"]
 
 
-@pytest.mark.skipif(not WHOLE, reason="imports the harness once more; test_scores compares too: `make chaos` runs it")
+@pytest.mark.long("imports the harness once more; test_scores compares too")
 def test_the_scores_are_those_of_the_lm_eval_command(
     demo: Demo, suite: Suite, published: dict[str, Any], tmp_path: Path
 ) -> None:

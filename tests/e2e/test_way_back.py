@@ -15,13 +15,12 @@ from hub.records import Repo
 from tests.support.board.board_driver import BOT
 from tests.support.chaos.board_processes import ENDED, PATIENCE, BoardProcesses, open_board_processes
 from tests.support.previous_version import unpack
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(4 * PATIENCE),
-    pytest.mark.skipif(not WHOLE, reason="it starts and stops six processes, for half a minute: `make chaos` runs it"),
+    pytest.mark.long("it starts and stops six processes, for half a minute"),
 ]
 REQUESTS = Repo("dataset", "town/requests")
 FORMER_PATHS = {".steward/pauses": ".steward/queue.json", ".steward/adoption": ".steward/adopted.json"}

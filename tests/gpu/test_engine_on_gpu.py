@@ -1,6 +1,6 @@
 """The engine of shared prefixes on a real GPU: precisions, texts, lack of memory, two devices by parts, two copies.
 
-Skipped with a reason on a machine without a GPU. With STEWARD_WHOLE_MATRIX the same runs on the CPU, too.
+Skipped with a reason on a machine without a GPU. `make long` runs the same on the CPU, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import pytest
 from leaderboard.steward_block import engine_use
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import harness_model, instances
-from tests.support.sizes import WHOLE
 from tests.support.workers import evaluation_script
 from tests.support.workers.child_runs import evaluate_by_prefix
 from workers.evaluation import machine
@@ -25,7 +24,7 @@ GPUS = machine.gpus()
 LONGEST = 120
 NO_GPU = pytest.mark.skipif(not GPUS, reason="no GPU here: there is no nvidia-smi, or it lists none")
 NO_TWO = pytest.mark.skipif(len(GPUS) < 2, reason=f"two GPUs are needed, this machine has {len(GPUS)}")
-ON_CPU = pytest.mark.skipif(not WHOLE, reason="the test on a CPU: `make matrices` runs it")
+ON_CPU = pytest.mark.long("the test on a CPU")
 one_device = pytest.mark.parametrize(
     "device", [pytest.param("cuda:0", marks=NO_GPU), pytest.param("cpu", marks=ON_CPU)]
 )

@@ -8,6 +8,7 @@ from leaderboard.request_paths import is_request_path
 from simulations.adoption.existing_board import OldRequest, old_requests
 from simulations.adoption.write_audit import BoardBefore, BotWrite
 
+pytestmark = pytest.mark.long("a part of a simulation, which is no part of Steward")
 ADOPTED = BoardBefore({"a/b_eval_request_False_float16_Original.json": "1" * 40}, {"dataset/board/requests": 7})
 PATH = next(iter(ADOPTED.files))
 REQUESTS, RESULTS = "dataset/board/requests", "dataset/board/results"

@@ -7,6 +7,8 @@ import pytest
 from simulations.error_bars import figures
 from simulations.simulated_boards import simulate
 
+pytestmark = pytest.mark.long("simulates thirty boards")
+
 
 @pytest.mark.timeout(600)
 def test_intervals_and_rank_ranges_hold_the_truth() -> None:

@@ -26,14 +26,15 @@ from simulations.month.schedule import FAULTS, MONTH, Scale, write
 from simulations.month.scripted_scores import fate_of, score_of
 from simulations.month.statistics_table import spread, table
 
-WHOLE = Scale(1.0, MONTH, 4.0, (10, 80))
+pytestmark = pytest.mark.long("a part of a simulation, which is no part of Steward")
+WHOLE_MONTH = Scale(1.0, MONTH, 4.0, (10, 80))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SPACE = Repo("space", "month/leaderboard")
 
 
 def test_a_whole_month_has_what_was_asked_for() -> None:
     """A whole month has 3,000 submissions and the other actions; a third of the models are bad, of every bad kind."""
-    script = write(1, WHOLE)
+    script = write(1, WHOLE_MONTH)
     counted = Counter(act.what for act in script.acts)
     assert (len(script.submissions), counted["submit"]) == (3_000, 3_000)
     assert {what: counted[what] for what in ("report", "rename", "flag")} == {"report": 200, "rename": 60, "flag": 40}
@@ -45,13 +46,13 @@ def test_a_whole_month_has_what_was_asked_for() -> None:
 
 def test_a_seed_gives_the_same_script_again() -> None:
     """The same seed gives the same script, another seed another one; actions are in order, within their day."""
-    assert write(7, WHOLE) == write(7, WHOLE)
-    assert write(7, WHOLE) != write(8, WHOLE)
-    script = write(7, WHOLE)
+    assert write(7, WHOLE_MONTH) == write(7, WHOLE_MONTH)
+    assert write(7, WHOLE_MONTH) != write(8, WHOLE_MONTH)
+    script = write(7, WHOLE_MONTH)
     for number in range(MONTH):
         seconds = [act.second for act in script.day(number)]
         assert seconds == sorted(seconds)
-        assert not seconds or 0 <= seconds[0] <= seconds[-1] <= WHOLE.hours * 3600
+        assert not seconds or 0 <= seconds[0] <= seconds[-1] <= WHOLE_MONTH.hours * 3600
 
 
 @pytest.mark.parametrize("days", [1, 2, 5, 20])
@@ -66,7 +67,7 @@ def test_a_short_month_has_one_trouble_a_day_at_most(days: int) -> None:
 
 def test_the_harness_reads_a_model_s_fate_from_its_name() -> None:
     """The name of a model says how its evaluation ends, also after a rename; other names succeed at once."""
-    model = write(1, WHOLE).submissions[0].model
+    model = write(1, WHOLE_MONTH).submissions[0].model
     owner, name = model.split("/")
     assert fate_of(model) == fate_of(f"{owner}/new-{name}")
     assert fate_of("a/b-dies-25") == ("dies", 2.5)

@@ -14,7 +14,10 @@ from simulations.month.schedule import Scale, write
 
 SMALL = Scale(0.06, 1, 0.2, tenths=(10, 30))
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [
+    pytest.mark.long("runs all of Steward through a simulated day"),
+    pytest.mark.timeout(900),
+]
 
 
 def test_a_played_day_ends_without_a_finding() -> None:

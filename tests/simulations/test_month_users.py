@@ -16,6 +16,7 @@ from simulations.month.event_loop import Flow
 from simulations.month.page_visitors import SIGNED_IN, PageVisitors, SentForm
 from simulations.month.user_actions import People
 
+pytestmark = pytest.mark.long("a part of a simulation, which is no part of Steward")
 ANSWERS = ("Done.",)
 
 

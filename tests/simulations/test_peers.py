@@ -13,6 +13,7 @@ from simulations.peers.hub_observer import BoardObservations
 from simulations.peers.metrics import figures, quantile
 from simulations.peers.scenario import HOUR, REPAIR, Scenario, Submission, scenario
 
+pytestmark = pytest.mark.long("a part of a simulation, which is no part of Steward")
 GOOD = Submission(0, "org/good", "float16", 0.0, 600.0, "good")
 BROKEN = Submission(1, "org/broken", "float16", 60.0, 600.0, "broken")
 UNLUCKY = Submission(2, "org/unlucky", "float16", 120.0, 600.0, "unlucky")

@@ -10,6 +10,7 @@ from simulations.peers.__main__ import measure
 from simulations.peers.report import table
 from simulations.peers.scenario import Fate, Scenario, Submission
 
+pytestmark = pytest.mark.long("simulates a board under each way of running it")
 FATES: tuple[Fate, ...] = ("good", "broken", "unlucky")
 OPTIONS = Namespace(seed=1, hours=0.1, load=0.6, no_faults=False)
 

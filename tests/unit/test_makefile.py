@@ -1,4 +1,4 @@
-"""The Makefile has a target for every test that `make test` leaves out, and reports which Python it needs."""
+"""The Makefile has a target for every test, a test is left out by its name, and `make` says which Python it needs."""
 
 from __future__ import annotations
 
@@ -6,56 +6,46 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from tests.support.sizes import one_in, sampled
-
-SIZES = re.compile(r"^from tests\.support\.sizes import", re.MULTILINE)
-WHOLE_TARGETS = ("chaos", "matrices", "engine")
+from tests.support.long import long_except
 
 
-def whole_runs(project: Path) -> dict[str, list[str]]:
-    """Targets that run tests in full → the files and folders that they name."""
-    runs = dict[str, list[str]]()
-    for target in WHOLE_TARGETS:
-        done = subprocess.run(["make", "--dry-run", target], cwd=project, capture_output=True, text=True, check=True)
-        (recipe,) = re.findall(r"^.*STEWARD_WHOLE_MATRIX=1(?:.*\\\n)*.*$", done.stdout, re.MULTILINE)
-        runs[target] = re.findall(r"tests/[\w./]+", recipe)
-    return runs
+def dry_run(project: Path, target: str) -> str:
+    """The command by which a target runs pytest."""
+    done = subprocess.run(["make", "--dry-run", target], cwd=project, capture_output=True, text=True, check=True)
+    (command,) = re.findall(r"^.* -m pytest (.*)$", done.stdout, re.MULTILINE)
+    return str(command)
 
 
-def is_among(path: str, places: list[str]) -> bool:
-    """Whether `path` is one of these files, or in one of these folders."""
-    return any(f"{path}/".startswith(f"{place}/") for place in places)
+def test_every_test_is_run_by_a_target(project: Path) -> None:
+    """`make test` leaves out the marked tests alone; of these, `make long` ignores the files of `make chaos` alone."""
+    assert '-m "not long"' in dry_run(project, "test") and "ignore" not in dry_run(project, "test")
+    long, chaos = dry_run(project, "long"), dry_run(project, "chaos")
+    assert "-m long" in long and "-m" not in chaos
+    ignored = re.findall(r"--ignore=(tests/\S+)", long)
+    assert ignored and ignored == re.findall(r"(?<!=)\btests/[\w./]+", chaos)
+    assert [path for path in ignored if not (project / path).exists()] == []
 
 
-def test_a_target_runs_the_whole_of_every_file_with_a_sample(project: Path) -> None:
-    """Each file whose size depends on `STEWARD_WHOLE_MATRIX` is run in full by a target, and names it correctly."""
-    targets = whole_runs(project)
-    sampled = [file for file in (project / "tests").rglob("test_*.py") if SIZES.search(file.read_text("utf-8"))]
-    assert len(sampled) > 40
-    lost = list[str]()
-    for file in sampled:
-        path = str(file.relative_to(project))
-        running = {name for name, places in targets.items() if is_among(path, places)}
-        named = set(re.findall(r"`make (\w+)`", file.read_text("utf-8"))) & set(targets)
-        if not running or (named and not named & running):
-            lost.append(f"{path}: run by {running or 'no target'}, names {named}")
-    assert lost == []
+def test_a_long_test_has_a_reason(project: Path) -> None:
+    """Each mark `long` in the tests gives its reason in words."""
+    bare = re.compile(r"pytest\.mark\.long(?!\(\s*f?[\"'][^\"]{10,})")
+    files = [file for file in (project / "tests").rglob("test_*.py") if file != Path(__file__)]
+    assert [str(file) for file in files if bare.search(file.read_text("utf-8"))] == []
 
 
-def test_of_a_marked_file_every_second_or_third_test_runs() -> None:
-    """`one_in(n)` keeps every nth test of a file, from its first one; a file without the mark runs completely."""
-
-    def tests(name: str, mark: pytest.MarkDecorator | None) -> list[Any]:
-        marker = mark and mark.mark
-        return [SimpleNamespace(name=n, path=Path(name), get_closest_marker=lambda _: marker) for n in range(5)]
-
-    items = [*tests("halves", one_in(2)), *tests("whole", None), *tests("thirds", one_in(3))]
-    assert [item.name for item in sampled(items)] == [0, 2, 4, 0, 1, 2, 3, 4, 0, 3]
+def test_kept_cases_are_chosen_by_their_names() -> None:
+    """`long_except` marks every case that is not named, and refuses a name that no case has."""
+    cases = long_except({"a", "c"}, ["a", "b", "c"], "a reason")
+    assert [(case.id, [mark.args for mark in case.marks]) for case in cases] == [
+        ("a", []),
+        ("b", [("a reason",)]),
+        ("c", []),
+    ]
+    with pytest.raises(ValueError, match="no case has the name d"):
+        long_except({"d"}, ["a"], "a reason")
 
 
 def test_a_python_that_is_too_old_is_refused_before_anything_is_installed(project: Path, tmp_path: Path) -> None:

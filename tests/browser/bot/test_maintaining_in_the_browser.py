@@ -1,7 +1,4 @@
-"""A maintainer signs in with the Hub and wakes a parked sync, in headless Chromium.
-
-axe-core checks two of the maintainers' pages in `make test`, and all of them in `make matrices`.
-"""
+"""A maintainer signs in with the Hub and wakes a parked sync, in headless Chromium; axe-core checks the pages."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ from redis_state.parking import ParkedSync
 from steward.valkey import Valkey
 from tests.support.board.board_file import SECRET
 from tests.support.board.sign_in import SignInSite, signing
-from tests.support.sizes import WHOLE, first, one_in
+from tests.support.long import long_except
 
-pytestmark = [one_in(2), pytest.mark.browser]
+pytestmark = pytest.mark.browser
 PARKED = ParkedSync(
     key="unhandled:key", error="ValueError: <b>the file</b> cannot be read", tries=8, since=clock.now() - 7_200
 )
@@ -85,8 +82,16 @@ def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: SignInS
     assert site.stand.context.parking.all() == []
 
 
-@pytest.mark.parametrize("who", first(1, ["mia", "bob"]))
-def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, who: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "name"),
+    long_except(
+        {"mia parked", "mia inbox/one", "bob parked"},
+        [*(("mia", name) for name in ("parked", "inbox", "inbox/one", "unknown", "inbox/none")), ("bob", "parked")],
+        "pages of the same parts",
+        name=" ".join,
+    ),
+)
+def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, who: str, name: str) -> None:
     """axe-core finds no serious fault for maintainers and others, light on a desktop and dark on a phone."""
     site.stand.context.parking.park(PARKED)
     body = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"name": "somebody/" + "long-name-" * 9}}
@@ -95,18 +100,16 @@ def test_axe_finds_no_serious_fault(browser: Browser, site: SignInSite, who: str
     tab = browser_context.new_page()
     tab.goto("/signin")
     tab.get_by_role("button", name=f"Authorize as {who}").click()
-    pages = ("parked", "inbox", "inbox/one", "unknown", "inbox/none") if who == "mia" else ("parked",)
-    for name in pages if WHOLE else pages[:3:2]:
-        tab.set_viewport_size({"width": 1200, "height": 800})
-        tab.emulate_media(color_scheme="light", reduced_motion="reduce")
-        tab.goto(f"/maintain/{name}")
-        assert faults(tab) == [], name
-        shoot(tab, f"maintain-{name.replace('/', '-')}-{who}-light")
-        tab.set_viewport_size({"width": 360, "height": 740})
-        tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
-        assert faults(tab) == [], f"{name}, dark, on a phone"
-        assert tab.evaluate("document.documentElement.scrollWidth") <= 360, name
-        shoot(tab, f"maintain-{name.replace('/', '-')}-{who}-phone")
+    tab.set_viewport_size({"width": 1200, "height": 800})
+    tab.emulate_media(color_scheme="light", reduced_motion="reduce")
+    tab.goto(f"/maintain/{name}")
+    assert faults(tab) == []
+    shoot(tab, f"maintain-{name.replace('/', '-')}-{who}-light")
+    tab.set_viewport_size({"width": 360, "height": 740})
+    tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    assert faults(tab) == [], "dark, on a phone"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    shoot(tab, f"maintain-{name.replace('/', '-')}-{who}-phone")
     browser_context.close()
 
 

@@ -8,9 +8,8 @@ from huggingface_hub import HfApi
 from playwright.sync_api import Page, expect
 
 from localhub.testing import LocalHub
-from tests.support.sizes import first, left_out, one_in
 
-pytestmark = [one_in(2), pytest.mark.browser]
+pytestmark = pytest.mark.browser
 REPO = "/datasets/board/requests"
 
 
@@ -39,7 +38,7 @@ def test_a_repo_shows_its_files_and_its_card(page: Page, pictures: Path | None) 
     shoot(page, pictures, "repo")
 
 
-@left_out("test_a_repo_shows_its_files_and_its_card lists the files")
+@pytest.mark.long("test_a_repo_shows_its_files_and_its_card lists the files")
 def test_from_the_repo_to_a_file(page: Page, pictures: Path | None) -> None:
     """From the page of a repo two clicks lead to the content of a request file."""
     page.goto(REPO)
@@ -49,7 +48,7 @@ def test_from_the_repo_to_a_file(page: Page, pictures: Path | None) -> None:
     shoot(page, pictures, "file")
 
 
-@left_out("test_a_pull_request_and_its_changes shows a diff")
+@pytest.mark.long("test_a_pull_request_and_its_changes shows a diff")
 def test_commits_and_one_commit(page: Page, pictures: Path | None) -> None:
     """The list of commits leads to the diff of one."""
     page.goto(REPO)
@@ -61,7 +60,7 @@ def test_commits_and_one_commit(page: Page, pictures: Path | None) -> None:
     shoot(page, pictures, "commit")
 
 
-@left_out("test_home_lists_repos_and_threads lists threads")
+@pytest.mark.long("test_home_lists_repos_and_threads lists threads")
 def test_the_community_tab(page: Page, pictures: Path | None) -> None:
     """The community tab lists open threads first; a link shows the closed ones."""
     page.goto(REPO)
@@ -108,7 +107,7 @@ def test_commenting_as_a_chosen_account(page: Page, hub: LocalHub) -> None:
     assert (events[-1].author, getattr(events[-1], "content", None)) == ("bob", "A word from **bob** & me")
 
 
-@left_out("test_commenting_as_a_chosen_account sends a form")
+@pytest.mark.long("test_commenting_as_a_chosen_account sends a form")
 def test_starting_a_discussion(page: Page, pictures: Path | None) -> None:
     """A new discussion opens at its own page."""
     page.goto(f"{REPO}/discussions")
@@ -134,7 +133,7 @@ def test_merging_a_pull_request(page: Page, hub: LocalHub, pictures: Path | None
     assert "new.txt" in bob.list_repo_files("board/requests", repo_type="dataset")
 
 
-@left_out("tests/integration/localhub has the conflicts")
+@pytest.mark.long("tests/integration/localhub has the conflicts")
 def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path | None) -> None:
     """A pull request with conflicts names the conflicting files and has no merge button."""
     ada = HfApi(endpoint=hub.url, token="hf_ada")
@@ -148,7 +147,7 @@ def test_a_conflict_is_explained(page: Page, hub: LocalHub, pictures: Path | Non
     shoot(page, pictures, "conflict")
 
 
-@left_out("tests/integration/localhub has the deliveries")
+@pytest.mark.long("tests/integration/localhub has the deliveries")
 def test_webhook_activity(page: Page, pictures: Path | None) -> None:
     """The owner, chosen in the menu, sees each delivery and its outcome."""
     page.goto("/")
@@ -161,7 +160,7 @@ def test_webhook_activity(page: Page, pictures: Path | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", first(1, [f"{REPO}/discussions/1", "/", REPO, f"{REPO}/discussions", f"{REPO}/discussions/2/files"])
+    "path", [f"{REPO}/discussions/1", "/", REPO, f"{REPO}/discussions", f"{REPO}/discussions/2/files"]
 )
 def test_pages_fit_a_phone(page: Page, pictures: Path | None, path: str) -> None:
     """No page is wider than a window of 390 pixels."""

@@ -1,7 +1,4 @@
-"""axe-core finds nothing serious on any page, light on a desktop and dark on a phone.
-
-`make test` checks every third page in light, and every second of those in dark; `make matrices` checks all.
-"""
+"""axe-core finds nothing serious on any page, light on a desktop and dark on a phone."""
 
 from __future__ import annotations
 
@@ -14,14 +11,16 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.support.browser.served_site import ServedSite
 from tests.support.browser.site_pages import LIKE_ANOTHER, PAGES
-from tests.support.sizes import WHOLE, one_in
+from tests.support.long import long_except
 
-pytestmark = [one_in(3), pytest.mark.browser]
+pytestmark = pytest.mark.browser
 ALL = {"resultTypes": ["violations"]}
 OF_LOOKS = {**ALL, "runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]}
 """The rules whose outcome depends on colours and width; names, roles and order are the same in all."""
-SEEN = [name for name in PAGES if name not in LIKE_ANOTHER][:: 1 if WHOLE else 3]
-SEEN_BY_NIGHT = set(SEEN if WHOLE else SEEN[::2])
+SOME = {
+    *("leaderboard", "queue", "seasons", "commands", "about", "mine", "requests-failed", "request-waiting", "missing"),
+}
+"""The pages that `make test` checks."""
 DESK, PHONE = ViewportSize(width=1200, height=800), ViewportSize(width=360, height=740)
 
 
@@ -33,15 +32,16 @@ def tab(browser: Browser, rich: ServedSite) -> Iterator[Page]:
     context.close()
 
 
-@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize(
+    "name", long_except(SOME, [name for name in PAGES if name not in LIKE_ANOTHER], "pages of the same parts")
+)
 def test_axe_finds_no_serious_fault(tab: Page, name: str) -> None:
     """axe-core finds no serious fault in light on a desktop, nor one of colour or width in dark on a phone."""
     look(tab, DESK, "light")
     tab.goto(PAGES[name])
     assert faults(tab, ALL) == []
-    if name in SEEN_BY_NIGHT:
-        look(tab, PHONE, "dark")
-        assert faults(tab, OF_LOOKS) == [], "dark, on a phone"
+    look(tab, PHONE, "dark")
+    assert faults(tab, OF_LOOKS) == [], "dark, on a phone"
 
 
 def test_axe_finds_what_is_wrong(tab: Page) -> None:

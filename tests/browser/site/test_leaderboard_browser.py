@@ -1,6 +1,6 @@
 """The leaderboard in headless Chromium: search, filters, columns, pins, shared addresses; also without a script.
 
-`make matrices` runs all, `make test` leaves out what test_space_browser tests with the same script.
+`make long` runs all, `make test` leaves out what test_space_browser tests with the same script.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from benchmarks.board import fill
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.browser.served_site import ServedSite, serving
-from tests.support.sizes import left_out, one_in
 from tests.support.waiting import wait_until
 
-pytestmark = [one_in(2), pytest.mark.browser]
+pytestmark = pytest.mark.browser
 REQUESTS = 1_200
 
 
@@ -123,7 +122,7 @@ def test_columns_are_chosen_and_the_average_is_of_those_that_are_shown(tab: Page
     assert models(tab)[0] != first
 
 
-@left_out("test_space_browser sorts with the same script")
+@pytest.mark.long("test_space_browser sorts with the same script")
 def test_any_column_sorts_and_its_head_says_so(tab: Page) -> None:
     """A click on the head of a column sorts by it, best first; a second click reverses the order."""
     head = tab.get_by_role("columnheader", name="Word Sorting")
@@ -154,7 +153,7 @@ def test_a_reader_scrolls_through_all_rows(tab: Page) -> None:
     expect(tab.locator("#rows td.rank").first).to_have_text("1")
 
 
-@left_out("test_space_browser pins with the same script, and test_models_browser compares")
+@pytest.mark.long("test_space_browser pins with the same script, and test_models_browser compares")
 def test_three_models_are_pinned_and_compared(tab: Page) -> None:
     """Pinned rows stay on top whatever the filter, and are compared on a page to which models can be added."""
     names = models(tab)[:3]
@@ -247,7 +246,7 @@ def test_a_model_that_is_not_here_can_be_submitted(tab: Page) -> None:
     assert tab.get_by_role("link", name="submit it").count() == 0
 
 
-@left_out("test_space_browser searches with the same script")
+@pytest.mark.long("test_space_browser searches with the same script")
 def test_the_search_is_continued_while_typing(tab: Page) -> None:
     """The page suggests names of models and values of a column, and keeps the terms before."""
     tab.locator("#q").press_sequentially("gemma; Hub License: ap")
@@ -276,7 +275,7 @@ def test_a_phone_shows_cards_of_one_height(tab: Page) -> None:
     wait_until(lambda: tab.evaluate(f"() => {{ {scroll}; return {first_rank} }}") not in ("1", None))
 
 
-@left_out("test_site_browser uses pages without a script")
+@pytest.mark.long("test_site_browser uses pages without a script")
 def test_without_a_script_the_table_has_pages(browser: Browser, large: ServedSite) -> None:
     """Without a script the form filters the table, and links sort it and turn its pages."""
     with browser.new_context(base_url=large.address, java_script_enabled=False) as context:

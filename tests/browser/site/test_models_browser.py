@@ -10,15 +10,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser.seeded_large_board import LONG
 from tests.support.browser.served_site import ServedSite
-from tests.support.sizes import one_in, sample
 
-pytestmark = [one_in(2), pytest.mark.browser]
+pytestmark = pytest.mark.browser
 MODEL = f"/models/{quote(LONG)}"
-CELLS = sample(
-    ((path, width) for width in (360, 600, 1200) for path in (MODEL, "/plots", "/plots?by=time")),
-    lambda cell: cell[0],
-    lambda cell: cell[1],
-)
+CELLS = [(path, width) for width in (360, 600, 1200) for path in (MODEL, "/plots", "/plots?by=time")]
 
 
 @pytest.fixture

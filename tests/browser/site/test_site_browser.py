@@ -1,7 +1,6 @@
 """The pages in headless Chromium: live queue, search, failures; with a keyboard, on a phone, without a script.
 
-`make test` opens every second page on a phone, searches in two of the five ways, and leaves out two races of the live
-pages; `make matrices` runs all.
+`make test` leaves out two races of the live pages.
 """
 
 from __future__ import annotations
@@ -25,9 +24,8 @@ from tests.support.browser.seeded_hostile_board import RUNNING as ATTACKED_PATH
 from tests.support.browser.seeded_large_board import entry, path_of
 from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import FAILED, PAGES, RUNNING
-from tests.support.sizes import WHOLE, left_out, one_in
 
-pytestmark = [one_in(2), pytest.mark.browser]
+pytestmark = pytest.mark.browser
 LOG = re.compile(r"^https://huggingface\.co/datasets/open-llm-leaderboard/logs/blob/main/.+/log\.txt$")
 ATTEMPT = f"{0:012x}-deadbeef-1"
 
@@ -72,7 +70,7 @@ def test_the_page_of_a_request_follows_it_to_its_end(tab: Page, rich: ServedSite
     index.drop(path_of("follow/me"))
 
 
-@left_out("test_the_queue_moves_by_itself has the changes that are fetched at once")
+@pytest.mark.long("test_the_queue_moves_by_itself has the changes that are fetched at once")
 def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: ServedSite) -> None:
     """If fetching a change fails, the page tries again, although the server reports a change only once."""
     tab.goto("/queue")
@@ -97,7 +95,7 @@ def test_a_change_before_the_event_stream_opens_is_shown(tab: Page, rich: Served
     Index(rich.redis, rich.keys).drop(path_of("early/bird"))
 
 
-@left_out("test_the_queue_moves_by_itself has the lists that change")
+@pytest.mark.long("test_the_queue_moves_by_itself has the lists that change")
 def test_a_list_with_the_focus_is_updated_later(tab: Page, rich: ServedSite) -> None:
     """A list is not updated while a link in it has the focus, but once the focus is elsewhere."""
     tab.goto("/queue")
@@ -122,7 +120,7 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "found"), SEARCHES if WHOLE else SEARCHES[:2])
+@pytest.mark.parametrize(("words", "found"), SEARCHES, ids=[words for words, _ in SEARCHES])
 def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: ServedSite, words: str, found: list[str]) -> None:
     """A search by names, a licence, or both in any order finds its models; the box keeps the query."""
     known = {"licence": "BSD-3-Clause", "category": ModelCategory.PRETRAINED.value}
@@ -190,7 +188,7 @@ def test_a_keyboard_is_enough(tab: Page) -> None:
 def test_pages_fit_a_phone(tab: Page) -> None:
     """No page is wider than the screen of a phone; wide tables scroll by themselves."""
     tab.set_viewport_size({"width": 360, "height": 740})
-    for path in [*PAGES.values()][:: 1 if WHOLE else 2]:
+    for path in PAGES.values():
         tab.goto(path)
         assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
 

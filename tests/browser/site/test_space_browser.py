@@ -31,11 +31,10 @@ from leaderboard.search import fold, parse
 from leaderboard.submission_kinds import MODELS_ALONE
 from leaderboard.suites import find_suite
 from tests.support.board.predictions import suite_at
-from tests.support.sizes import WHOLE, one_in
 from tests.unit.bot.test_leaderboard_rows import FLAGS, line
 
-pytestmark = [one_in(2), pytest.mark.browser]
-LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 1200), ("dark", 360), ("light", 360), ("dark", 1200)]
+pytestmark = pytest.mark.browser
+OTHER_LOOKS: list[tuple[Literal["light", "dark"], int]] = [("light", 1200), ("light", 360), ("dark", 1200)]
 FIELDS = """
 name: fresh
 title: Fresh <board>
@@ -358,7 +357,13 @@ def test_a_board_of_predictions_speaks_of_no_models(browser: Browser, address: s
         expect(submit).to_have_attribute("href", "https://bot.example.org/predictions")
 
 
-@pytest.mark.parametrize(("look", "width"), LOOKS if WHOLE else LOOKS[1:2])
+@pytest.mark.parametrize(
+    ("look", "width"),
+    [
+        pytest.param("dark", 360),
+        *(pytest.param(*look, marks=pytest.mark.long("the same rules in another look")) for look in OTHER_LOOKS),
+    ],
+)
 def test_axe_finds_no_serious_fault_in_the_space(tab: Page, look: Literal["light", "dark"], width: int) -> None:
     """axe-core finds nothing serious in two colour schemes and two widths; in `make test` dark on a phone."""
     # Without motion, so that no colour is seen on its way from one scheme to the other.

@@ -1,7 +1,4 @@
-"""Submissions of real models end to end: a form commits them, the sync judges them, the request file holds the verdict.
-
-`make matrices` submits all models, `make test` those that are not in LEFT_OUT.
-"""
+"""Submissions of real models: a form commits them, the sync judges them, the request file holds the verdict."""
 
 from __future__ import annotations
 
@@ -33,7 +30,6 @@ from tests.support.board.board_driver import ADA, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
 from tests.support.board.worlds import board_world
 from tests.support.models.tiny_models import adapter, card, changed, tokenizer, whole, without
-from tests.support.sizes import WHOLE
 
 HEAD = BOARD.partition("# The models")[0] + "repos:" + BOARD.partition("repos:")[2]
 POLICY = "admission: {quota: 2, official_providers: [ada]}\n"
@@ -121,13 +117,6 @@ CASES = [
         asks={"model_type": "chat"},
     ),
 ]
-LEFT_OUT = {
-    "circle-one", "circle-two", "terabyte", "lost-shard", "many-words", "garbled-words", "endless", "snake", "terse",
-    "wide",
-}  # fmt: skip
-"""Each is refused by the same rule as another case, or by a rule whose table is in the unit tests."""
-if not WHOLE:
-    CASES = [case for case in CASES if case.name not in LEFT_OUT]
 PLAIN = Case("", WAITS, _fine())
 
 

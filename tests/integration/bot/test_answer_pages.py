@@ -18,11 +18,8 @@ from tests.support.board.board_driver import BOT, BoardDriver
 from tests.support.board.hostile_texts import TEXTS
 from tests.support.board.published_answers import OTHER_TASK, TASK, evaluate, many, put_table, read, table
 from tests.support.board.running_board import syncing
-from tests.support.sizes import one_in
 from tests.support.units.details_samples import results, sample
 from tests.support.waiting import wait_until
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""Limits of a worker backend: costs, a platform that does not answer, tasks that differ, requests before trials.
-
-`make matrices` runs all tests, `make test` some.
-"""
+"""Limits of a worker backend: costs, a platform that does not answer, tasks that differ, requests before trials."""
 
 from __future__ import annotations
 
@@ -36,9 +33,8 @@ from tests.support.board.scripted_backend import (
     workers_page,
 )
 from tests.support.board.scripted_platform import ScriptedPlatform
-from tests.support.sizes import WHOLE
 
-ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
+ALL = pytest.mark.long("a trouble of the platform like those that `make test` has")
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
 

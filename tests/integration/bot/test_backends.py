@@ -1,7 +1,4 @@
-"""Runs of a worker backend: the bot starts one for each attempt whose turn it is, and none without an attempt.
-
-`make matrices` runs all tests, `make test` some.
-"""
+"""Runs of a worker backend: the bot starts one for each attempt whose turn it is, and none without an attempt."""
 
 from __future__ import annotations
 
@@ -25,9 +22,8 @@ from tests.support.board.scripted_backend import (
     workers_page,
 )
 from tests.support.board.scripted_platform import ScriptedPlatform
-from tests.support.sizes import WHOLE
 
-ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
+ALL = pytest.mark.long("a trouble of the platform like those that `make test` has")
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
 

@@ -22,9 +22,7 @@ from localhub.git.changes import Author, SetFile
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.old_request_files import old_files
-from tests.support.sizes import WHOLE, every, one_in
 
-pytestmark = one_in(3)
 OLD = "ada/good_eval_request_False_float32_Original.json"
 FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}
 
@@ -68,13 +66,14 @@ def adopted(stand: BoardDriver) -> AdoptionResult:
     return adopt(stand.context)
 
 
-def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver) -> None:
+@pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.long("ten times as many files"))])
+def test_thousands_of_old_files_are_adopted_with_one_write(stand: BoardDriver, count: int) -> None:
     """Adoption is one commit, and lists every old file without editing, queueing or reporting it.
 
     It takes a call per thousand files. The same holds after all of Redis is lost. A file that is changed afterwards is
     a request like any other.
     """
-    files = dict(old_files(20_000 if WHOLE else 2_000))
+    files = dict(old_files(count))
     fill(stand, list(files.items()))
     thread = stand.ada.create_discussion(REQUESTS, "Why did mine fail?", repo_type="dataset").num
     before = written(stand)
@@ -210,7 +209,7 @@ def hide_record(stand: BoardDriver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost_mirror", "key"), every(3, [(lost, key) for lost in (False, True) for key in (request_key(OLD), "requests")])
+    ("lost_mirror", "key"), [(lost, key) for lost in (False, True) for key in (request_key(OLD), "requests")]
 )
 def test_a_404_on_the_record_makes_nothing_new(stand: BoardDriver, key: str, *, lost_mirror: bool) -> None:
     """After Redis is lost and the Hub wrongly answers 404 for the record, the bot reads git and writes nothing."""
@@ -395,7 +394,14 @@ def test_the_old_kit_is_of_many_dialects() -> None:
 
 def test_a_bot_does_not_work_on_another_boards_repo(stand: BoardDriver) -> None:
     """If the record names another board, the bot handles no request, and the doctor says that a board has one bot."""
-    record = {"board": "theirs", "at": "", "by": {"id": "1", "name": "x"}, "files": 0, "commits": {}, "threads": {}}
+    record = {
+        "board": "theirs",
+        "at": "2020-01-01T00:00:00Z",
+        "by": {"id": "1", "name": "x"},
+        "files": 0,
+        "commits": {},
+        "threads": {},
+    }
     stand.put(RECORD, json.dumps(record).encode())
     path = stand.submit("ada/good")
     stand.settle()

@@ -22,9 +22,7 @@ from redis_state.heartbeats import WorkerCard
 from redis_state.set_aside import SetAsideWorker
 from tests.support.board.board_driver import FORM, REQUESTS, WORKER, BoardDriver
 from tests.support.board.board_faults import another_backend, without_community
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 PATH = "ada/good_eval_request_False_float32_Original.json"
 
 

@@ -21,9 +21,7 @@ from redis_state import clock, jobs
 from redis_state.keys import Keys
 from redis_state.webhook_quota import WebhookQuota
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.sizes import first, one_in
 
-pytestmark = one_in(3)
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"
 COMMIT_REQUEST = "POST /api/datasets/board/requests/commit/main"
@@ -141,7 +139,7 @@ def test_an_end_is_written_to_the_log_then_the_thread_then_the_file(stand: Board
     assert stand.file(job.path)["status"] == "FAILED"
 
 
-@pytest.mark.parametrize("moment", first(1, ["after the log", "before the log", "after the thread"]))
+@pytest.mark.parametrize("moment", ["after the log", "before the log", "after the thread"])
 def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: BoardDriver, moment: str) -> None:
     """If Redis is lost while an end is written, the bot still leaves one log, a comment, and FAILED with its cause."""
     job = stand.started()
@@ -192,7 +190,7 @@ def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Board
     assert stand.file(job.path)["status"] == "FAILED"
 
 
-@pytest.mark.parametrize("spent", first(1, [500, 450]))
+@pytest.mark.parametrize("spent", [500, 450])
 def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stand: BoardDriver, spent: int) -> None:
     """The bot takes a cancelled job out of RQ at once, and posts the cancellation when the webhook quota allows."""
     job = queued(stand)
@@ -234,7 +232,7 @@ def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: BoardDri
     assert {"Evaluation of ada/remote (float32)", "Evaluation of ada/strange (float32)"} <= titles
 
 
-@pytest.mark.parametrize("all_of_redis", first(1, [True, False]))
+@pytest.mark.parametrize("all_of_redis", [True, False])
 def test_a_thread_whose_number_was_never_noted_is_found_again(stand: BoardDriver, all_of_redis: bool) -> None:
     """If the index lost a thread's number, the bot finds the same thread and edits it, and opens no second one."""
     job = queued(stand)

@@ -19,9 +19,6 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.queued_requests import THEIRS, queued, start, status_comment, submit
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: BoardDriver) -> None:

@@ -19,9 +19,6 @@ from hub.retries import Retries
 from localhub.testing import LocalHub
 from tests.support.board import ledger_driver
 from tests.support.board.ledger_driver import BOT, REQUESTS, RESULTS, LedgerDriver
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 COMMIT = "POST /api/datasets/board/requests/commit/main"
 

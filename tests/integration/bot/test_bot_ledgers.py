@@ -16,9 +16,6 @@ from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import QUOTA
 from tests.support.board import ledger_driver
 from tests.support.board.ledger_driver import REQUESTS, RESULTS, LedgerDriver
-from tests.support.sizes import WHOLE, one_in
-
-pytestmark = one_in(2)
 
 
 def test_a_single_edit_goes_out_at_once_in_two_calls(driver: LedgerDriver) -> None:
@@ -88,11 +85,11 @@ def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(driver: Le
     assert not driver.ledger.edits.landed(f"run {path}")
 
 
-def test_hundreds_of_edits_stay_within_the_budget_and_in_order(driver: LedgerDriver) -> None:
+@pytest.mark.parametrize("edits", [200, pytest.param(1_000, marks=pytest.mark.long("five times as many edits"))])
+def test_hundreds_of_edits_stay_within_the_budget_and_in_order(driver: LedgerDriver, edits: int) -> None:
     """The ledger writes the edits of 50 files over two hours in order, with at most 60 commits in any hour."""
     paths = [f"o/m{n}.json" for n in range(50)]
     driver.commit([ledger_driver.CommitOperationAdd(path, b'{"n": 0}') for path in paths], REQUESTS)
-    edits = 1_000 if WHOLE else 200
     chance, began, steps = random.Random(7), driver.time, dict.fromkeys(paths, 0)
     spent: list[float] = []
     for _ in range(edits):

@@ -27,9 +27,7 @@ from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.reconciliation import look, state
-from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
 HOUR = 3_600.0
 COMMIT = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"type": "dataset", "name": REQUESTS}}
 

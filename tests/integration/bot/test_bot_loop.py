@@ -23,9 +23,6 @@ from redis_state.stopping import Stop
 from steward.cli import app
 from tests.support.board.board_file import BOARD
 from tests.support.board.scripted_loop import KEY, ScriptedLoop, failing, scripted_loop, tries
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""Attempts whose worker falls silent or that fail by the board's fault, and what becomes of their requests.
-
-`make matrices` loses the worker in each way, `make test` in one.
-"""
+"""Attempts whose worker falls silent or that fail by the board's fault, and what becomes of their requests."""
 
 from __future__ import annotations
 
@@ -26,9 +23,6 @@ from redis_state.attempts import LOST
 from redis_state.clock import iso
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
-from tests.support.sizes import first, one_in
-
-pytestmark = one_in(2)
 
 
 def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_budget(stand: BoardDriver) -> None:
@@ -132,7 +126,7 @@ def publish_outcome(stand: BoardDriver, job: EvaluationJob) -> tuple[dict[str, b
     return files, scores.average
 
 
-@pytest.mark.parametrize("is_reported", first(1, [False, True]))
+@pytest.mark.parametrize("is_reported", [False, True])
 def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(
     stand: BoardDriver, is_reported: bool
 ) -> None:

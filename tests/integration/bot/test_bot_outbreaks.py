@@ -11,9 +11,7 @@ from leaderboard.failures import cause
 from redis_state.canaries import Canaries, CanaryVerdict
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import digests
-from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
 DIED = "harness-error (KeyError: 'solution')"
 
 

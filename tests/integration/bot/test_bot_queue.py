@@ -23,9 +23,6 @@ from redis_state.board.entry import IndexEntry
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.queued_requests import THEIRS, path_of, queued, start, status_comment, submit
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 def judged_like(stand: BoardDriver, path: str, *precisions: str) -> list[str]:

@@ -13,10 +13,7 @@ from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import BOT, BoardDriver
 from tests.support.board.board_file import BOARD
-from tests.support.sizes import one_in
 from workers.settings import WorkerSettings
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture

@@ -8,9 +8,6 @@ from bot.queue import rulings
 from leaderboard.holds import MAX_PAUSES, PAUSES
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.queued_requests import queued, start, status_comment, submit
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 @pytest.mark.parametrize("what", ["board", "tier:small"])

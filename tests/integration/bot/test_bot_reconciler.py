@@ -20,10 +20,7 @@ from redis_state.dirty import SyncPriority
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
-
-pytestmark = one_in(3)
 
 
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: BoardDriver) -> None:

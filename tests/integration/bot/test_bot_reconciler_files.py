@@ -13,9 +13,6 @@ from bot.processes.schedule import TICK_SECONDS
 from hub.errors import RateLimited
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.reconciliation import FINISHED, fill, look, member, modify, path_of, state, webhook
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: BoardDriver) -> None:

@@ -28,9 +28,7 @@ from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.board_file import BOARD
 from tests.support.board.published_details import publish
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
 NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})
 LONG_AGO = "2024-06-12T10:00:00Z"

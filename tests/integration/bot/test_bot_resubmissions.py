@@ -20,9 +20,7 @@ from leaderboard.failures import cause
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
-from tests.support.sizes import WHOLE, left_out, one_in
 
-pytestmark = one_in(3)
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 
@@ -51,6 +49,12 @@ def remove_and_submit(stand: BoardDriver, path: str) -> None:
 WAYS = [(put_back, False), (put_back_as_new, True), (overwrite, False), (remove_and_submit, True)]
 """Ways to ask again, and whether Redis was lost before."""
 MORE_WAYS = [(way, not amnesia) for way, amnesia in WAYS]
+OTHER_WAY = pytest.mark.long("another way to submit again")
+
+
+def others(*ways: tuple[Callable[[BoardDriver, str], None], bool]) -> list[Any]:
+    """These ways as cases that `make test` leaves out."""
+    return [pytest.param(*way, marks=OTHER_WAY) for way in ways]
 
 
 def run_again(stand: BoardDriver) -> str:
@@ -64,7 +68,7 @@ def run_again(stand: BoardDriver) -> str:
     return job.attempt
 
 
-@pytest.mark.parametrize(("again", "amnesia"), [*WAYS, *MORE_WAYS] if WHOLE else WAYS[3:])
+@pytest.mark.parametrize(("again", "amnesia"), [WAYS[3], *others(*WAYS[:3], *MORE_WAYS)])
 def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
@@ -89,7 +93,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     assert facts["causes"] == [f"commit:{next(commit.commit_id for commit in commits if 'form' in commit.authors)}"]
 
 
-@pytest.mark.parametrize(("again", "amnesia"), [*MORE_WAYS[:3], *WAYS[:3]] if WHOLE else MORE_WAYS[2:3])
+@pytest.mark.parametrize(("again", "amnesia"), [MORE_WAYS[2], *others(*MORE_WAYS[:2], *WAYS[:3])])
 def test_an_attempt_that_was_given_up_is_not_the_next_one(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
@@ -123,7 +127,7 @@ def cancel_and_remove(stand: BoardDriver) -> EvaluationJob:
     return job
 
 
-@pytest.mark.parametrize("looked", [True, *([False] if WHOLE else [])])
+@pytest.mark.parametrize("looked", [True, False])
 def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: BoardDriver, *, looked: bool) -> None:
     """The bot learns the attempt's number from the commit of its claim, also without a sync before the next file."""
     job = cancel_and_remove(stand)
@@ -231,7 +235,7 @@ def test_a_resubmission_waits_anew_and_is_judged_at_the_newest_commit(
     assert stand.context.index.get(job.path).submitted >= submitted + 100
 
 
-@pytest.mark.parametrize("runs", [True, *([False] if WHOLE else [])])
+@pytest.mark.parametrize("runs", [True, False])
 def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: BoardDriver, *, runs: bool) -> None:
     """If a request's file becomes invalid, the bot stops its attempt or its job, and sets the file to FAILED."""
     if runs:
@@ -261,7 +265,7 @@ def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: BoardD
     assert stand.take(job) is False
 
 
-@left_out("the next test removes one, too")
+@pytest.mark.long("the next test removes one, too")
 def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: BoardDriver) -> None:
     """If the file of a running request is removed, the answer to the worker's next heartbeat tells it to stop."""
     job = stand.started()
@@ -271,7 +275,7 @@ def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: B
     assert not stand.beat(job, 2, 2)
 
 
-@pytest.mark.parametrize("told_before", [False, *([True] if WHOLE else [])])
+@pytest.mark.parametrize("told_before", [False, True])
 def test_the_end_of_a_removed_attempt_does_not_end_a_new_submission(stand: BoardDriver, *, told_before: bool) -> None:
     """Whether a stopped worker reports before or after the file is submitted again, a second attempt runs."""
     job = stand.started()

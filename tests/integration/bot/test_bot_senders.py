@@ -31,10 +31,7 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from bot.core.settings import BotSettings
 from tests.support.board.board_file import SECRET
 from tests.support.board.socket_clients import BODY, answers, connect, deliver, head, serving
-from tests.support.sizes import examples
 
 token = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1, max_size=12)
 value = st.binary(max_size=40) | st.sampled_from([b"chunked", b"gzip", b"0", b"-1", b"9" * 30, b"1e3", b"close"])
@@ -102,7 +101,7 @@ wild = st.tuples(heads, bodies).map(b"".join) | st.binary(max_size=300)
 streams = st.lists(st.one_of(deliveries, chunked, deliveries, chunked, wild), min_size=1, max_size=3)
 
 
-@hypothesis_settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_bytes_lead_to_an_error_of_ours(fuzzed: int, data: st.DataObject) -> None:
     """Good, malformed and truncated requests, sent in pieces, get no 5xx, and the next delivery is stored."""

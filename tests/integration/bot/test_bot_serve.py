@@ -25,17 +25,20 @@ from redis_state.keys import Keys
 from steward.children import Child, Children
 from steward.valkey import Valkey, free_port
 from tests.support.board.board_file import BOARD, SECRET
-from tests.support.sizes import WHOLE, one_in
 from tests.support.waiting import wait_until
 
-pytestmark = one_in(2)
-
 KEYS = Keys("demo")
-ALL = range(1, 1_001 if WHOLE else 501)
+ALL = range(1, 501)
 """Numbers of deliveries; each is about the thread with its own number, so that each marks a key of its own."""
 SENDERS = 48
-KILLS = [("", 1), ("", 300), (f"{READ}:200", 0), (f"{STORED}:200", 0)]
-"""The point where the server kills itself, or how many deliveries are acknowledged when it is killed."""
+ANOTHER_POINT = pytest.mark.long("killed at another point")
+KILLS = [
+    ("", 300),
+    pytest.param("", 1, marks=ANOTHER_POINT),
+    pytest.param(f"{READ}:200", 0, marks=ANOTHER_POINT),
+    pytest.param(f"{STORED}:200", 0, marks=ANOTHER_POINT),
+]
+"""The points where the server kills itself, or how many deliveries are acknowledged when it is killed."""
 
 
 @pytest.fixture
@@ -141,7 +144,11 @@ def check(connection: redis.Redis, acknowledged: set[int]) -> None:
     assert marked(connection) == there.keys()
 
 
-@pytest.mark.parametrize(("crash_at", "after"), KILLS if WHOLE else KILLS[1:2], ids=str)
+@pytest.mark.parametrize(
+    ("crash_at", "after"),
+    KILLS,
+    ids=str,
+)
 def test_a_server_killed_among_deliveries_loses_none_that_it_acknowledged(
     children: Children,
     valkey_url: str,

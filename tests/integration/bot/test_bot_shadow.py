@@ -37,9 +37,6 @@ from tests.support.board.effect_modes import (
     submit_and_take,
     switch,
 )
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 def published(stand: BoardDriver, job: EvaluationJob) -> Details:

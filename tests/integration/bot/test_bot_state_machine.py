@@ -4,14 +4,13 @@
 most one running attempt; no step of an attempt is made twice, and no step of an abandoned attempt has an effect;
 commits stay within their budget; and the bot does not answer itself.
 
-`make test` runs one short sequence, the same each time; STEWARD_WHOLE_MATRIX runs many long ones, STEWARD_LIVES of them
-if that is set. `make chaos` draws them from a seed that it prints; `make chaos SEED=…` runs the same again.
+`make test` runs one short sequence, the same each time. `make chaos` runs many long ones, too, which it draws from a
+seed that it prints; `make chaos SEED=…` runs the same again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from typing import Any, ClassVar
 
 import httpx2
@@ -28,10 +27,8 @@ from redis_state import clock
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle
 from tests.support.hub.lies import LIES
-from tests.support.sizes import WHOLE
 
-LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (1, 24)
-pytestmark = pytest.mark.timeout(7_200 if WHOLE else 300)
+pytestmark = pytest.mark.timeout(7_200)
 
 SUBMISSIONS = [
     ("good", "float32"),
@@ -343,11 +340,13 @@ def test_a_request_put_back_as_it_was_between_two_looks_is_evaluated(board: type
         life.teardown()
 
 
-def test_random_lives_of_a_board_keep_the_invariants(
-    board: type[Board],
-) -> None:
+@pytest.mark.parametrize(
+    ("lives", "steps"),
+    [pytest.param(1, 24, id="one"), pytest.param(200, 60, id="many", marks=pytest.mark.long("half an hour"))],
+)
+def test_random_lives_of_a_board_keep_the_invariants(board: type[Board], lives: int, steps: int) -> None:
     """The invariants hold whenever all work of a random sequence is done, and every request ends."""
-    lives = settings(
-        max_examples=LIVES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
+    sequences = settings(
+        max_examples=lives, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    run_state_machine_as_test(board, settings=lives)
+    run_state_machine_as_test(board, settings=sequences)

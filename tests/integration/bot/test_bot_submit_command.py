@@ -14,9 +14,7 @@ from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import ADA, BOT, BoardDriver
 from tests.support.board.submissions import hub_settings
-from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
 settings = hub_settings
 
 PATH = "ada/good_eval_request_False_float32_Original.json"

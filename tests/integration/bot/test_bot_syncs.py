@@ -1,7 +1,4 @@
-"""Syncs against a real Hub protocol and a real queue server: what the bot does about requests, seen from outside.
-
-`make matrices` has all refusals, `make test` some; unit tests have the rules.
-"""
+"""Syncs against a real Hub protocol and a real queue server: what the bot does about requests, seen from outside."""
 
 from __future__ import annotations
 
@@ -14,9 +11,6 @@ from huggingface_hub import CommitOperationAdd
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure
 from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.sizes import every, first, one_in
-
-pytestmark = one_in(3)
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: BoardDriver) -> None:
@@ -55,7 +49,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("model", "changes", "cause", "words"), every(3, REFUSED))
+@pytest.mark.parametrize(("model", "changes", "cause", "words"), REFUSED)
 def test_a_refused_request_says_why_in_its_file_and_its_thread(
     stand: BoardDriver, model: str, changes: dict[str, Any], cause: str, words: str
 ) -> None:
@@ -96,7 +90,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "path", "raw", "words"), first(1, UNREADABLE))
+@pytest.mark.parametrize(("name", "path", "raw", "words"), UNREADABLE)
 def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
     stand: BoardDriver, name: str, path: str | None, raw: bytes, words: str
 ) -> None:
@@ -161,7 +155,7 @@ def test_cancelled_in_the_file_stops_the_worker(stand: BoardDriver) -> None:
     assert stand.file(job.path)["status"] == "CANCELLED"
 
 
-@pytest.mark.parametrize("job_id", first(1, ["0123456789ab-cccccccc-1", 4711, "4711"]))
+@pytest.mark.parametrize("job_id", ["0123456789ab-cccccccc-1", 4711, "4711"])
 def test_another_backends_evaluation_is_left_alone(stand: BoardDriver, job_id: object) -> None:
     """If the file is RUNNING with another backend's job id, the bot opens no thread and edits nothing."""
     path = stand.submit("ada/good", status="RUNNING", job_id=job_id)

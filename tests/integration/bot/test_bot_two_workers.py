@@ -15,15 +15,12 @@ from rq.serializers import JSONSerializer
 from redis_state import jobs
 from redis_state.attempts import LOST, AttemptProgress
 from tests.support.board.board_driver import BoardDriver
-from tests.support.sizes import one_in
 from workers.jobs import board_link
 from workers.jobs import claim as claims
 from workers.jobs.background_call import AttemptStopped
 from workers.jobs.board_link import BoardRedis
 from workers.jobs.claim import AttemptClaim
 from workers.jobs.interrupted_jobs import end_as_lost, hand_back
-
-pytestmark = one_in(2)
 
 
 class Worker:

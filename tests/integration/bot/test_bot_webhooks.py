@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 from bot.core.settings import BotSettings, SettingsError
 from redis_state.keys import Keys
 from tests.support.board.board_file import OLD_SECRET, SECRET
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 KEYS = Keys("demo")
 
 

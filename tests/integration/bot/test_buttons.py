@@ -20,11 +20,10 @@ from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import MaintainerAction, PageCommand, PageCommandResult, ownership_check
 from redis_state.board.request_snapshot import RequestSnapshot
 from tests.support.board.sign_in import Browser, SignInSite
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
 # Each test waits for several commits, also on a busy machine.
-pytestmark = [pytest.mark.timeout(600), one_in(2)]
+pytestmark = pytest.mark.timeout(600)
 HOSTILE = "<script>alert(1)</script>"
 
 

@@ -16,9 +16,6 @@ from redis_state.jobs import EvaluationJob
 from steward.cli import app
 from tests.support.board.board_driver import BOT, BoardDriver
 from tests.support.board.check_answers import failing
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -23,9 +23,6 @@ from tests.support.board.counted_verbs import (
 )
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import propose
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture

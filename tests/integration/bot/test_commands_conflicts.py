@@ -1,7 +1,4 @@
-"""Conflicting commands at the same moment, and a bot that dies between a command's effect and its reply.
-
-`make matrices` runs all cases, `make test` some.
-"""
+"""Conflicting commands at the same moment, and a bot that dies between a command's effect and its reply."""
 
 from __future__ import annotations
 
@@ -17,9 +14,6 @@ from tests.support.board.counted_verbs import decisions, is_at_rest, settle
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose
 from tests.support.board.pull_requests import thread as pull_thread
-from tests.support.sizes import every, first, one_in
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture
@@ -32,7 +26,7 @@ def waiting_request(stand: BoardDriver) -> str:
     return path
 
 
-@pytest.mark.parametrize("threads", first(1, [2, 1]))
+@pytest.mark.parametrize("threads", [2, 1])
 def test_the_second_of_two_conflicting_commands_is_refused(
     stand: BoardDriver, waiting_request: str, threads: int
 ) -> None:
@@ -70,14 +64,11 @@ def test_hold_and_unhold_and_hold_again_at_once(stand: BoardDriver, waiting_requ
 
 @pytest.mark.parametrize(
     ("texts", "fact", "stands"),
-    first(
-        1,
-        [
-            (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one"), "hold", True),
-            (("/priority ada/good high", "/priority ada/good normal", "/priority ada/good high"), "priority", True),
-            (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/unhold ada/good"), "hold", False),
-        ],
-    ),
+    [
+        (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one"), "hold", True),
+        (("/priority ada/good high", "/priority ada/good normal", "/priority ada/good high"), "priority", True),
+        (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/unhold ada/good"), "hold", False),
+    ],
 )
 def test_the_last_of_several_commands_decides_even_if_it_repeats_the_first(
     stand: BoardDriver, waiting_request: str, texts: tuple[str, ...], fact: str, *, stands: bool
@@ -133,7 +124,7 @@ EFFECTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), every(3, EFFECTS))
+@pytest.mark.parametrize(("text", "words"), EFFECTS)
 def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
     stand: BoardDriver, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ) -> None:

@@ -1,7 +1,4 @@
-"""A hundred hostile texts in comments, titles, posts, file fields and logs: the bot shows them as plain text.
-
-`make test` uses a sample of them in each place, `make matrices` a larger one or all.
-"""
+"""A hundred hostile texts in comments, titles, posts, file fields and logs: the bot shows them as plain text."""
 
 from __future__ import annotations
 
@@ -18,15 +15,12 @@ from hub.comments import marker_of
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skeleton, trouble
-from tests.support.sizes import WHOLE, one_in
 
-pytestmark = one_in(2)
-
-FILED = TEXTS if WHOLE else TEXTS[::6]
+FILED = TEXTS
 """The texts that are written to files and logs."""
-SAID = TEXTS if WHOLE else TEXTS[::2]
+SAID = TEXTS
 """The texts that people write in comments and titles."""
-REFUSED = TEXTS[:: 6 if WHOLE else 18]
+REFUSED = TEXTS[::6]
 """The texts in the fields of request files that the bot refuses."""
 HARMLESS = ("word", "two words", 'a "quoted word"')
 
@@ -90,7 +84,7 @@ def test_hostile_reasons_stay_text_wherever_they_are_shown(quiet: BoardDriver) -
     quiet.submit("ada/good", sender="ada")
     quiet.settle()
     talk = Discussion(quiet)
-    for text in HARMLESS[:1] + TEXTS[:: 9 if WHOLE else 27]:
+    for text in HARMLESS[:1] + TEXTS[::9]:
         commands = {"hold": f'/hold ada/good reason="{text}"', "why": "/why ada/good", "status": "/status ada/good"}
         for key in ("hold", "why", "status"):
             for _, reply in answers(quiet, talk, {key: commands[key]}, quiet.form):

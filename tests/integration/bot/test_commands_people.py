@@ -15,9 +15,7 @@ from tests.support.board.counted_verbs import CountedVerb, add_test_verbs, is_at
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, fields, look, propose, report
 from tests.support.board.pull_requests import thread as pull_thread
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 KEEPERS = (MaintainingOrganisation(name="board", role="write"),)
 
 

@@ -14,9 +14,7 @@ from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.counted_verbs import hub_thread, owner
 from tests.support.board.discussion import Discussion
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 
 

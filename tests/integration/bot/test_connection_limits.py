@@ -1,7 +1,6 @@
 """The web server stores webhook deliveries even while clients hold all of its connections.
 
 The tests speak to the real server, with a low limit, over raw sockets from several addresses of this machine.
-`make matrices` runs each kind of connection from each kind of address, `make test` some of them.
 """
 
 from __future__ import annotations
@@ -31,10 +30,7 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
-from tests.support.sizes import every, one_in
 from tests.support.waiting import wait_until
-
-pytestmark = one_in(2)
 
 SAME, OTHER = ["127.0.0.1"], ["127.0.0.2"]
 SEVERAL = [f"127.0.0.{number}" for number in range(2, 2 + 2 * ROOM)]
@@ -84,7 +80,7 @@ CROWDS = [
 ]
 
 
-@pytest.mark.parametrize(("ways", "addresses"), every(5, CROWDS))
+@pytest.mark.parametrize(("ways", "addresses"), CROWDS)
 def test_deliveries_are_stored_while_others_hold_every_place(
     settings: BotSettings,
     connection: redis.Redis,

@@ -37,9 +37,7 @@ from tests.support.board.contents_table import (
     table,
 )
 from tests.support.board.flags import FLAGS, AppealThread, FlagBoardDriver
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 stand = stand_with_table
 
 

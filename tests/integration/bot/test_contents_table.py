@@ -1,6 +1,6 @@
 """The aggregated table of a running board follows results, flags, removals, restorations and renames.
 
-Tests that leave the board as they found it share one. `make matrices` runs all tests, `make test` most.
+Tests that leave the board as they found it share one. `make long` runs all tests, `make test` most.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ from tests.support.board.contents_table import (
 )
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish
-from tests.support.sizes import left_out, one_in
 
-pytestmark = one_in(3)
 stand = stand_with_table
 
 
@@ -220,7 +218,7 @@ def test_two_processes_that_were_told_different_things_do_not_write_in_turns(sta
     assert list(table(stand)["Available on the hub"]) == [False]
 
 
-@left_out("the next test, and that of two processes, have a model that is gone")
+@pytest.mark.long("the next test, and that of two processes, have a model that is gone")
 def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
     """A day after a model was deleted, its row says that it is not available and keeps its other values."""
     finished(stand)
@@ -234,7 +232,7 @@ def test_a_model_that_is_gone_is_told_as_gone(stand: FlagBoardDriver) -> None:
     assert table(stand)["Architecture"][0] == before
 
 
-@left_out("the test of two processes has a model that is not available")
+@pytest.mark.long("the test of two processes has a model that is not available")
 @pytest.mark.parametrize(
     ("status", "error", "available"),
     [(403, "Access to this resource is disabled.", False), (413, "Too large", True)],
@@ -256,7 +254,7 @@ def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
     }
 
 
-@left_out("two evaluations; the others have all rows at once")
+@pytest.mark.long("two evaluations; the others have all rows at once")
 def test_a_few_models_are_asked_about_at_a_time(stand: FlagBoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a limit of one model a pass, each pass asks the Hub about one model, and the table gets both rows."""
     monkeypatch.setattr(sync, "MAX_MODELS", 1)

@@ -23,9 +23,6 @@ from redis_state.set_aside import SetAsideWorker, account_name
 from tests.support.board.cross_checks import CLAIMER, CheckedBoard, checked_board, claimed, rarely
 from tests.support.board.discussion import digests
 from tests.support.board.published_details import publish
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from bot.probe import Probe
 from leaderboard.cross_checks import NOT_COMPARED, WorkerPolicy
 from redis_state.jobs import EvaluationJob
 from tests.support.board.cross_checks import CheckedBoard, checked_board, claimed, rarely
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""`steward doctor` finds faults of worker backends, planted in a board with a Jobs and a Slurm backend.
-
-`make matrices` plants all faults, `make test` every fourth one.
-"""
+"""`steward doctor` finds faults of worker backends, planted in a board with a Jobs and a Slurm backend."""
 
 from __future__ import annotations
 
@@ -21,7 +18,6 @@ from leaderboard.backend_settings import JobsBackend, SlurmBackend
 from leaderboard.backend_troubles import AWAY_SECONDS, BackendTrouble
 from localhub.jobs.runner import JobSettings
 from tests.support.board.board_driver import BOT, WORKER, BoardDriver
-from tests.support.sizes import every
 
 COSTS = {"hourly": 2.0, "by_day": 100.0}
 JOBS: dict[str, Any] = {"kind": "jobs", "namespace": "board", "flavor": "cpu-basic", "image": "steward", "costs": COSTS}
@@ -202,7 +198,7 @@ FAULTS: list[tuple[Callable[[BackendWard], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "words"), every(4, FAULTS), ids=[fault.__name__ for fault, _ in every(4, FAULTS)])
+@pytest.mark.parametrize(("fault", "words"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
 def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
     ward: BackendWard, fault: Callable[[BackendWard], None], words: str
 ) -> None:

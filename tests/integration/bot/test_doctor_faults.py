@@ -1,7 +1,4 @@
-"""`steward doctor` finds faults that are planted one by one in a healthy board.
-
-`make matrices` plants all faults, `make test` every second one.
-"""
+"""`steward doctor` finds faults that are planted one by one in a healthy board."""
 
 from __future__ import annotations
 
@@ -23,9 +20,7 @@ from leaderboard.evaluators import Evaluator
 from localhub.jobs.store import JobSpec
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import BOT, FORM, WORKER, BoardDriver
-from tests.support.sizes import every, one_in
 
-pytestmark = one_in(3)
 HOOK = "http://127.0.0.1:1/webhooks/hub"
 Usage = namedtuple("Usage", "total used free")
 
@@ -259,9 +254,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("fault", "name", "words"), every(2, FAULTS), ids=[fault.__name__ for fault, _, _ in every(2, FAULTS)]
-)
+@pytest.mark.parametrize(("fault", "name", "words"), FAULTS, ids=[fault.__name__ for fault, _, _ in FAULTS])
 def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
     ward: Ward, fault: Callable[[Ward], None], name: str, words: str
 ) -> None:

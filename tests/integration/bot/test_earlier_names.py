@@ -18,9 +18,6 @@ from tests.support.board.board_driver import REQUESTS
 from tests.support.board.discussion import Discussion
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
 from tests.support.board.worlds import open_board
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
 LOST = Failure(cause="gpu-lost", fault="us", message="The evaluation machine has lost its GPU.")

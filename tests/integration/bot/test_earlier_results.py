@@ -15,9 +15,7 @@ from bot.web.pages.results import ResultsQuery, results
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
-from tests.support.sizes import first, one_in
 
-pytestmark = one_in(3)
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")
 
 
@@ -117,7 +115,7 @@ def test_a_board_whose_front_end_drops_that_status_never_writes_it(
     assert stand.file(path)["status"] == "FINISHED"
 
 
-@pytest.mark.parametrize("shows_new_evals", first(1, [True, False]))
+@pytest.mark.parametrize("shows_new_evals", [True, False])
 def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
     stand: BoardDriver, finished: dict[str, Any], *, shows_new_evals: bool
 ) -> None:
@@ -139,7 +137,7 @@ def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
     assert [revision for revision, _ in scored(stand)] == [old], "also after Redis was lost"
 
 
-@pytest.mark.parametrize("is_known", first(1, [False, True]))
+@pytest.mark.parametrize("is_known", [False, True])
 def test_a_score_is_shown_at_the_commit_that_was_evaluated(
     stand: BoardDriver, finished: dict[str, Any], is_known: bool
 ) -> None:

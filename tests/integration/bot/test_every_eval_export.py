@@ -22,11 +22,9 @@ from steward.cli import app
 from tests.support.board.board_driver import BOT, WORKER
 from tests.support.board.board_file import BOARD
 from tests.support.board.model_pages import MODEL, ModelPagesDriver, model_pages_board
-from tests.support.sizes import one_in
 from tests.support.units.details_samples import sample
 from workers.publication.details import write_samples
 
-pytestmark = one_in(3)
 SCHEMAS = Path(__file__).parents[2] / "support" / "every_eval"
 TASK, SECRET = "starter_navigation", "starter_web_of_lies"
 

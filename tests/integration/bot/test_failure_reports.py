@@ -15,9 +15,7 @@ from leaderboard.attempts import Failure
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion, open_thread
 from tests.support.board.maintained_board import add_maintainer
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"

@@ -9,9 +9,6 @@ from leaderboard.boards import MaintainingOrganisation
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion, open_thread
 from tests.support.board.maintained_board import add_maintainer
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import PageCommand, PageCommandResult
 from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world, no_flags
-from tests.support.sizes import one_in
 
 # Each test waits for several commits, also on a busy machine.
-pytestmark = [pytest.mark.timeout(600), one_in(2)]
+pytestmark = pytest.mark.timeout(600)
 
 
 def appeal_and_uphold(stand: FlagBoardDriver, thread: str) -> None:

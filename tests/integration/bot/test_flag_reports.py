@@ -16,9 +16,6 @@ from leaderboard.roles import Person
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from tests.support.board.flags import FLAGS, SPACE, AppealThread, FlagBoardDriver, flags_world, no_flags
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture(scope="module")

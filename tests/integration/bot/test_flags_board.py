@@ -20,19 +20,16 @@ from redis_state import clock
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, by_hand, flags_world, model, no_flags
-from tests.support.sizes import WHOLE, first, one_in
 
-pytestmark = one_in(3)
 MANY = 60
-STEP = 1 if WHOLE else 8
-"""The bot dies before each STEPth call, with a model for each death."""
+"""How many models there are for the deaths of the bot, one for each."""
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub for all tests; each leaves no flag behind."""
     world = flags_world()
-    world["repos"] += [model(f"ada/try-{n}", f"weights {n}") for n in range(0, MANY, STEP)]
+    world["repos"] += [model(f"ada/try-{n}", f"weights {n}") for n in range(MANY)]
     with LocalHub(tmp_path_factory.mktemp("flags"), world) as started:
         yield started
 
@@ -156,9 +153,10 @@ class Died(BaseException):
     """Raised to simulate the death of the sync process."""
 
 
-def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver) -> None:
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.long("before every call"))])
+def test_a_flag_happens_once_wherever_the_bot_dies(stand: FlagBoardDriver, step: int) -> None:
     """If the bot dies before any Hub call of a `/flag`, there are still one discussion, one record and one decision."""
-    for number in range(0, MANY, STEP):
+    for number in range(0, MANY, step):
         name, remaining = f"ada/try-{number}", [number]
         stand.time = max(stand.time, clock.now()) + 300
         talk = stand.bob.create_discussion(SPACE, f"About {name}", description="Hm.", repo_type="space").num
@@ -225,7 +223,7 @@ def test_nothing_is_done_by_halves(stand: FlagBoardDriver) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    first(1, [(Effect.EDIT, EffectMode.SHADOW), (Effect.EDIT, EffectMode.OFF), (Effect.NEW_THREAD, EffectMode.SHADOW)]),
+    [(Effect.EDIT, EffectMode.SHADOW), (Effect.EDIT, EffectMode.OFF), (Effect.NEW_THREAD, EffectMode.SHADOW)],
 )
 def test_without_effects_nothing_is_flagged(stand: FlagBoardDriver, kind: Effect, mode: EffectMode) -> None:
     """With edits or new threads off or in shadow, `/flag` replies so, opens no thread and writes no file."""

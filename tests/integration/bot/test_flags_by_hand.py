@@ -33,9 +33,6 @@ from tests.support.board.flags import (
     in_bytes,
     no_flags,
 )
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture(scope="module")

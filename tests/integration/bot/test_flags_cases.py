@@ -21,9 +21,6 @@ from hub.comments import marker_of
 from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, card, flags_world
 from tests.support.board.worlds import open_board
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
 INTRODUCTION = """# Eight cases of flags

@@ -25,10 +25,9 @@ from redis_state.board.request_snapshot import RequestSnapshot
 from steward.valkey import Valkey
 from tests.support.board.model_pages import MODEL_PAGES
 from tests.support.board.sign_in import Browser, SignInSite, signing
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
-pytestmark = [one_in(2), pytest.mark.timeout(600)]  # tests wait for checks and commits, also on a busy machine
+pytestmark = pytest.mark.timeout(600)  # tests wait for checks and commits, also on a busy machine
 HOSTILE = "<script>alert(1)</script>"
 PATH = "ada/good_eval_request_False_float32_Original.json"
 CHOSEN = {

@@ -1,7 +1,4 @@
-"""The bot reads its own files at the paths of earlier versions, and moves them in one commit.
-
-`make matrices` runs all cases, `make test` some.
-"""
+"""The bot reads its own files at the paths of earlier versions, and moves them in one commit."""
 
 from __future__ import annotations
 
@@ -26,9 +23,7 @@ from leaderboard.holds import FORMER_PAUSES, PAUSES
 from leaderboard.removals import FORMER_ARCHIVE, archived
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.queued_requests import queued, submit
-from tests.support.sizes import first, one_in
 
-pytestmark = one_in(3)
 RESULTS = "board/results"
 OLD = "ada/good_eval_request_False_float32_Original.json"
 PAUSE = {"tier:small": {"reason": "The machines are moved.", "by": "maya", "at": "2026-11-24T02:00:00Z"}}
@@ -128,7 +123,7 @@ def test_until_they_are_moved_they_count_where_they_are(former: BoardDriver) -> 
     assert on_main(former) == {RECORD, PAUSES}
 
 
-@pytest.mark.parametrize("landed", first(1, [True, False]), ids=lambda landed: "after it" if landed else "before it")
+@pytest.mark.parametrize("landed", [True, False], ids=lambda landed: "after it" if landed else "before it")
 def test_a_sync_that_dies_at_the_commit_leaves_nothing_half_done(
     former: BoardDriver, monkeypatch: pytest.MonkeyPatch, landed: bool
 ) -> None:
@@ -243,19 +238,16 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
 
 @pytest.mark.parametrize(
     ("present", "newer", "remaining"),
-    first(
-        1,
-        [
-            pytest.param(b"{", b'{"board": "b"}', b'{"board": "b"}', id="the present one is broken"),
-            pytest.param(b'{"board": "a"}', b"{", b'{"board": "a"}', id="the former one is broken"),
-            pytest.param(
-                b'\xef\xbb\xbf{"board": "a"}',
-                b'{"board": null}',
-                b'\xef\xbb\xbf{"board": null}',
-                id="with a byte order mark",
-            ),
-        ],
-    ),
+    [
+        pytest.param(b"{", b'{"board": "b"}', b'{"board": "b"}', id="the present one is broken"),
+        pytest.param(b'{"board": "a"}', b"{", b'{"board": "a"}', id="the former one is broken"),
+        pytest.param(
+            b'\xef\xbb\xbf{"board": "a"}',
+            b'{"board": null}',
+            b'\xef\xbb\xbf{"board": null}',
+            id="with a byte order mark",
+        ),
+    ],
 )
 def test_of_two_files_of_pauses_the_one_that_can_be_read_stays(
     former: BoardDriver, present: bytes, newer: bytes, remaining: bytes

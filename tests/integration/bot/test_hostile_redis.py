@@ -32,9 +32,6 @@ from tests.support.board.board_driver import BOB, BoardDriver
 from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.published_details import publish
 from tests.support.board.running_board import serving
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 KEYS = Keys("demo")
 NUMBERS = ("", "x", "nan", "inf", "-inf", "-1", "1e400", "9" * 30, "9" * 5_000, "\x00", "٣", "0x10", "[1]")

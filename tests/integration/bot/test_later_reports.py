@@ -8,9 +8,7 @@ from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
-from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 

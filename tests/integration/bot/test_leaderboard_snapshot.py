@@ -23,9 +23,6 @@ from leaderboard.suites import Suite
 from tests.support.board.contents_table import CONTENTS, GOOD, board_with_table, commits, finished, look
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.queued_requests import path_of
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture

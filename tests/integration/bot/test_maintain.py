@@ -17,9 +17,7 @@ from tests.support.board.board_file import SECRET
 from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, park, wakes
 from tests.support.board.sign_in import Browser, SignInSite
 from tests.support.board.submissions import PATH
-from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
 PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
 
 

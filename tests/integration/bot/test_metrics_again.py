@@ -18,7 +18,6 @@ from redis_state.jobs import EvaluationJob
 from steward.harness_recompute import harness_recompute
 from tests.support.board.board_driver import WORKER, BoardDriver
 from tests.support.board.published_details import publish as publish_chosen
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 from tests.support.workers import rescoring_cases as cases
 from tests.support.workers.evaluation_inputs import plan, publication
@@ -26,7 +25,7 @@ from tests.support.workers.rescoring_cases import SuiteVersion
 from workers.common.hub_access import HubAccess
 from workers.publication.publish import publish
 
-pytestmark = [one_in(3), pytest.mark.timeout(200)]
+pytestmark = pytest.mark.timeout(200)
 TASK, METRIC = "starter_boolean_expressions", "acc_norm"
 RESTRICTED = {"source: starter_navigation\n": "source: starter_navigation\n    restricted: true\n"}
 ERRATA = [{"task": "starter_navigation", "question": 3, "reason": "two answers are right"}]

@@ -35,9 +35,6 @@ from tests.support.board.model_pages import (
     ModelPagesDriver,
     model_pages_board,
 )
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tests.support.board.model_pages import (
     ModelPagesDriver,
     model_pages_board,
 )
-from tests.support.sizes import WHOLE
 
 PUBLISH, UNPUBLISH = f"/publish-scores {MODEL}", f"/unpublish-scores {MODEL}"
 
@@ -43,10 +42,11 @@ def revive(stand: ModelPagesDriver, talk: Discussion, *, amnesia: bool) -> None:
 
 
 @pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("amnesia", [False, *([True] if WHOLE else [])])
-def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver, amnesia: bool) -> None:
+@pytest.mark.parametrize("amnesia", [False, pytest.param(True, marks=pytest.mark.long("the same without Redis"))])
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long("before every call"))])
+def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver, amnesia: bool, step: int) -> None:
     """If the bot dies before any Hub call of `/publish-scores`, there is one open pull request in the end."""
-    at, step, died = 0, 1 if WHOLE else 7, True
+    at, died = 0, True
     while died:
         talk = Discussion(stand)
         stand.ada.comment_discussion("board/requests", talk.number, comment=PUBLISH, repo_type="dataset")
@@ -61,7 +61,10 @@ def test_killed_at_each_effect_there_is_one_pull_request(stand: ModelPagesDriver
 
 
 @pytest.mark.timeout(1_800)
-def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(stand: ModelPagesDriver) -> None:
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long("before every call"))])
+def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(
+    stand: ModelPagesDriver, step: int
+) -> None:
     """If the bot dies before any call of an update or a withdrawal, each write to the pull request is made once."""
     stand.ask()
     for words, rows, status in ((UNPUBLISH, [], "closed"), (PUBLISH, [75.0], "open")):
@@ -73,7 +76,7 @@ def test_killed_on_the_way_of_new_scores_or_a_withdrawal_the_end_is_the_same(sta
             revive(stand, talk, amnesia=False)
             assert stand.pulls() == [(1, status)] and [value for _, value, _ in stand.rows()] == rows
             stand.ask(PUBLISH if words == UNPUBLISH else UNPUBLISH)
-            at += 1 if WHOLE else 7
+            at += step
         stand.ask(words)
     column = stand.context.board.model_pages["Navigation"].model_copy(update={"unit": "fraction"})
     pages = {"model_pages": {"Navigation": column}}

@@ -16,9 +16,7 @@ from bot.requests.api_submission import PUBLISH_SCORES, carry_out
 from leaderboard.steward_facts import ScoresConsent
 from redis_state.board.messages import ApiSubmission
 from tests.support.board.model_pages import MODEL, UNPUBLISH, ModelPagesDriver, model_pages_board
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 QUIET = "ada/quiet"
 QUIET_PATH = f"{QUIET}_eval_request_False_float32_Original.json"
 

@@ -18,9 +18,6 @@ from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.effect_modes import ON, switch
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, begin, disagree, saga_board
 from tests.support.board.renames import OLD, RESULTS, on_main, operations, path, request, result_path, results
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture(scope="module")

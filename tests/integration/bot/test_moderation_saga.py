@@ -36,10 +36,6 @@ from tests.support.board.renames import (
     result_path,
 )
 from tests.support.board.running_board import client_of
-from tests.support.sizes import WHOLE, one_in
-
-pytestmark = one_in(3)
-STEP = 1 if WHOLE else 47
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +240,7 @@ def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
     assert agrees(stand) == "new"
 
 
-@pytest.mark.parametrize("repo", [RESULTS, *([REQUESTS] if WHOLE else [])])
+@pytest.mark.parametrize("repo", [RESULTS, REQUESTS])
 def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: BoardDriver, repo: str) -> None:
     """After any change since the plan, in either repo, the bot renames nothing, and reverts the parts that it did."""
     begin(stand)
@@ -261,11 +257,18 @@ def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: Board
 
 
 @pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("step", [47, pytest.param(1, marks=pytest.mark.long("before every call"))])
 @pytest.mark.parametrize(
-    ("spoilt", "amnesia"), [(False, True), (True, False), *([(False, False), (True, True)] if WHOLE else [])]
+    ("spoilt", "amnesia"),
+    [
+        (False, True),
+        (True, False),
+        pytest.param(False, False, marks=pytest.mark.long("undisturbed, with Redis")),
+        pytest.param(True, True, marks=pytest.mark.long("refused, without Redis")),
+    ],
 )
 def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
-    stand: BoardDriver, spoilt: bool, amnesia: bool
+    stand: BoardDriver, spoilt: bool, amnesia: bool, step: int
 ) -> None:
     """If the bot dies before any call after an approval, the next process completes or reverts the whole rename."""
     at, died, ends = int(spoilt) + 2 * int(amnesia), True, set[str]()
@@ -295,12 +298,12 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
         assert ("Not done" if spoilt else "Renamed") in talk.proposal(), at
         assert sum("demo proposal " in text for text in talk.all()) == 1
         ends.add(end)
-        at += STEP
+        at += step
     assert len(ends) == 1
     assert at > 20
 
 
-@pytest.mark.parametrize("status", [403, *([413] if WHOLE else [])])
+@pytest.mark.parametrize("status", [403, 413])
 def test_what_is_undone_does_not_wait_for_our_own_budget(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:

@@ -13,9 +13,7 @@ from leaderboard.attempts import Failure
 from redis_state.redis import Redis
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, transcript_board
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"
 NEWER = f"newer evaluation of **{MODEL}**"

@@ -46,9 +46,7 @@ from tests.support.board.predictions import (
 )
 from tests.support.board.pull_requests import look, policy, propose, report, thread
 from tests.support.board.worlds import model_files
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 DAY = 86_400.0
 
 

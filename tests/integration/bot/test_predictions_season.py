@@ -35,9 +35,6 @@ from tests.support.board.predictions import (
     suite_at,
 )
 from tests.support.board.running_board import client_of
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 HOUR, DAY = 3_600.0, 86_400.0
 

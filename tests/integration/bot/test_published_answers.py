@@ -26,10 +26,7 @@ from tests.support.board.published_answers import (
     repo_of,
     table,
 )
-from tests.support.sizes import one_in
 from tests.support.units.details_samples import sample
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

@@ -22,9 +22,7 @@ from tests.support.board.pull_requests import (
     report,
     thread,
 )
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 stand = empty_stand
 
 

@@ -30,9 +30,7 @@ from tests.support.board.pull_requests import (
     thread,
 )
 from tests.support.board.worlds import model_files
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 HOUR = 3600.0
 stand = empty_stand
 

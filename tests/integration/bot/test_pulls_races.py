@@ -31,9 +31,8 @@ from tests.support.board.pull_requests import (
     settled,
     thread,
 )
-from tests.support.sizes import WHOLE, one_in
+from tests.support.long import long_except
 
-pytestmark = one_in(3)
 ALARM = "pull-alarm"
 LARGE = bytes(range(256)) * 50
 KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b", "ours.bin": LARGE}
@@ -93,10 +92,11 @@ PUSHES: dict[str, dict[str, Any]] = {
 }
 
 
-SOME = ("an extra file", "a file in place of a folder", "the request taken out", "a large file of ours changed")
+SOME = {"an extra file", "a file in place of a folder", "the request taken out", "a large file of ours changed"}
+"""What `make test` pushes."""
 
 
-@pytest.mark.parametrize("name", PUSHES if WHOLE else SOME)
+@pytest.mark.parametrize("name", long_except(SOME, PUSHES, "another push at the same moment"))
 def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: BoardDriver, name: str) -> None:
     """The bot reverts a merge that contains an unchecked push, posts one alarm in the thread, and evaluates nothing."""
     stand.worker()
@@ -135,11 +135,12 @@ def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: BoardDri
     assert "evil.txt" not in on_main(stand)
 
 
-def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: BoardDriver) -> None:
+@pytest.mark.parametrize("step", [2, pytest.param(1, marks=pytest.mark.long("before every call"))])
+def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: BoardDriver, step: int) -> None:
     """With a push before any one call of checking and merging, main holds only checked files; the bot reports once."""
     stand.context.me()
     ends: list[str] = []
-    for at in range(0, 15, 1 if WHOLE else 2):
+    for at in range(0, 15, step):
         was = on_main(stand)
         number, _ = propose(stand, {PATH: fields(stand, likes=at)})
         stand.calls = Calls(lambda count, _, at=at: count == at, lambda number=number: _push(stand, number))  # type: ignore[misc]
@@ -189,7 +190,7 @@ def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriv
     assert look(stand, number) == ["thread"]
 
 
-@pytest.mark.parametrize("kind", ["fail", "hang-after", *(["fail-after"] if WHOLE else [])])
+@pytest.mark.parametrize("kind", ["fail", "hang-after", "fail-after"])
 def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver, kind: str) -> None:
     """If the merge call fails or hangs, before or after the merge happened, the bot merges once and reports it."""
     commits = stand.commits()
@@ -240,7 +241,7 @@ DEATHS = [
 ]
 
 
-@pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS if WHOLE else DEATHS[:3])
+@pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS)
 def test_the_next_process_finishes_what_a_killed_one_began(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, module: Any, point: str, raced: bool, amnesia: bool
 ) -> None:

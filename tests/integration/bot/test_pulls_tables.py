@@ -1,7 +1,4 @@
-"""What pull requests may not do, as tables of cases that run on one shared board.
-
-`make matrices` runs all cases, `make test` every second one; unit tests check the rules.
-"""
+"""What pull requests may not do, as tables of cases that run on one shared board."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import PATH, board_on, fields, look, policy, propose, report, settled, thread
 from tests.support.board.worlds import board_world
-from tests.support.sizes import every
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +42,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "files", "words"), every(2, WRONG), ids=[case[0] for case in every(2, WRONG)])
+@pytest.mark.parametrize(("name", "files", "words"), WRONG, ids=[case[0] for case in WRONG])
 def test_what_is_wrong_is_said_and_nothing_is_merged(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
@@ -72,7 +68,7 @@ OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "files", "words"), every(2, OTHERS), ids=[case[0] for case in every(2, OTHERS)])
+@pytest.mark.parametrize(("name", "files", "words"), OTHERS, ids=[case[0] for case in OTHERS])
 def test_changes_other_than_submissions_are_left_to_people(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
@@ -108,9 +104,7 @@ AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "was", "becomes", "words"), every(2, AGAIN), ids=[case[0] for case in every(2, AGAIN)]
-)
+@pytest.mark.parametrize(("name", "was", "becomes", "words"), AGAIN, ids=[case[0] for case in AGAIN])
 def test_only_a_submissions_fields_of_a_request_can_be_changed(
     stand: BoardDriver, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
 ) -> None:

@@ -36,9 +36,7 @@ from tests.support.board.renames import (
     requests_plan,
     result_path,
 )
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 FORMER = "old/requests"
 
 

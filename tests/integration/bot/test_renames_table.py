@@ -1,7 +1,4 @@
-"""Reports on pull requests that claim to rename a model, as a table of cases on one shared board.
-
-`make matrices` runs all cases, `make test` every third one; unit tests check the rules.
-"""
+"""Reports on pull requests that claim to rename a model, as a table of cases on one shared board."""
 
 from __future__ import annotations
 
@@ -37,7 +34,6 @@ from tests.support.board.renames import (
     result_path,
     results,
 )
-from tests.support.sizes import every
 
 TWIN = path("ada/twin")
 
@@ -201,7 +197,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", every(3, CASES), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_pull_request_has_its_verdict_and_its_reason(stand: BoardDriver, case: Case) -> None:
     """A correct rename, or a correct part of one, can be approved; otherwise the report names the fault."""
     number, _ = open_pull(stand, case.files, repo=case.repo, title=case.title)

@@ -19,9 +19,6 @@ from redis_state.redis import Redis
 from tests.support.board.board_driver import REQUESTS
 from tests.support.board.renames import operations
 from tests.support.board.transcripts import BROKEN, Transcripts, TranscriptThread, transcript_board
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 MODEL = "ada/corona"
 

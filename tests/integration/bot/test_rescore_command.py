@@ -25,11 +25,10 @@ from steward.cli import app
 from steward.commands.rescore_report import EvaluationReport, RescoringReport, conclusion
 from tests.support.board.board_driver import WORKER, BoardDriver
 from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
-from tests.support.sizes import WHOLE, one_in
 from tests.support.workers import rescoring_cases as cases
 from tests.support.workers.rescoring_cases import SuiteVersion
 
-pytestmark = [one_in(2), pytest.mark.timeout(200)]
+pytestmark = pytest.mark.timeout(200)
 RESTRICTED = {"source: starter_navigation\n": "source: starter_navigation\n    restricted: true\n"}
 ERRATA = [{"task": "starter_navigation", "question": 3, "reason": "two answers are right"}]
 
@@ -113,8 +112,6 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert stand.queued() == []
 
     assert command()[1]["current"] == 1
-    if WHOLE:  # one more start of the harness; test_rescoring compares with it, too
-        assert [each["alike"] for each in command("--harness")[1]["evaluations"]] == [True]
     assert stand.file(path) == after
     assert comments(stand, path) == [comment]
     replace_answers(stand, earlier, table)
@@ -130,6 +127,7 @@ def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     assert survey(stand.context, new.suite).due == ()
 
 
+@pytest.mark.long("imports the harness once more; the test above rescores, too")
 def test_results_of_an_earlier_commit_get_scores_of_the_newer_suite_too(
     stand: BoardDriver,
     versions: tuple[SuiteVersion, SuiteVersion],

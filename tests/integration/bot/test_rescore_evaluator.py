@@ -20,11 +20,10 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
 from tests.support.evaluators.suites import QUESTIONS, scoring
-from tests.support.sizes import WHOLE
 
 pytestmark = [
     pytest.mark.timeout(200),
-    pytest.mark.skipif(not WHOLE, reason="a board, a sandbox and an evaluator, ten seconds: `make matrices` runs it"),
+    pytest.mark.long("a board, a sandbox and an evaluator, ten seconds"),
 ]
 ERRATA = [{"task": "nearer", "question": 0, "reason": "Both are near."}]
 

@@ -15,9 +15,6 @@ from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 def finished(stand: BoardDriver) -> str:

@@ -22,9 +22,7 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import digests
 from tests.support.board.published_details import publish
-from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
 TIME = "2026-11-24T12-00-00.000000"
 TASK = "starter_navigation"
 TABLE = table_path(TASK, TIME)

@@ -21,9 +21,6 @@ from leaderboard.steward_block import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.shown_scores import commit, finished, found, licensed, look, page
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(

@@ -13,9 +13,7 @@ from bot.web.pages.results import ResultsQuery, results
 from leaderboard.contents_row import HubModelInfo
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.shown_scores import commit, finished, found, licensed, look, page
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 OLD = "ada/plain_eval_request_False_float32_Original.json"
 """The path of a request from before the bot, as the form of that time named it."""
 

@@ -19,9 +19,7 @@ from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, WORKER, BoardDriver
 from tests.support.board.board_faults import another_backend, without_community
 from tests.support.board.board_file import BOARD
-from tests.support.sizes import one_in
 
-pytestmark = one_in(2)
 PATH = "ada/good_eval_request_False_float32_Original.json"
 
 

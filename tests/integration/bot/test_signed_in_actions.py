@@ -18,10 +18,7 @@ from tests.support.board.board_driver import ADA
 from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, park, wakes
 from tests.support.board.sign_in import MIA, Browser, SignInSite
 from tests.support.board.submissions import GOOD, PATH
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
-
-pytestmark = one_in(2)
 
 
 def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:

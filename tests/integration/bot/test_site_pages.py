@@ -24,9 +24,7 @@ from redis_state.clock import iso
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
 from tests.support.board.seeded_board import KEYS, REASONS, entry, fill_board, path_of, score
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 PAGES_AND_JSON = [
     page_and_json for page_and_json in site_module.PAGES if page_and_json.api_path and page_and_json.template
 ]

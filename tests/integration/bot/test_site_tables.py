@@ -21,9 +21,6 @@ from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import Client, page, serving
 from tests.support.board.seeded_board import KEYS, entry, fill_board, flag, path_of, put_flags
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture(scope="module")

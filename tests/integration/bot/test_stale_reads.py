@@ -25,9 +25,7 @@ from leaderboard.failures import cause
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
 from tests.support.board.reconciliation import FINISHED, fill, look, modify, path_of, state, webhook
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 GONE = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}
 
 

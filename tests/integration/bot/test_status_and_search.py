@@ -11,9 +11,6 @@ from leaderboard.effects import Effects
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.published_details import publish
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 @pytest.fixture

@@ -13,9 +13,7 @@ from tests.support.board.board_driver import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.ended_requests import SUBMIT, THEIRS, commit, ended
 from tests.support.board.submissions import PATH, hub_settings, post_after_sync
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 settings = hub_settings
 
 

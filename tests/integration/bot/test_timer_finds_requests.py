@@ -16,9 +16,6 @@ from redis_state.attempts import RETENTION
 from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 
 def live(stand: BoardDriver, seconds: float, *, step: float = 10, job: Any = None) -> None:

@@ -1,7 +1,4 @@
-"""`/try`: one reply, edited from the first check to the report; no request, no file, and no delay of a request.
-
-`make matrices` runs all refusals, `make test` every third one.
-"""
+"""`/try`: one reply, edited from the first check to the report; no request, no file, and no delay of a request."""
 
 from __future__ import annotations
 
@@ -23,9 +20,7 @@ from redis_state.set_aside import SetAsideWorker
 from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
-from tests.support.sizes import every, first, one_in
 
-pytestmark = one_in(3)
 TRY = "/try ada/good precision=float32"
 HOSTILE = "</details> @ada [x](http://evil.example) <!-- steward:1 --> | \n\n# title"
 REPORT = TrialReport(
@@ -180,7 +175,7 @@ def test_a_worker_that_was_set_aside_runs_no_trial(stand: BoardDriver) -> None:
     assert "waits for a trial" in reply(talk)
 
 
-@pytest.mark.parametrize("forged", first(1, [b"{}", b"x"]))
+@pytest.mark.parametrize("forged", [b"{}", b"x"])
 def test_unreadable_outcomes_end_a_trial(stand: BoardDriver, forged: bytes) -> None:
     """A second unreadable outcome from a worker ends the trial, and the reply names the cause."""
     talk = ask(stand)
@@ -286,7 +281,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), every(3, REFUSED))
+@pytest.mark.parametrize(("text", "words"), REFUSED)
 def test_what_cannot_be_tried_is_refused_with_a_reason(stand: BoardDriver, text: str, words: str) -> None:
     """An invalid `/try` is refused with the reason, and does not count as a trial."""
     answer = reply(ask(stand, text))

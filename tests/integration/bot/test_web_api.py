@@ -20,9 +20,7 @@ from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.indexed_requests import entry, get, path_of
 from tests.support.board.submissions import KEYS
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")
 
 

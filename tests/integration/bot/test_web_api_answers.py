@@ -18,9 +18,6 @@ from redis_state.board.index import Index
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from tests.support.board.indexed_requests import entry, get, path_of
 from tests.support.board.submissions import KEYS
-from tests.support.sizes import one_in
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture

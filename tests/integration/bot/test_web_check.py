@@ -26,9 +26,7 @@ from redis_state.board.messages import CheckQuestion
 from redis_state.keys import Keys
 from tests.support.board.board_driver import CONFIG, BoardDriver
 from tests.support.board.check_answers import failing, outcomes
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 KEYS = Keys("demo")
 
 

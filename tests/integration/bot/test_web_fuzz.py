@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from steward.valkey import Valkey
 from tests.support.board.fuzzed_server import HOSTILE, fuzzed
-from tests.support.sizes import examples
 
 FUZZ = hypothesis_settings(
-    max_examples=examples(150),
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -16,9 +16,6 @@ from bot.processes.web_app import create_app
 from bot.read_models.lists import QueueReader
 from steward.valkey import Valkey
 from tests.support.board.sign_in import Browser, SignInSite
-from tests.support.sizes import one_in
-
-pytestmark = one_in(2)
 
 READER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 EXAMPLES = {

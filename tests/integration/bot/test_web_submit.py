@@ -19,10 +19,8 @@ from redis_state.board.messages import ApiSubmission
 from redis_state.redis import text
 from tests.support.board.board_driver import BOB, REQUESTS, BoardDriver
 from tests.support.board.submissions import GOOD, PATH, STORED, hub_settings, post, put, settled
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
-pytestmark = one_in(2)
 settings = hub_settings
 
 

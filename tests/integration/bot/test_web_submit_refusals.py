@@ -15,10 +15,8 @@ from leaderboard.boards import parse_board
 from tests.support.board.board_driver import ADA, BOB, BOT, BoardDriver
 from tests.support.board.board_file import BOARD
 from tests.support.board.submissions import GOOD, PATH, STORED, asked_whose, hub_settings, post, settled, syncs_beside
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 
-pytestmark = one_in(2)
 settings = hub_settings
 
 

@@ -34,7 +34,6 @@ from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.page_client import Client, Reader, serving
 from tests.support.board.seeded_board import BENCHMARKS, entry, flag, path_of, put_flags, score
 from tests.support.board.timing_history import count
-from tests.support.sizes import examples
 
 KEYS = Keys("timed-pages")
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
@@ -293,7 +292,7 @@ WORDS = st.one_of(
 
 
 @settings(
-    max_examples=examples(120),
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,11 +19,10 @@ from localhub.webhooks.store import Webhook
 from tests.support.localhub.altered_hub import AlteredHub, without
 from tests.support.localhub.contract_runs import contract_world, endings, run_contract
 from tests.support.localhub.planted_differences import DIFFERENCES, Difference
-from tests.support.sizes import one_in
+from tests.support.long import long_except
 
-pytestmark = one_in(3)
-WHOLE = os.environ.get("STEWARD_WHOLE_MATRIX") == "1"
-"""Whether each difference is looked for by all facts of its groups, or only by those that have to find it."""
+ALONE = {"accounts.whoami", "reading.tree-pages", "threads.opened", "access.outsider-pull", "spaces.secret-removed"}
+"""The facts that `make test` tests alone."""
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +35,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlteredHub]:
 
 
 def differing(hub: AlteredHub, folder: Path, ids: tuple[str, ...]) -> set[str]:
-    """The facts that differ, among those with these ids; among all of their groups for the whole matrix.
+    """The facts that differ, among those with these ids.
 
     A fact that differs because what it needs could not be made does not count.
     """
-    words = {fact_id.partition(".")[0] for fact_id in ids} if WHOLE else ids
     status, report = run_contract(
-        hub, folder, "--patience", "1", *(word for id in sorted(words) for word in ("--only", id))
+        hub, folder, "--patience", "1", *(word for id in sorted(ids) for word in ("--only", id))
     )
     facts = endings(report, "differs")
     assert status == (1 if facts else 0) and report["left"] == []
@@ -108,9 +105,11 @@ def test_a_difference_of_deliveries_is_found(
     assert found_by in differing(hub, tmp_path, (found_by,))
 
 
-@pytest.mark.parametrize("fact_id", [fact.id for fact in (FACTS if WHOLE else FACTS[::40])])
+@pytest.mark.parametrize(
+    "fact_id", long_except(ALONE, [fact.id for fact in FACTS], "a run of the contract for each fact")
+)
 def test_a_fact_can_be_tested_alone(hub: AlteredHub, tmp_path: Path, fact_id: str) -> None:
-    """No fact needs what another one made; `make matrices` tests each."""
+    """No fact needs what another one made."""
     status, report = run_contract(hub, tmp_path, "--only", fact_id, "--exhaustive")
     assert status == 0 and list(endings(report, "confirmed")) == [fact_id]
 

@@ -18,10 +18,7 @@ from huggingface_hub import HfApi
 
 from localhub.__main__ import main
 from tests.support.localhub.hub_accounts import TOKENS, accounts_world
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
-
-pytestmark = one_in(2)
 
 
 @contextmanager

@@ -14,14 +14,9 @@ from schemathesis.generation import GenerationMode
 from localhub.testing import LocalHub
 from tests.support.localhub.hub_accounts import TOKENS, accounts_world, put
 from tests.support.openapi_calls import generate
-from tests.support.sizes import WHOLE, one_in
-
-pytestmark = one_in(2)
 
 ROUTES_THAT_WAIT = ("/_admin/webhooks/drain",)
-EXAMPLES = {GenerationMode.POSITIVE: 8 if WHOLE else 2, GenerationMode.NEGATIVE: 4 if WHOLE else 1}
-FEWEST = {200: 100, 400: 40} if WHOLE else {200: 25, 400: 10}
-"""The least number of answers with each status: fewer would mean that the calls miss the existing objects."""
+MANY = pytest.mark.long("many calls of each operation")
 NO_LIMITS = {"api": None, "resolvers": None, "pages": None, "commits_per_hour": None}
 
 
@@ -99,7 +94,7 @@ def plain_paths(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "paths": paths}
 
 
-def server_errors(operation: Any, target: Target, mode: GenerationMode) -> list[str]:
+def server_errors(operation: Any, target: Target, mode: GenerationMode, examples: int) -> list[str]:
     """Send some generated calls of one operation, and describe those that got a server error."""
     errors: list[str] = []
 
@@ -110,17 +105,31 @@ def server_errors(operation: Any, target: Target, mode: GenerationMode) -> list[
         if answer.status_code >= 500:
             errors.append(f"{case.method} {case.formatted_path} {case.body!r:.200}: {answer.text[:200]}")
 
-    generate(operation, mode, EXAMPLES[mode], call)
+    generate(operation, mode, examples, call)
     target.settle()
     return errors
 
 
-@pytest.mark.parametrize("mode", list(EXAMPLES), ids=lambda m: m.value)
-def test_no_generated_call_is_a_server_error(target: Target, mode: GenerationMode) -> None:
-    """No operation answers a generated call, valid or invalid, with a server error."""
+@pytest.mark.parametrize(
+    ("mode", "examples", "fewest"),
+    [
+        pytest.param(GenerationMode.POSITIVE, 2, {200: 25}, id="positive"),
+        pytest.param(GenerationMode.NEGATIVE, 1, {400: 10}, id="negative"),
+        pytest.param(GenerationMode.POSITIVE, 8, {200: 100}, id="positive-many", marks=MANY),
+        pytest.param(GenerationMode.NEGATIVE, 4, {400: 40}, id="negative-many", marks=MANY),
+    ],
+)
+def test_no_generated_call_is_a_server_error(
+    target: Target, mode: GenerationMode, examples: int, fewest: dict[int, int]
+) -> None:
+    """No operation answers a generated call, valid or invalid, with a server error.
+
+    `fewest` has the least number of answers with a status: fewer would mean that the calls miss the existing objects.
+    """
+    target.statuses.clear()
     assert len(target.operations) > 60
     tried = [op for op in target.operations if op.path not in ROUTES_THAT_WAIT]
     if mode is GenerationMode.NEGATIVE:  # invalid addresses take longest to generate, and only lead to 404
         tried = [op for op in tried if op.body]
-    assert [e for op in tried for e in server_errors(op, target, mode)] == []
-    assert all(target.statuses[status] > count for status, count in FEWEST.items()), target.statuses
+    assert [e for op in tried for e in server_errors(op, target, mode, examples)] == []
+    assert all(target.statuses[status] > count for status, count in fewest.items()), target.statuses

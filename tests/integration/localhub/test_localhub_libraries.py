@@ -17,9 +17,10 @@ from huggingface_hub.errors import EntryNotFoundError
 from localhub.testing import LocalHub
 from tests.support.localhub import client_libraries_script
 from tests.support.localhub.hub_accounts import TOKENS, fresh, make_repo, put
-from tests.support.sizes import left_out
 
-LIBRARIES = left_out("five seconds of processor time; test_publication reads by `datasets`, workers load models")
+LIBRARIES = pytest.mark.long(
+    "five seconds of processor time; test_publication reads by `datasets`, workers load models"
+)
 CARD = """---
 configs:
 - config_name: one

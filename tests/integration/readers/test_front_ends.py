@@ -16,7 +16,7 @@ from bot.probe import Probe
 from bot.queue import rulings
 from bot.setup.adopting import adopt
 from leaderboard.adoption import FORMER_RECORD, RECORD
-from leaderboard.attempts import Failure
+from leaderboard.attempts import Failure, attempt_id
 from leaderboard.holds import FORMER_PAUSES, PAUSES
 from leaderboard.removals import FORMER_ARCHIVE, original_path
 from redis_state.jobs import EvaluationJob
@@ -24,7 +24,6 @@ from tests.support.board.board_driver import REQUESTS
 from tests.support.board.contents_table import board_with_table, data, look, snapshot
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish
-from tests.support.sizes import WHOLE, left_out
 from workers.common.run_plan import RunPlan
 
 RESULTS = "board/results"
@@ -68,40 +67,17 @@ def start(stand: FlagBoardDriver, model: str) -> EvaluationJob:
     return job
 
 
-def harness_part(job: EvaluationJob, folder: Path) -> dict[str, Any]:
-    """The configuration in the results of `job`: the harness's description of the model, as a worker writes it.
-
-    In `make test` it is a constant: the harness takes seconds to import, and test_scores reads a worker's results.
-    """
-    if not WHOLE:
-        arguments = {"pretrained": job.model, "revision": job.revision}
-        said = {"model": "hf", "model_name": job.model, "model_args": arguments, "model_dtype": "torch.float32"}
-        return {"config": said, "configs": {}}
-    # Every test process collects this file: only the one that runs it pays for torch.
-    from lm_eval.loggers import EvaluationTracker
-
-    from workers.evaluation import harness
-
-    plan = RunPlan(
-        attempt=job.attempt,
-        model=job.model,
-        revision=job.revision,
-        model_path=folder,
-        tasks=("task",),
-        datasets=folder,
-        spool=folder,
-        suite=job.suite,
-        suite_digest=job.suite_digest,
-    )
-    described: dict[str, Any] = {"config": {"model": "watched", "model_dtype": "torch.float32"}, "configs": {}}
-    harness._describe(plan, described, EvaluationTracker())
-    return described
+def harness_part(model: str, revision: str) -> dict[str, Any]:
+    """The configuration in the results of a model: the harness's description of the model, as a worker writes it."""
+    arguments = {"pretrained": model, "revision": revision}
+    said = {"model": "hf", "model_name": model, "model_args": arguments, "model_dtype": "torch.float32"}
+    return {"config": said, "configs": {}}
 
 
 def finish(stand: FlagBoardDriver, model: str) -> str:
     """Evaluate a model to its end; return the path of its request."""
     job = start(stand, model)
-    harness_data = harness_part(job, stand.hub.state.data)
+    harness_data = harness_part(job.model, job.revision)
     stand.end(job, details=publish(stand.hub.url, job, stand.context.suite, harness=harness_data))
     assert stand.file(job.path)["status"] == "FINISHED"
     return job.path
@@ -162,7 +138,7 @@ def test_every_reader_reads_a_board_in_every_state(stand: FlagBoardDriver, tmp_p
     assert fronts.results_template(results, requests) == {"ada/good": "FINISHED"}
 
 
-@left_out("test_former_paths moves the files, and the test above has the readers")
+@pytest.mark.long("test_former_paths moves the files, and the test above has the readers")
 def test_a_board_that_an_earlier_version_wrote_is_read_once_its_files_are_moved(
     stand: FlagBoardDriver, tmp_path: Path
 ) -> None:
@@ -203,6 +179,31 @@ def as_an_earlier_version_wrote_it(stand: FlagBoardDriver) -> None:
         stand.form.create_commit(repo, adds, commit_message="Write", repo_type="dataset")
         for path in moved:
             stand.form.delete_file(path, repo, repo_type="dataset")
+
+
+@pytest.mark.long("five seconds to import the harness")
+def test_the_harness_describes_a_model_as_these_boards_do(tmp_path: Path) -> None:
+    """The results of these boards have what the harness writes about a model in a worker's results."""
+    from lm_eval.loggers import EvaluationTracker
+
+    from workers.evaluation import harness
+
+    plan = RunPlan(
+        attempt=attempt_id("demo", "ada/good.json", "1" * 40, 1),
+        model="ada/good",
+        revision="1" * 40,
+        model_path=tmp_path,
+        tasks=("task",),
+        datasets=tmp_path,
+        spool=tmp_path,
+        suite="suite",
+        suite_digest="digest",
+    )
+    described: dict[str, Any] = {"config": {"model": "watched", "model_dtype": "torch.float32"}, "configs": {}}
+    harness._describe(plan, described, EvaluationTracker())
+    expected = harness_part(plan.model, plan.revision)
+    assert {name: described["config"][name] for name in expected["config"]} == expected["config"]
+    assert described["configs"] == expected["configs"]
 
 
 def test_the_template_fails_on_results_without_a_model_name(tmp_path: Path) -> None:

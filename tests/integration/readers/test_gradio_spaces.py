@@ -13,7 +13,6 @@ from bot.probe import Probe
 from bot.setup.consistency import disagreements
 from tests.support.board.contents_table import board_with_table, commits, data, finished, look, restart_for
 from tests.support.board.flags import AppealThread, FlagBoardDriver
-from tests.support.sizes import first
 
 MERGE = "🤝 : 🤝 base merges and moerges"
 
@@ -25,7 +24,10 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Fla
         yield driver
 
 
-@pytest.mark.parametrize("generation", first(1, ["v2", "v1"]))
+@pytest.mark.parametrize(
+    "generation",
+    ["v2", pytest.param("v1", marks=pytest.mark.long("three seconds of processor time for other columns"))],
+)
 def test_a_gradio_space_reads_its_own_columns(stand: FlagBoardDriver, generation: str) -> None:
     """A Gradio Space fails until the board names it as front end; then it hides merges and flagged models.
 

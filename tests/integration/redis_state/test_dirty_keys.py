@@ -12,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from redis_state.dirty import DirtyKeys, SyncLease, SyncPriority
 from redis_state.keys import Keys
-from tests.support.sizes import examples
 
 NOW = 1_000_000.0
 
@@ -272,6 +271,6 @@ def test_no_wake_up_is_lost(connection: redis.Redis) -> None:
     DirtyMachine.connection = connection
     machine = DirtyMachine.TestCase()
     machine.settings = settings(
-        max_examples=examples(60), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
     )
     machine.runTest()

@@ -22,7 +22,6 @@ from huggingface_hub import HfApi, Volume
 from localhub.testing import LocalHub
 from steward.valkey import free_port
 from tests.support.board.space_setup import ORG, SpaceSetup, space_world
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 
 REQUEST = {"model": "maya/remote", "precision": "float32", "weight_type": "Original", "status": "PENDING"}
@@ -102,7 +101,13 @@ CALLS = 29
 """The number of POST requests in a complete setup."""
 
 
-@pytest.mark.parametrize("at", range(CALLS + 1) if WHOLE else (20,))
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param(at, marks=() if at == 20 else pytest.mark.long("the same at another call"))
+        for at in range(CALLS + 1)
+    ],
+)
 def test_a_failure_half_way_leaves_everything_as_before(setup: SpaceSetup, at: int) -> None:
     """If the Hub refuses any call, the setup removes everything that it made, and the next run succeeds.
 
@@ -123,7 +128,7 @@ def test_a_failure_half_way_leaves_everything_as_before(setup: SpaceSetup, at: i
     assert setup.init(*ORG, *setup.wheel(), "--hardware", "t4-small", "--apply").exit_code == 0
 
 
-@pytest.mark.skipif(not WHOLE, reason="waits for the client's repetitions: make matrices")
+@pytest.mark.long("waits for the client's repetitions")
 @pytest.mark.parametrize("route", ["POST /api/repos/create", "POST /api/spaces/*/secrets"])
 def test_a_call_that_fails_after_its_effect_is_undone(setup: SpaceSetup, route: str) -> None:
     """If a call takes effect but the Hub always answers it with an error, the setup fails and removes the effect."""
@@ -134,7 +139,7 @@ def test_a_call_that_fails_after_its_effect_is_undone(setup: SpaceSetup, route: 
     assert setup.everything_stored() == before
 
 
-@pytest.mark.skipif(not WHOLE, reason="waits for the client's repetitions: make matrices")
+@pytest.mark.long("waits for the client's repetitions")
 def test_an_effect_is_found_in_spite_of_the_answer(setup: SpaceSetup) -> None:
     """If the Hub makes webhooks and commits but answers with errors, the setup succeeds and makes none twice."""
     for route in ("POST /api/settings/webhooks", "POST */commit/main"):
@@ -146,7 +151,7 @@ def test_an_effect_is_found_in_spite_of_the_answer(setup: SpaceSetup) -> None:
     assert (setup.everything_stored(), setup.heads()) == (everything_stored, heads)
 
 
-@pytest.mark.skipif(not WHOLE, reason="sets up one board three times: make matrices")
+@pytest.mark.long("sets up one board three times")
 def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
     """A failed setup restores an existing Space's settings and files, and reports what it could not remove."""
     world = space_world().repo("space", "fresh/bot", sdk="docker", variables={"HF_ENDPOINT": "https://old.example"})
@@ -183,7 +188,7 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
         assert setup.init(*ORG, *setup.wheel(), "--apply").exit_code == 0
 
 
-@pytest.mark.skipif(not WHOLE, reason="sets up one board three times: make matrices")
+@pytest.mark.long("sets up one board three times")
 def test_a_space_gets_new_secrets_only_when_asked(setup: SpaceSetup) -> None:
     """`init` keeps the Space's secrets; with --new-secret the Space and the webhooks get the present ones."""
     assert setup.init(*ORG, *setup.wheel(), "--apply").exit_code == 0
@@ -198,7 +203,7 @@ def test_a_space_gets_new_secrets_only_when_asked(setup: SpaceSetup) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(not WHOLE, reason="starts the bot's processes: make matrices")
+@pytest.mark.long("starts the bot's processes")
 def test_one_command_gives_a_working_leaderboard(tmp_path: Path) -> None:
     """After one command the Space shows the board and accepts a webhook, and `steward doctor` finds no error."""
     port = free_port()

@@ -1,6 +1,6 @@
 """A board without a server: webhooks start Jobs that run `steward sync --until-idle`, each with an empty Redis.
 
-`make matrices` runs the real Jobs; `make test` runs one wake-up in the test's own process.
+`make long` runs the real Jobs; `make test` runs wake-ups in the test's own process.
 """
 
 from __future__ import annotations
@@ -29,15 +29,12 @@ from tests.support.board.board_driver import ADA, BOT
 from tests.support.board.board_file import BOARD
 from tests.support.board.sleeping_board import WORKER_IMAGE, SleepingBoard, image
 from tests.support.board.worlds import board_world, hub_with
-from tests.support.sizes import WHOLE, one_in
 from tests.support.workers.backend_board import POLICY
 from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
 from workers.models.tiny_model import model
 
-pytestmark = one_in(2)
-
-ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
-REQUESTS = int(os.environ.get("STEWARD_REQUESTS", "1000"))
+REAL = pytest.mark.long("real Jobs take minutes; the tests above run the bot in their own process")
+REQUESTS = 1_000
 REPOS = ("board/requests", "board/results", "board/logs")
 
 
@@ -102,7 +99,7 @@ def test_the_maintainers_list_names_what_waits_after_each_run(board: SleepingBoa
         assert title in post
 
 
-@ALL
+@pytest.mark.long("waits for a Hub that is away")
 def test_a_run_that_has_to_stop_says_what_is_left(
     board: SleepingBoard, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +117,7 @@ def test_a_run_that_has_to_stop_says_what_is_left(
     assert report.lines()[1] == f"Left for the next start: {report.remains}."
 
 
-@ALL
+@REAL
 @pytest.mark.timeout(2_700)
 def test_a_thousand_requests_that_came_while_nothing_ran(board: SleepingBoard) -> None:
     """One run answers a thousand requests and a command; later runs write no comment and no commit."""
@@ -150,7 +147,7 @@ def comments(hub: LocalHub, number: int) -> list[str]:
     return [json.dumps(event.__dict__, default=str) for event in details.events if event.type == "comment"]
 
 
-@ALL
+@REAL
 @pytest.mark.timeout(900)
 def test_a_burst_of_webhooks_doubles_nothing(board: SleepingBoard) -> None:
     """If webhooks start many Jobs at once, some exit with nothing to do, and no comment is written twice."""
@@ -177,7 +174,7 @@ def test_a_burst_of_webhooks_doubles_nothing(board: SleepingBoard) -> None:
     assert len(comments(board.hub, thread.num)) == 2
 
 
-@ALL
+@REAL
 @pytest.mark.timeout(900)
 def test_a_webhook_leads_to_a_published_result_and_all_jobs_end(tmp_path: Path) -> None:
     """A webhook starts the bot, a worker in another Job evaluates the request, and the leaderboard shows the result."""

@@ -31,11 +31,8 @@ from steward.commands.board import URL_FILE
 from steward.new_board import NewBoardOptions
 from steward.valkey import free_port, locked
 from tests.support.board.worlds import fresh_world
-from tests.support.sizes import WHOLE, one_in
 from tests.support.waiting import wait_until
 from workers.models.tiny_model import model
-
-pytestmark = one_in(3)
 
 WORLD = fresh_world().org("steward-suites").datasets("steward-suites/starter")
 REQUEST = "maya/remote_eval_request_False_float32_Original.json"
@@ -163,7 +160,7 @@ def new_board(hub: LocalHub, folder: Path, port: int) -> dict[str, str]:
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(not WHOLE, reason="an accepted request takes its time: make matrices")
+@pytest.mark.long("an accepted request takes its time")
 @pytest.mark.timeout(400)
 def test_a_board_with_a_backend_starts_jobs(tmp_path: Path) -> None:
     """On a board with a backend, `up` starts a Job for a request, and the web server gives the Job its attempt."""

@@ -16,10 +16,7 @@ from redis_state.stopping import Stop
 from steward import valkey
 from steward.supervisor import Supervisor
 from steward.valkey import Valkey, ValkeyMissing
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
-
-pytestmark = one_in(2)
 
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,7 @@ from steward.exit_statuses import MISCONFIGURED
 from steward.new_board import NewBoardOptions
 from steward.supervisor import SupervisedProcess
 from steward.valkey import free_port
-from tests.support.sizes import one_in
 
-pytestmark = one_in(3)
 JOBS = "{kind: jobs, namespace: n, flavor: cpu-basic, image: i}"
 
 

@@ -14,17 +14,21 @@ from tests.support.workers.reference_scores import ReferenceScores, reference_sc
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, worker_starter
 
 
-@pytest.fixture(scope="package")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceScores]:
+@pytest.fixture(
+    scope="package",
+    params=["some-tasks", pytest.param("all-tasks", marks=pytest.mark.long("the harness loads the others alike"))],
+)
+def reference(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceScores]:
     """The results of the `lm_eval` command, which runs at the same time as the worker."""
-    with reference_scores(tmp_path_factory.mktemp("reference")) as commands:
+    folder = tmp_path_factory.mktemp("reference")
+    with reference_scores(folder, all_tasks=request.param == "all-tasks") as commands:
         yield commands
 
 
 @pytest.fixture(scope="package")
 def runs(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> ChildRuns:
     """Evaluations by child processes, which run at the same time as the `lm_eval` commands."""
-    return run_children(tmp_path_factory.mktemp("scores"), reference.hub, reference.revision)
+    return run_children(tmp_path_factory.mktemp("scores"), reference)
 
 
 @pytest.fixture(scope="package")

@@ -1,11 +1,10 @@
 """The same requests through workers that take jobs from RQ, through Jobs on the Hub, and through Slurm: they end alike.
 
-`make matrices` runs this with twenty requests (STEWARD_REQUESTS changes their number), Slurm only if it is installed.
+Slurm is used only if it is installed.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from bot.probe import Probe
 from leaderboard.backend_settings import CostLimits, JobsBackend
 from leaderboard.tiers import TIERS
 from tests.support.board.slurm_cluster import missing_for_slurm, slurm_cluster
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from tests.support.workers.backend_board import (
     IMAGE,
@@ -28,9 +26,9 @@ from tests.support.workers.backend_board import (
 
 pytestmark = [
     pytest.mark.timeout(1_800),
-    pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it"),
+    pytest.mark.long("twenty requests by real jobs"),
 ]
-REQUESTS = int(os.environ.get("STEWARD_REQUESTS", "20"))
+REQUESTS = 20
 PATIENCE = 90.0 * REQUESTS
 
 

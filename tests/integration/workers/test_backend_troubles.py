@@ -1,6 +1,6 @@
 """Backends while their platform, their workers and the bot fail: each request ends once, and what it cost is known.
 
-`make matrices` runs this. The bot's time limits are shortened; its rules and its processes are the real ones.
+`make long` runs this. The bot's time limits are shortened; its rules and its processes are the real ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from leaderboard.backends import LIVE, costs_of
 from leaderboard.tiers import TIERS
 from redis_state.board.backend_runs import BACKENDS
 from tests.support.board.slurm_cluster import missing_for_slurm, slurm_cluster
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from tests.support.workers.backend_board import (
     BOT,
@@ -42,7 +41,7 @@ from workers.jobs.outbox import OUTCOME_STORED
 
 pytestmark = [
     pytest.mark.timeout(1_800),
-    pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it"),
+    pytest.mark.long("real jobs, with troubles in each phase"),
 ]
 PATIENCE = 400.0
 COSTS = CostLimits(hourly=2.5, by_day=10_000)

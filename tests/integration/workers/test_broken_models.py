@@ -1,13 +1,11 @@
 """Models broken on purpose, evaluated in sequence by a real worker: each ends with its cause, and the next one runs.
 
-`make test` runs a bounded sample; STEWARD_ALL_DEATHS=1 runs all, and STEWARD_RECORD_DEATHS=FILE keeps the evidence.
+`make test` runs the models of SAMPLE, `make long` the others; STEWARD_RECORD_DEATHS=FILE keeps the evidence.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pygit2
 import pytest
@@ -18,12 +16,13 @@ from leaderboard.suites import Suite
 from localhub.testing import LocalHub
 from redis_state.canaries import Canaries
 from redis_state.jobs import EvaluationJob
+from tests.support.long import long_except
 from tests.support.models.broken_models import BROKEN, FINE, Broken
 from tests.support.workers.real_worker import RealWorker
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue
 
-SAMPLE = (
+SAMPLE = {
     "truncated",
     "nan-weights",
     "template-raises",
@@ -31,18 +30,16 @@ SAMPLE = (
     "pickles-only",
     "gated",
     "whole",
-)
-CHOSEN = [broken for broken in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or broken.name in SAMPLE]
+}
 PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
 class Death:
-    """The end of the evaluation of one broken model, and the seconds since its claim."""
+    """The end of the evaluation of one broken model."""
 
     outcome: Outcome
     log: str
-    seconds: float
 
     @property
     def cause(self) -> str:
@@ -97,12 +94,11 @@ class BrokenModelRun:
         )
 
     def judge(self, job: EvaluationJob) -> Death:
-        """Grant the claim of the queued `job`, and wait for its end."""
+        """Queue `job`, grant its claim, and wait for its end."""
+        self.queue.enqueue(job)
         self.queue.reaches(job, "taken", seconds=PATIENCE)
-        began = time.monotonic()
         self.queue.attempts.answer_claim(job.attempt, granted=True)
-        outcome, log = self.queue.outcome(job, seconds=PATIENCE)
-        return Death(outcome, log, time.monotonic() - began)
+        return Death(*self.queue.outcome(job, seconds=PATIENCE))
 
 
 @pytest.fixture(scope="module")
@@ -111,46 +107,23 @@ def stand(real_worker: RealWorker) -> BrokenModelRun:
     return BrokenModelRun(real_worker.hub, real_worker.queue, real_worker.suite)
 
 
-@pytest.fixture(scope="module")
-def deaths(stand: BrokenModelRun) -> dict[str, Death]:
-    """The ends of all chosen models, queued together for one worker."""
-    began = time.monotonic()
-    jobs = {broken.name: stand.job(broken, stand.upload(broken)) for broken in CHOSEN}
-    for job in jobs.values():
-        stand.queue.enqueue(job)
-    outcomes = {name: stand.judge(job) for name, job in jobs.items()}
-    show(outcomes, time.monotonic() - began)
-    return outcomes
-
-
-def show(deaths: dict[str, Death], seconds: float) -> None:
-    """Print how all evaluations ended, and record the evidence if STEWARD_RECORD_DEATHS is set."""
-    print(
-        f"\n{len(deaths)} models in a row in {seconds:.0f} s\n{'model':<22}{'cause':<24}{'whose':<12}{'s':>5}  sentence"
-    )
-    for name, death in deaths.items():
-        failure = death.outcome.failure
-        fault, words = (failure.fault, failure.message) if failure else ("-", "evaluated and published")
-        print(f"{name:<22}{death.cause:<24}{fault:<12}{death.seconds:>5.1f}  {words[:150]}")
-        record_outcome(f"a model that is broken on purpose: {name}", death.outcome)
-
-
-@pytest.mark.parametrize("broken", CHOSEN, ids=lambda broken: broken.name)
-def test_a_broken_model_ends_in_its_cause(deaths: dict[str, Death], broken: Broken) -> None:
-    """A broken model ends with its cause, nothing is published, and the next job runs."""
-    death = deaths[broken.name]
+@pytest.mark.parametrize(
+    "broken", long_except(SAMPLE, BROKEN, "one of sixty models, each some seconds", lambda broken: broken.name)
+)
+def test_a_broken_model_ends_in_its_cause(stand: BrokenModelRun, broken: Broken) -> None:
+    """A broken model ends with its cause, nothing is published, and the worker takes the next job."""
+    death = stand.judge(stand.job(broken, stand.upload(broken)))
+    record_outcome(f"a model that is broken on purpose: {broken.name}", death.outcome)
     assert death.cause == broken.cause, death.log[-3000:]
     assert death.outcome.ok == (broken.cause == FINE)
 
 
-def test_a_canary_passes_and_the_attempt_goes_on(stand: BrokenModelRun, deaths: dict[str, Death]) -> None:
+def test_a_canary_passes_and_the_attempt_goes_on(stand: BrokenModelRun) -> None:
     """If the bot asks for a canary, the built-in model passes the suite, and the attempt goes on."""
     canaries = Canaries(stand.queue.connection, stand.queue.keys, stand.suite.name)
     canaries.ask("weights-truncated")
     whole = next(broken for broken in BROKEN if broken.name == "whole")
-    revision = deaths["whole"].outcome.revision
-    again = stand.job(whole, revision).model_copy(update={"attempt": attempt_id(BOARD, "again", revision, 1)})
-    stand.queue.enqueue(again)
-    assert stand.judge(again).cause == FINE
+    another = replace(whole, name="whole-again")
+    assert stand.judge(stand.job(another, stand.upload(another))).cause == FINE
     verdict = canaries.verdict()
     assert verdict and (verdict.cause, verdict.died_of) == ("weights-truncated", "")

@@ -17,14 +17,13 @@ from leaderboard.reproduction import reproduction_command
 from leaderboard.results import read_results
 from leaderboard.suites import parse_suite
 from tests.support.evaluators.code import PROBLEMS, REPO, SUITE, question_files
-from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
 from workers.rescoring.process import RescoringProcess
 
 pytestmark = [
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not WHOLE, reason="a worker of its own, ten seconds of processor time: `make matrices` runs it"),
+    pytest.mark.long("a worker of its own, ten seconds of processor time"),
 ]
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from leaderboard.steward_block import engine_use
-from tests.support.sizes import WHOLE
 from tests.support.workers.child_runs import evaluate_by_prefix
 from tests.support.workers.evaluation_script import __file__ as evaluation_script
 from workers.evaluation import data_parallel
@@ -65,7 +64,7 @@ def test_a_copy_that_the_kernel_kills_ends_all_by_the_same_signal() -> None:
     assert done.returncode == -signal.SIGKILL
 
 
-@pytest.mark.skipif(not WHOLE, reason="fifteen seconds of processor time: `make matrices` runs it")
+@pytest.mark.long("fifteen seconds of processor time")
 @pytest.mark.timeout(600)
 def test_copies_give_the_same_scores_even_if_one_falls_back_to_the_harness(tmp_path: Path) -> None:
     """If the engine of one of two copies is wrong, that copy uses the harness: same scores, and results say so."""

@@ -1,7 +1,7 @@
 """Cross-checks by real workers with a real tiny model: one evaluates it, two of other accounts check its answers.
 
 The claims are forged as a hostile worker would: from its own evaluation, with its own account. `make test` runs none of
-this but the unit tests of the parts; `make matrices` runs all.
+this but the unit tests of the parts; `make long` runs all.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ from leaderboard.requests import Request, parse_request
 from leaderboard.results import read_results
 from redis_state import clock
 from redis_state.jobs import EvaluationJob
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import PATIENCE, SUITE, WORLD, RealWorker, running_worker, upload_questions
 from workers.models.tiny_model import model
 
 pytestmark = [
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not WHOLE, reason="three workers, each with an evaluation: `make matrices` runs it"),
+    pytest.mark.long("three workers, each with an evaluation"),
 ]
 OTHERS = {"second": "hf_second", "third": "hf_third"}
 GATED = "quick_write"

@@ -15,13 +15,10 @@ from huggingface_hub.errors import HfHubHTTPError
 from leaderboard.suite_questions import Dataset
 from leaderboard.suites import dataset_sources
 from localhub.testing import LocalHub
-from tests.support.sizes import one_in
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
 from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, TooManyFiles, WeightsMissing
 from workers.models import downloads
 from workers.models.downloads import fetch_datasets, fetch_model, pin_model
-
-pytestmark = one_in(2)
 
 FILES = {
     "config.json": b"{}",

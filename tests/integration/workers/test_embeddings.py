@@ -22,14 +22,13 @@ from leaderboard.results import read_results
 from leaderboard.suites import parse_suite
 from tests.support.evaluators.embeddings import PAIRS, REPO, SUITE, TRIPLES, question_files
 from tests.support.probe import shared_probe
-from tests.support.sizes import left_out
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
 from workers.rescoring.process import RescoringProcess
 
 pytestmark = [
     pytest.mark.timeout(400),
-    left_out("ten seconds of processor time for each; test_evaluator_tasks has an evaluator without torch"),
+    pytest.mark.long("ten seconds of processor time for each; test_evaluator_tasks has an evaluator without torch"),
 ]
 
 

@@ -1,7 +1,7 @@
 """kill -9, cancellation, stall and lack of memory have the same ends with the shared-prefix engine as with the harness.
 
 A real worker runs real children, whose model misbehaves while the requests are compared, or while the engine runs.
-`make matrices` runs all, and the same with the harness alone. In `make test`, `test_resume` kills a worker whose engine
+`make long` runs all, and the same with the harness alone. In `make test`, `test_resume` kills a worker whose engine
 computes, and unit tests let the engine run out of memory.
 """
 
@@ -18,7 +18,6 @@ from leaderboard.attempts import Outcome
 from leaderboard.failures import diagnose
 from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
-from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
@@ -27,7 +26,7 @@ from workers.models.tiny_model import model
 
 pytestmark = [
     pytest.mark.timeout(400),
-    left_out("a worker that imports the harness, and half a dozen evaluations"),
+    pytest.mark.long("a worker that imports the harness, and half a dozen evaluations"),
 ]
 SECONDS = 350.0
 """The longest wait for an end: a worker imports the harness first."""

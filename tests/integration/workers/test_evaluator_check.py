@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from steward.cli import app
 from tests.support.evaluators.suites import FOLDER, GOOD, REPO, faulty, suite, write_questions
-from tests.support.sizes import WHOLE
+from tests.support.long import long_except
 from workers.jobs.evaluator_check import EvaluatorFinding, check_evaluator
 from workers.jobs.evaluator_check_words import LOG_LINES
 from workers.jobs.evaluator_trial import EvaluatorTrial
@@ -20,7 +20,7 @@ from workers.models.tiny_model import model as tiny_model
 ROOT = Path(__file__).parents[3]
 WRITTEN = FOLDER / "word_problems"
 SECONDS = 60.0
-whole = pytest.mark.skipif(not WHOLE, reason="several runs of an evaluator: `make matrices` runs it")
+whole = pytest.mark.long("several runs of an evaluator")
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,9 @@ BAD: dict[str, tuple[str, str]] = {
     "blaming-itself": ("It gives no results for a broken model", 'write `"fault": "model"`'),
 }
 """Fault of an evaluator → title and message of the check that fails."""
-SHOWN = BAD if WHOLE else ("not-a-number",)
 
 
-@pytest.mark.parametrize("fault", SHOWN)
+@pytest.mark.parametrize("fault", long_except({"not-a-number"}, BAD, "unit tests check an evaluator's files"))
 def test_the_first_line_that_fails_says_what_is_wrong(trial: EvaluatorTrial, fault: str) -> None:
     """Each fault fails the check that is about it, with a message that says what the evaluator did."""
     failed, (title, words) = first_failure(trial, fault), BAD[fault]

@@ -1,6 +1,6 @@
 """An evaluator scores its stored answers again, in the sandbox of a process without tokens.
 
-`make test` rescores once; `make matrices` also with each faulty evaluator.
+`make test` rescores once; `make long` also with each faulty evaluator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, digest_parts, scores_in_block, with_block
 from leaderboard.suites import Suite
 from tests.support.evaluators.suites import REPO, scoring, write_questions
-from tests.support.sizes import WHOLE
 from tests.unit.leaderboard.test_evaluator_needs import BLOCK
 from workers.errors import RescoringRefused
 from workers.evaluation.evaluator_process import SAMPLES
@@ -101,7 +100,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.skipif(not WHOLE, reason="five processes more: `make matrices` runs them")
+@pytest.mark.long("five processes more")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_answers_that_the_evaluator_changes_are_refused(evaluation: StoredEvaluation, fault: str) -> None:
     """Rescoring is refused if the evaluator changes, omits or adds answers, or fails."""
@@ -109,7 +108,7 @@ def test_answers_that_the_evaluator_changes_are_refused(evaluation: StoredEvalua
         evaluation.rescored(process)
 
 
-@pytest.mark.skipif(not WHOLE, reason="another process: `make matrices` runs it")
+@pytest.mark.long("another process")
 def test_a_missing_evaluator_is_reported(evaluation: StoredEvaluation) -> None:
     """If the evaluator is not installed, the error says to run the command where workers run."""
     newer = scoring("good", version="1.1", command=["./nowhere/pairs"])

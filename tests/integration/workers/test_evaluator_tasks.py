@@ -21,7 +21,6 @@ from leaderboard.results import read_results
 from redis_state.accepted_digests import AcceptedDigests
 from tests.support.evaluators.suites import QUESTIONS, REPO, question_files, suite_fields
 from tests.support.probe import shared_probe
-from tests.support.sizes import left_out
 from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
@@ -70,7 +69,7 @@ def other(stand: RealWorker, digests: ResultDigests) -> ResultDigests:
     return combine(changed, stand.suite)
 
 
-@left_out("three evaluations more; test_other_tasks is quick")
+@pytest.mark.long("three evaluations more; test_other_tasks is quick")
 def test_other_questions_wait_for_an_operator(stand: RealWorker) -> None:
     """A worker publishes results of tasks that the board knows; if its prompts differ, it waits and reports how."""
     revision = stand.upload("trial/good", tiny_model())

@@ -12,14 +12,14 @@ import pytest
 
 from leaderboard.failures import cause
 from tests.support.evaluators.suites import FOLDER, GOOD, REPO, faulty, scoring, suite, write_questions
-from tests.support.sizes import WHOLE
+from tests.support.long import long_except
 from workers.errors import EvaluatorMissing
 from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs.evaluator_check import EvaluatorFinding, check_evaluator, failures
 from workers.jobs.evaluator_trial import EvaluatorTrial, TrialRun
 
 SECONDS = 60.0
-whole = pytest.mark.skipif(not WHOLE, reason="one run of an evaluator more: `make matrices` runs it")
+whole = pytest.mark.long("one run of an evaluator more")
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +94,11 @@ FAULTS: dict[str, tuple[str, str]] = {
     "giving-up": ("evaluator-gave-up", "there is no licence for the tests"),
 }
 """Fault → cause of the failure, and a part of its message."""
-SHOWN = FAULTS if WHOLE else ("silent", "forging", "dying", "out-of-gpu-memory")
-"""The faults that are run; `make test` runs a sample, because unit tests check an evaluator's files."""
+SHOWN = {"silent", "forging", "dying", "out-of-gpu-memory"}
+"""The faults that `make test` runs: unit tests check an evaluator's files."""
 
 
-@pytest.mark.parametrize("fault", SHOWN)
+@pytest.mark.parametrize("fault", long_except(SHOWN, FAULTS, "starts a sandbox; unit tests check an evaluator's files"))
 def test_each_fault_has_its_cause(trial: EvaluatorTrial, fault: str) -> None:
     """A run of a faulty evaluator fails with the cause in the table, and with a message for the evaluator's author."""
     ended, (code, words) = run(trial, fault), FAULTS[fault]

@@ -16,7 +16,6 @@ from leaderboard.failures import diagnose
 from leaderboard.suites import Suite
 from localhub.testing import LocalHub
 from tests.support.hub.lies import LIES
-from tests.support.sizes import one_in
 from tests.support.workers.evaluation_inputs import (
     MODEL,
     QUESTIONS,
@@ -34,8 +33,6 @@ from workers.models.downloads import fetch_datasets, fetch_model
 from workers.models.fetch_questions import failure_of_hub
 from workers.publication.publish import publish
 from workers.starter import dataset_files
-
-pytestmark = one_in(3)
 
 WHOLE_QUESTIONS = "ada/questions"
 EVALUATOR = Evaluator(name="another", version="1", command=("another",))

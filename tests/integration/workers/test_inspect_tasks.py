@@ -19,7 +19,6 @@ from leaderboard.reproduction import reproduction_command
 from leaderboard.results import dump, read_results
 from leaderboard.suites import parse_suite
 from tests.support.evaluators.inspect_tasks import CAPITALS, LETTERS, REPO, SUITE, question_files
-from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.evaluators.inspect_tasks.settings import BETWEEN_EPOCHS
 from workers.jobs.evaluator_check import check_evaluator
@@ -29,7 +28,7 @@ from workers.rescoring.process import RescoringProcess
 
 SECONDS = 150.0
 pytestmark = pytest.mark.timeout(900)
-whole = pytest.mark.skipif(not WHOLE, reason="some runs of ten seconds of processor time: `make matrices` runs it")
+whole = pytest.mark.long("some runs of ten seconds of processor time")
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Path:

@@ -1,6 +1,6 @@
 """The suite `open-llm-v2` with lm-eval's own `leaderboard` tasks: a worker computes the scores of `lm_eval`.
 
-`make test` runs some tasks of each benchmark, `make matrices` all.
+`make test` runs some tasks of each benchmark, `make long` all.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from leaderboard.attempts import Outcome
 from leaderboard.boards import RESTRICTED
 from leaderboard.details import table_path
 from leaderboard.results import read_results
-from leaderboard.suites import parse_suite
+from leaderboard.suites import Suite
 from tests.support.models import suite_v2_datasets
 from tests.support.units.direct_errors import direct_error
 from tests.support.workers.real_worker import WORLD, RealWorker, running_worker
 from tests.support.workers.reference_scores import ReferenceScores
 from workers.models.tiny_model import model
 
-V2 = parse_suite(yaml.safe_dump(suite_v2_datasets.suite()))
 MUSR, MOVED = "TAUR-Lab/MuSR", "ada/musr"
 BBH = "SaylorTwift/bbh"
 EXTRAS = ("langdetect", "immutabledict", "nltk", "sympy", "math_verify", "antlr4")
@@ -45,6 +44,7 @@ pytestmark = [
 class Compared:
     """The results of a worker and of the `lm_eval` command for one model, and the commits of the questions."""
 
+    suite: Suite
     stand: RealWorker
     outcome: Outcome
     ours: dict[str, Any]
@@ -71,7 +71,9 @@ def publish(stand: RealWorker) -> dict[str, str]:
 def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     """Evaluate one model in both ways; the board pins the questions of BBH and those of its copy of MuSR to commits."""
     folder = tmp_path_factory.mktemp("v2")
-    with running_worker(folder, suite_v2_datasets.suite(), world=owners()) as stand:
+    with running_worker(
+        folder, reference.leaderboard.model_dump(mode="json", exclude_defaults=True), world=owners()
+    ) as stand:
         revisions = publish(stand)
         board = yaml.safe_load((folder / "board.yaml").read_text())
         pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}", BBH: f"{BBH}@{revisions[BBH]}"}}
@@ -80,21 +82,23 @@ def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactor
         (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # none of the questions needs it
         stand.start_worker(STEWARD_BATCH_SIZE="8", NLTK_DATA=str(folder / "nltk"))
         (outcome,) = stand.run(stand.job("ada/tiny", revision))
-        yield Compared(stand, outcome, stand.results(outcome), reference.results("leaderboard"), revisions)
+        yield Compared(
+            reference.leaderboard, stand, outcome, stand.results(outcome), reference.results("leaderboard"), revisions
+        )
 
 
 def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
-    """Scores and prompt hashes of all tasks and groups (39 and 6 in `make matrices`) equal those of `lm_eval`."""
+    """Scores and prompt hashes of all tasks and groups (39 and 6 of all) equal those of `lm_eval`."""
     assert compared.ours["results"] == compared.theirs["results"]
     assert compared.ours["task_hashes"] == compared.theirs["task_hashes"]
-    assert set(V2.tasks) <= set(compared.ours["results"])
+    assert set(compared.suite.tasks) <= set(compared.ours["results"])
 
 
 def test_what_was_published_is_a_result_of_the_suite(compared: Compared) -> None:
     """The published results pass the checks for untrusted files, which compute the scores again."""
     assert compared.outcome.details is not None
     data = compared.stand.read(compared.outcome, compared.outcome.details.results_path)
-    results = read_results(data, V2)
+    results = read_results(data, compared.suite)
     assert list(results.scores.by_name) == ["IFEval", "BBH", "MATH Lvl 5", "GPQA", "MuSR", "MMLU-PRO"]
 
 
@@ -103,14 +107,14 @@ def test_standard_errors_equal_a_direct_computation(compared: Compared) -> None:
     assert compared.outcome.details is not None
     path = compared.outcome.details.results_path
     time = path.removeprefix("results_").removesuffix(".json")
-    block = read_results(compared.stand.read(compared.outcome, path), V2).block
+    block = read_results(compared.stand.read(compared.outcome, path), compared.suite).block
     rows = {}
-    for benchmark in V2.benchmarks:
+    for benchmark in compared.suite.benchmarks:
         for task in benchmark.tasks:
             path = table_path(task.name, time)
             table = compared.stand.read(compared.outcome, path, restricted=benchmark.restricted)
             rows[task.name] = pq.read_table(BytesIO(table)).to_pylist()
-    direct = {benchmark.name: direct_error(benchmark, rows) for benchmark in V2.benchmarks}
+    direct = {benchmark.name: direct_error(benchmark, rows) for benchmark in compared.suite.benchmarks}
     assert block.errors == pytest.approx(direct, rel=1e-5)
     assert block.average_error == pytest.approx(math.hypot(*direct.values()) / 6, rel=1e-5)
 
@@ -119,9 +123,9 @@ def test_the_published_results_say_what_was_asked_and_how_it_was_scored(compared
     """The results record for each task the commit of its questions, and the modules and packages that score it."""
     assert compared.outcome.details is not None
     path = compared.outcome.details.results_path
-    digests = read_results(compared.stand.read(compared.outcome, path), V2).block.digests
+    digests = read_results(compared.stand.read(compared.outcome, path), compared.suite).block.digests
     assert digests is not None
-    assert set(digests.tasks) == set(V2.tasks)
+    assert set(digests.tasks) == set(compared.suite.tasks)
     assert digests.prompts
     assert all(task.asked.dataset.partition("@")[2] in compared.revisions.values() for task in digests.tasks.values())
     assert digests.tasks["leaderboard_musr_murder_mysteries"].asked.dataset == f"{MOVED}@{compared.revisions[MOVED]}"

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from tests.support.sizes import one_in
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job
-
-pytestmark = one_in(2)
 
 Start = Callable[..., WorkerProcess]
 

@@ -23,7 +23,6 @@ from leaderboard.steward_block import INFLUENCE_LENGTH
 from leaderboard.suites import Suite
 from localhub.testing import LocalHub
 from tests.support.evaluators.suites import suite as suite_of_pairs
-from tests.support.sizes import one_in
 from tests.support.workers.evaluation_inputs import (
     DETAILS,
     MODEL,
@@ -39,8 +38,6 @@ from workers.errors import EvaluationFailed, PublicationFailed
 from workers.evaluation.evaluator_command import evaluator_command
 from workers.jobs.background_call import AttemptStopped
 from workers.publication.publish import publish
-
-pytestmark = one_in(2)
 
 COMMIT = "POST /api/datasets/*/commit/*"
 

@@ -1,6 +1,6 @@
 """A published evaluation is repeated: by its command line in a shell, and by `steward reproduce`, which names changes.
 
-`make matrices` runs it.
+`make long` runs it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import pytest
 from leaderboard.attempts import Outcome
 from leaderboard.reproduction import RESULTS_FOLDER, reproduction_command
 from leaderboard.results import read_results
-from tests.support.sizes import WHOLE
 from tests.support.workers.real_worker import PATIENCE, RealWorker
 from workers.models.tiny_model import model
 
 pytestmark = pytest.mark.timeout(400)
-ONLY_WHOLE = pytest.mark.skipif(not WHOLE, reason="takes half a minute: make matrices")
+ONLY_WHOLE = pytest.mark.long("takes half a minute")
 
 
 @pytest.fixture(scope="module")

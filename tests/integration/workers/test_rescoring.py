@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.results import dump, read_results
-from tests.support.sizes import WHOLE, one_in
 from tests.support.workers import rescoring_cases as cases
 from tests.support.workers.child_runs import CHILD, evaluate_by_prefix
 from tests.support.workers.evaluation_inputs import STARTER, publication
@@ -25,8 +24,8 @@ from workers.publication.details import CUT, MAX_TEXT, write_samples
 from workers.publication.spool import read_spool
 from workers.rescoring.process import RescoringProcess
 
-pytestmark = [one_in(3), pytest.mark.timeout(200)]
-LARGE = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs all cases, also those of the harness's own tasks")
+pytestmark = pytest.mark.timeout(200)
+LARGE = pytest.mark.long("two evaluations and a rescoring for each case")
 PAIRS = {"starter": cases.starter_pair, "open-llm-v1": cases.v1_pair, "open-llm-v2": cases.v2_pair}
 OWN_RUN = ("date", "total_evaluation_time_seconds", "start_time", "end_time", "model_name", "configs", "steward")
 """Fields that differ in every evaluation, and fields that `check_same` compares separately."""

@@ -1,7 +1,7 @@
 """A real worker is killed in the middle of a real evaluation: the next attempt, on this machine or another one,
 computes only the rest.
 
-`make test` kills one worker halfway; `make matrices` kills workers at every tenth of an evaluation, with both engines,
+`make test` kills one worker halfway; `make long` kills workers at every tenth of an evaluation, with both engines,
 and also continues on another machine.
 """
 
@@ -23,7 +23,6 @@ from huggingface_hub import HfApi
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from redis_state.jobs import EvaluationJob
-from tests.support.sizes import WHOLE, left_out
 from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import PATIENCE, QUESTIONS, SUITE, RealWorker, running_worker
 from tests.support.workers.worker_process import HERE
@@ -39,7 +38,7 @@ SETTINGS = {
     "STEWARD_SHARE_SECONDS": "0.2",
     "PYTHONPATH": str(HERE),
 }
-TENTHS = range(1, 10) if WHOLE else (5,)
+TENTHS = [5, *(pytest.param(tenth, marks=pytest.mark.long("killed at another tenth")) for tenth in range(1, 10))]
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,13 @@ def questions() -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(scope="module", params=["shared-prefix", "harness"] if WHOLE else ["shared-prefix"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "shared-prefix",
+        pytest.param("harness", marks=pytest.mark.long("a second worker")),
+    ],
+)
 def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """A worker of a board with each engine."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -176,7 +181,7 @@ def rounded(rows: list[Any]) -> list[Any]:
     ]
 
 
-@left_out("one more worker imports the harness; test_answer_branches reads such answers")
+@pytest.mark.long("one more worker imports the harness; test_answer_branches reads such answers")
 @pytest.mark.parametrize("tenth", TENTHS)
 def test_another_machine_continues_the_evaluation(stand: Stand, tenth: int, tmp_path: Path) -> None:
     """After kill -9 another machine continues from the uploaded answers, and gets the same scores."""
@@ -218,7 +223,7 @@ def forge(stand: Stand, job: EvaluationJob, folder: Path) -> None:
     api.upload_file(path_or_fileobj=target.read_bytes(), path_in_repo=parts[0], **repo)
 
 
-@left_out("the harness is imported twice")
+@pytest.mark.long("the harness is imported twice")
 def test_forged_answers_of_another_machine_cost_time_and_no_score(stand: Stand, tmp_path: Path) -> None:
     """The child detects forged answers of another machine by a sample; the log says that all are computed again."""
     killed_at = stand.whole.passes // 2
@@ -234,7 +239,7 @@ def test_forged_answers_of_another_machine_cost_time_and_no_score(stand: Stand, 
     assert not outcome.replayed and branches(stand, job) == []
 
 
-@left_out("the harness is imported twice")
+@pytest.mark.long("the harness is imported twice")
 def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) -> None:
     """After SIGTERM the worker hands the attempt back; when it is queued again, it continues from its journal."""
     killed_at = stand.whole.passes // 2
@@ -245,7 +250,7 @@ def test_a_stopped_worker_hands_the_attempt_back_with_its_journal(stand: Stand) 
     assert outcome.replayed and (second.scores, second.answers) == (stand.whole.scores, stand.whole.answers)
 
 
-@left_out("the harness is imported twice")
+@pytest.mark.long("the harness is imported twice")
 def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tmp_path: Path) -> None:
     """After SIGTERM the worker uploads its answers within the grace period, and another machine continues from them."""
     settings = {**SETTINGS, "STEWARD_SHARE_SECONDS": "900", "STEWARD_GRACE_SECONDS": "30"}
@@ -262,7 +267,7 @@ def test_a_stopped_worker_leaves_its_answers_to_another_machine(stand: Stand, tm
     assert f"{outcome.replayed} answers came from another machine" in log
 
 
-@left_out("the harness is imported twice")
+@pytest.mark.long("the harness is imported twice")
 @pytest.mark.parametrize("damage", ["torn", "changed", "of another evaluation", "a link"])
 def test_a_damaged_journal_costs_time_and_no_score(stand: Stand, damage: str) -> None:
     """If the journal of an earlier attempt is damaged, the log says so, and the scores are right."""

@@ -1,7 +1,4 @@
-"""Scores equal those of the `lm_eval` command digit for digit, with each engine, and with two copies of a child.
-
-`make matrices` also runs `steward-eval`.
-"""
+"""Scores equal those of the `lm_eval` command digit for digit, with each engine, and with two copies of a child."""
 
 from __future__ import annotations
 
@@ -19,7 +16,6 @@ from leaderboard.result_digests import asked_digest, scored_digest
 from leaderboard.scores import score
 from leaderboard.steward_block import digest_parts, engine_use, phase_seconds
 from leaderboard.uncertainty import standard_errors
-from tests.support.sizes import left_out
 from tests.support.units.direct_errors import direct_error
 from tests.support.workers.child_runs import NAMES, ChildRuns, gpqa_questions
 from tests.support.workers.evaluation_inputs import MODEL, STARTER
@@ -103,10 +99,10 @@ def test_a_chat_template_changes_the_prompts_and_not_what_is_asked(runs: ChildRu
     assert all(plain.tasks[task].prompts != chat.tasks[task].prompts for task in plain.tasks)
 
 
-@left_out("one more evaluation; test_the_default_engine_gives_the_commands_results has the same engine")
+@pytest.mark.long("one more evaluation; test_the_default_engine_gives_the_commands_results has the same engine")
 def test_steward_eval_gives_the_commands_results(reference: ReferenceScores, command: Path) -> None:
     """`steward-eval`, which needs no board, gives the results and settings of `lm_eval`, and records its engine."""
-    ours, theirs = reference.results("standalone"), results(next(command.glob("results_*.json")))
+    ours, theirs = reference.by_steward_eval(), results(next(command.glob("results_*.json")))
     assert ours["results"] == theirs["results"]
     assert ours["task_hashes"] == theirs["task_hashes"]
     engine = ours["config"].pop("engine")

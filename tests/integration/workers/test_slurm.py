@@ -1,4 +1,4 @@
-"""The jobs of the `slurm` backend on a real cluster of one machine; `make matrices` runs them if Slurm is installed."""
+"""The jobs of the `slurm` backend on a real cluster of one machine; `make long` runs them if Slurm is installed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from bot.backends.slurm import SlurmPlatform
 from bot.core.platforms import LaunchOrder, PlatformError
 from leaderboard.backend_settings import SlurmBackend
 from tests.support.board.slurm_cluster import SlurmCluster, missing_for_slurm, slurm_cluster
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from tests.support.workers.worker_process import BOARD
 
 pytestmark = [
     pytest.mark.timeout(1_800),
-    pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it"),
+    pytest.mark.long("a cluster of one machine"),
     pytest.mark.skipif(bool(missing_for_slurm()), reason=missing_for_slurm()),
 ]
 ATTEMPT = "0123456789ab-01234567-1"

@@ -91,6 +91,7 @@ def test_every_mistake_is_named_at_once(steward: CliRunner) -> None:
     assert re.fullmatch("task mine_colours: harness-error: UndefinedError: 'land' is undefined", task)
 
 
+@pytest.mark.long("imports the harness once more; the test above has other mistakes")
 def test_names_and_datasets_that_do_not_exist_are_named(steward: CliRunner) -> None:
     """A task that lm-eval lacks, a dataset that the Hub lacks and a config that a dataset lacks are found in one go."""
     task, dataset, config = mistakes(check(steward, LM_EVAL))

@@ -1,6 +1,6 @@
 """All weight types that run on a CPU, evaluated by a real worker: scores equal those of the complete model.
 
-`make test` evaluates an adapter and half precision; `make matrices` also deltas, compares engines, and verifies.
+`make test` evaluates an adapter and half precision; `make long` also deltas, compares engines, and verifies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from leaderboard.details import table_path
 from leaderboard.engines import EngineName
 from leaderboard.steward_block import engine_use
 from tests.support.models import adapters_and_deltas
-from tests.support.sizes import WHOLE, first, left_out
 from tests.support.workers import evaluation_script
 from tests.support.workers.child_runs import evaluate_by_prefix, write_model
 from tests.support.workers.real_worker import PATIENCE, RealWorker
@@ -28,7 +27,7 @@ from workers.jobs.sample_comparison import EngineTolerance, compare_task
 from workers.publication.details import write_samples
 
 BASE = "ada/base"
-NAMES = first(3, ("base", "adapter", "merged", "delta", "summed"))
+NAMES = ("base", "adapter", "merged", "delta", "summed")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,7 @@ def likelihoods(stand: RealWorker, outcome: Outcome) -> list[float]:
     return [float(answer[0]) for row in rows(stand, outcome) for answer in json.loads(row["answers"])]
 
 
-@pytest.mark.parametrize(("change", "whole"), first(1, [("adapter", "merged"), ("delta", "summed")]))
+@pytest.mark.parametrize(("change", "whole"), [("adapter", "merged"), ("delta", "summed")])
 def test_scores_are_those_of_the_whole_model(
     stand: RealWorker, outcomes: dict[str, Outcome], change: str, whole: str
 ) -> None:
@@ -78,20 +77,20 @@ def test_scores_are_those_of_the_whole_model(
     assert likelihoods(stand, outcomes[change]) == pytest.approx(likelihoods(stand, outcomes[whole]), abs=1e-4)
 
 
-@pytest.mark.parametrize("change", first(1, ["adapter", "delta"]))
+@pytest.mark.parametrize("change", ["adapter", "delta"])
 def test_the_change_is_not_without_effect(stand: RealWorker, outcomes: dict[str, Outcome], change: str) -> None:
     """An adapter or a delta changes the base model's answers, so that the comparison of scores is meaningful."""
     assert likelihoods(stand, outcomes[change]) != pytest.approx(likelihoods(stand, outcomes["base"]), abs=1e-2)
 
 
-@left_out("two evaluations more")
+@pytest.mark.long("two evaluations more")
 def test_a_sum_is_exact(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
     """A delta's answers equal those of the summed model digit for digit."""
     for task in ("quick_choose", "quick_write"):
         assert rows(stand, outcomes["delta"], task) == rows(stand, outcomes["summed"], task)
 
 
-@left_out("one evaluation more")
+@pytest.mark.long("one evaluation more")
 def test_the_same_model_twice_is_equal_bit_for_bit(
     stand: RealWorker, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:
@@ -127,7 +126,7 @@ def verified(stand: RealWorker, attempt: str, *options: str) -> tuple[int, dict[
     return process.returncode, json.loads(process.stdout)
 
 
-@left_out("the harness is imported once more; test_verify compares samples")
+@pytest.mark.long("the harness is imported once more; test_verify compares samples")
 def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealWorker, outcomes: dict[str, Outcome]) -> None:
     """`steward verify` uses the recorded commit of the base model, although its head is another."""
     outcome = outcomes["adapter"]
@@ -148,7 +147,7 @@ def halves(stand: RealWorker, revisions: dict[str, str]) -> list[Outcome]:
     return stand.run(*(stand.job(BASE, revisions["base"], **ask) for ask in asks))
 
 
-@pytest.mark.skipif(not WHOLE, reason="the harness is imported for each: `make matrices` runs it; so does test_verify")
+@pytest.mark.long("the harness is imported for each; test_verify verifies too")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_harness_verifies_what_the_default_engine_published(
     stand: RealWorker, outcomes: dict[str, Outcome], halves: list[Outcome], precision: str
@@ -188,7 +187,7 @@ UNUSABLE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "kind", "files", "base", "cause"), first(3, UNUSABLE))
+@pytest.mark.parametrize(("name", "kind", "files", "base", "cause"), UNUSABLE)
 def test_what_cannot_be_run_ends_in_its_cause(
     stand: RealWorker, name: str, kind: str, files: Any, base: str, cause: str
 ) -> None:
@@ -212,7 +211,7 @@ METRICS = ("acc_norm,none", "exact_match,answer")
 ASIDE = {"prompt": "its adapter adds tokens to the prompt"}
 
 
-@pytest.mark.skipif(not WHOLE, reason="two children each: `make matrices` runs it; test_shared_prefix_harness is quick")
+@pytest.mark.long("two children each; test_shared_prefix_harness is quick")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", KINDS)
 def test_the_engine_gives_the_results_of_the_harness(name: str, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """`steward work --once`: a real worker process that evaluates one attempt and ends, with Redis and without.
 
-`make matrices` runs it.
+`make long` runs it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
 from redis_state.jobs import EvaluationJob, recall
 from tests.support.board.running_board import client_of
-from tests.support.sizes import WHOLE
 from tests.support.waiting import wait_until
 from tests.support.workers import worker_process
 from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
@@ -30,7 +29,7 @@ from tests.support.workers.worker_process import BOARD, TIER, TOKEN
 from workers.models.tiny_model import model
 
 pytestmark = pytest.mark.timeout(400)
-ALL = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it")
+ALL = pytest.mark.long("real workers for a single attempt each")
 SECRET = "the webhooks' secret"
 SUPPORT = Path(worker_process.__file__).parent
 NOWHERE = "redis://127.0.0.1:1/0"

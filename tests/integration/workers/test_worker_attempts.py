@@ -14,12 +14,9 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import queue
 from redis_state.keys import Keys
 from steward.valkey import Valkey
-from tests.support.sizes import one_in
 from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue, WorkerProcess, job
-
-pytestmark = one_in(3)
 
 
 @pytest.fixture(scope="module")

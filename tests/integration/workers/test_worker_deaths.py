@@ -1,6 +1,6 @@
 """kill -9, signals and loss of Redis in each phase: no process is left running, and the attempt's state is right.
 
-`make test` kills each kind of process in one phase, `make matrices` in all four.
+`make test` kills each kind of process in one phase, `make long` in all four.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.valkey import Valkey
-from tests.support.sizes import WHOLE, left_out, one_in
+from tests.support.long import long_except
 from tests.support.waiting import wait_until
 from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
@@ -30,11 +30,10 @@ from workers.common.folders import remove_folder
 from workers.jobs.outbox import store_outcome
 from workers.models.tiny_model import model
 
-pytestmark = one_in(3)
-
 Start = Callable[..., WorkerProcess]
 Phases = Callable[..., tuple[EvaluationJob, WorkerProcess]]
 PHASES = ["claim", "download", "evaluate", "publish"]
+ANOTHER_PHASE = "killed in another phase"
 
 
 @dataclass
@@ -115,7 +114,7 @@ def bring(bot: AttemptQueue, start_worker: Start, survivor: Survivor) -> Iterato
         wait_until(lambda: survivor.worker is None or not survivor.worker.pids("job"))
 
 
-@pytest.mark.parametrize("phase", PHASES if WHOLE else ["download"])
+@pytest.mark.parametrize("phase", long_except({"download"}, PHASES, ANOTHER_PHASE))
 def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
     bot: AttemptQueue, bring: Phases, phase: str
 ) -> None:
@@ -128,7 +127,7 @@ def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(
     assert asked.attempt in bot.attempts.lost(now=state.beat + LOST + 1)
 
 
-@pytest.mark.skipif(not WHOLE, reason="the harness is imported twice: `make matrices` runs it")
+@pytest.mark.long("the harness is imported twice")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
     bot: AttemptQueue, start_worker: Start, tmp_path: Path, number: signal.Signals
@@ -149,7 +148,7 @@ def test_a_worker_that_ends_while_the_engine_computes_leaves_nothing(
     assert bot.state(asked) == ("running" if number == signal.SIGKILL else "handed-back")
 
 
-@pytest.mark.parametrize("phase", PHASES if WHOLE else ["evaluate"])
+@pytest.mark.parametrize("phase", long_except({"evaluate"}, PHASES, ANOTHER_PHASE))
 def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """After kill -9 of the job's process its child ends, the attempt ends as lost, and the worker goes on."""
     asked, worker = bring(phase, survives=True)
@@ -166,7 +165,7 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: AttemptQueue, bring: P
     bot.grant(following, granted=False)
 
 
-@pytest.mark.parametrize("left", ["a locked home", *(["nothing"] if WHOLE else [])])
+@pytest.mark.parametrize("left", ["a locked home", "nothing"])
 def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
     bot: AttemptQueue, bring: Phases, left: str
 ) -> None:
@@ -184,7 +183,7 @@ def test_a_job_killed_while_it_prepares_its_folders_stops_no_later_one(
     assert bot.outcome(following)[0].ok
 
 
-@pytest.mark.parametrize("kind", ["zygote", pytest.param("child", marks=left_out("a full disk kills one too"))])
+@pytest.mark.parametrize("kind", ["zygote", pytest.param("child", marks=pytest.mark.long("a full disk kills one too"))])
 def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(
     bot: AttemptQueue, bring: Phases, kind: str
 ) -> None:
@@ -228,7 +227,7 @@ def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, br
     assert bot.outcome(following)[0].ok
 
 
-@pytest.mark.parametrize("phase", PHASES if WHOLE else ["publish"])
+@pytest.mark.parametrize("phase", long_except({"publish"}, PHASES, ANOTHER_PHASE))
 def test_sigterm_hands_the_attempt_back(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """After SIGTERM a worker ends within ten seconds and hands its attempt back, which can be queued again."""
     asked, worker = bring(phase)
@@ -242,7 +241,7 @@ def test_sigterm_hands_the_attempt_back(bot: AttemptQueue, bring: Phases, phase:
     assert bot.enqueue(asked)
 
 
-@left_out("test_sigterm_hands_the_attempt_back queues it again")
+@pytest.mark.long("test_sigterm_hands_the_attempt_back queues it again")
 def test_a_handed_back_attempt_is_finished_by_another_worker(
     bot: AttemptQueue, bring: Phases, start_worker: Start
 ) -> None:
@@ -257,7 +256,7 @@ def test_a_handed_back_attempt_is_finished_by_another_worker(
     assert bot.outcome(again)[0].ok
 
 
-@left_out("one more worker; test_sigterm_hands_the_attempt_back stops one while it publishes")
+@pytest.mark.long("one more worker; test_sigterm_hands_the_attempt_back stops one while it publishes")
 def test_a_second_signal_ends_it_at_once(bot: AttemptQueue, bring: Phases) -> None:
     """A second SIGTERM ends a worker at once, even while it publishes, which the first one does not interrupt."""
     asked, worker = bring("publish", grace=60)
@@ -269,9 +268,8 @@ def test_a_second_signal_ends_it_at_once(bot: AttemptQueue, bring: Phases) -> No
 
 
 def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) -> None:
-    """SIGTERM, and with `make matrices` SIGINT, end an idle worker at once."""
-    signals = ((signal.SIGTERM, "first"), (signal.SIGINT, "second"))
-    for number, name in signals if WHOLE else signals[:1]:
+    """SIGTERM and SIGINT end an idle worker at once."""
+    for number, name in ((signal.SIGTERM, "first"), (signal.SIGINT, "second")):
         worker = start_worker(name)
         wait_until(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
         worker.processes()
@@ -311,7 +309,7 @@ def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Attemp
     assert worker.pids("job") == running
 
 
-@pytest.mark.parametrize("dies", ["worker", *(["job"] if WHOLE else [])])
+@pytest.mark.parametrize("dies", ["worker", "job"])
 def test_an_unsent_outcome_is_sent_by_the_next_worker_of_the_slot(
     bot: AttemptQueue, start_worker: Start, dies: str
 ) -> None:

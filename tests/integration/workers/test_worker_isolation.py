@@ -14,15 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.sizes import one_in
 from tests.support.workers import isolation_script
 from tests.support.workers.holding import CHUNK, MARK
 from tests.support.workers.holding import WAYS as HOLDING
 from tests.support.workers.worker_process import TOKEN, AttemptQueue, WorkerProcess, job
 from workers.common import kernel
 from workers.sandbox.sandbox_spec import IsolationMode
-
-pytestmark = one_in(2)
 
 Start = Callable[..., WorkerProcess]
 WAYS = {

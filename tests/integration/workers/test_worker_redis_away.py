@@ -13,11 +13,8 @@ import redis
 from redis_state.heartbeats import WorkerRegistry
 from redis_state.keys import Keys
 from steward.valkey import Valkey
-from tests.support.sizes import left_out, one_in
 from tests.support.waiting import wait_until
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job
-
-pytestmark = one_in(2)
 
 Start = Callable[..., WorkerProcess]
 
@@ -52,7 +49,7 @@ def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_w
         assert bot.outcome(following)[0].ok
 
 
-@left_out("the next test stops one while Redis is frozen")
+@pytest.mark.long("the next test stops one while Redis is frozen")
 def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_worker: Start) -> None:
     """While Redis is away, SIGTERM still ends an idle worker."""
     worker = start_worker(REDIS_URL=own_valkey.url)

@@ -22,13 +22,12 @@ from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.board.worlds import board_world, open_board
-from tests.support.sizes import WHOLE
 
 OTHERS = {"second": "hf_second", "third": "hf_third"}
 CLAIMER = "gpu"
 """The account whose worker evaluates."""
 POLICY = WorkerPolicy.model_validate({"owned": [], "check": {"questions": 4}})
-rarely = pytest.mark.skipif(not WHOLE, reason="`make matrices` runs it, and `make test` some of these tests")
+rarely = pytest.mark.long("plays a whole cross-check, like the tests that `make test` has")
 
 
 def world_of_workers() -> HubWorld:

@@ -9,7 +9,6 @@ import yaml
 
 from benchmarks.suites import open_llm_v1
 from benchmarks.suites.rows import Rows
-from tests.support.sizes import WHOLE
 
 SUBJECTS = ("anatomy", "virology")
 """Two of MMLU's 57 subjects; all subjects are fetched and asked in the same way."""
@@ -17,22 +16,27 @@ MMLU = [f"mmlu_{subject}" for subject in SUBJECTS]
 
 
 SOME = ("arc_challenge", "gsm8k")
-"""Tasks of `make test`: one with 25 examples and choices, one with five examples and a generated text."""
+"""A task with 25 examples and choices, and one with five examples and a generated text."""
 
 
 def suite() -> dict[str, Any]:
-    """The suite with two of MMLU's subjects, because 57 datasets take a minute to fetch; without WHOLE, only SOME."""
+    """The suite with two of MMLU's subjects, because 57 datasets take a minute to fetch."""
     suite_data: dict[str, Any] = yaml.safe_load(
         (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v1.yaml").read_text()
     )
     suite_data["run"] = [*(task for task in suite_data["run"] if task != "mmlu"), *MMLU]
     suite_data["datasets"][2]["configs"] = list(SUBJECTS)
     suite_data["benchmarks"][2] |= {"source": MMLU[0], "tasks": [{"name": name} for name in MMLU]}
-    if not WHOLE:
-        asked = [number for number, benchmark in enumerate(suite_data["benchmarks"]) if benchmark["source"] in SOME]
-        suite_data["run"] = list(SOME)
-        for part in ("datasets", "benchmarks"):
-            suite_data[part] = [suite_data[part][number] for number in asked]
+    return suite_data
+
+
+def small_suite() -> dict[str, Any]:
+    """The suite with the tasks of SOME alone."""
+    suite_data = suite()
+    asked = [number for number, benchmark in enumerate(suite_data["benchmarks"]) if benchmark["source"] in SOME]
+    suite_data["run"] = list(SOME)
+    for part in ("datasets", "benchmarks"):
+        suite_data[part] = [suite_data[part][number] for number in asked]
     return suite_data
 
 

@@ -11,20 +11,23 @@ from benchmarks.engine_shapes import LETTERS
 from benchmarks.suites import open_llm_v2
 from benchmarks.suites.open_llm_v2 import GPQA_REAL, MATH_REAL, bbh_tasks
 from benchmarks.suites.rows import Rows
-from tests.support.sizes import WHOLE
 
 REAL_BBH = ("date_understanding", "test")
 SOME = ("leaderboard_bbh_date_understanding", "leaderboard_math_algebra_hard", "leaderboard_gpqa_diamond")
-"""One task of each of the three largest groups, for `make test`: the harness loads the others in the same way."""
+"""One task of each of the three largest groups; the harness loads the others in the same way."""
 
 
 def suite() -> dict[str, Any]:
-    """The suite; without WHOLE, a task of each large group (SOME), the group MuSR, and two single-task benchmarks."""
+    """The suite."""
     suite_data: dict[str, Any] = yaml.safe_load(
         (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text()
     )
-    if WHOLE:
-        return suite_data
+    return suite_data
+
+
+def small_suite() -> dict[str, Any]:
+    """The suite with a task of each large group (SOME), the group MuSR, and two single-task benchmarks."""
+    suite_data = suite()
     for benchmark in suite_data["benchmarks"]:
         if asked := [task for task in benchmark["tasks"] if task["name"] in SOME]:
             benchmark.update(source=asked[0]["name"], tasks=asked)

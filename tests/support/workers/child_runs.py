@@ -17,18 +17,16 @@ import yaml
 from leaderboard.suite_questions import Dataset
 from leaderboard.suites import Suite, parse_suite
 from localhub.testing import LocalHub
-from tests.support.models import suite_v1_datasets
 from tests.support.workers import evaluation_script
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, access, plan, upload, upload_questions
 from tests.support.workers.real_worker import SUITE, question_files
-from tests.support.workers.reference_scores import ScriptRun, world
+from tests.support.workers.reference_scores import ReferenceScores, ScriptRun, world
 from workers.common.run_plan import RunPlan
 from workers.evaluation.task_files import write_tasks
 from workers.models.downloads import SuiteQuestions, fetch_datasets, fetch_model
 from workers.models.tiny_model import model as model_files
 
 CHILD = Path(evaluation_script.__file__)
-FIRST = parse_suite(yaml.safe_dump(suite_v1_datasets.suite()))
 QUICK = parse_suite(yaml.safe_dump(SUITE))
 GPQA = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
 
@@ -82,24 +80,30 @@ def child(folder: Path, *plans: RunPlan) -> ScriptRun:
     return ScriptRun.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
 
 
-def run_children(folder: Path, hub: LocalHub, revision: str) -> ChildRuns:
-    """Run the evaluations, one after the other, of the model at this commit on a Hub with all questions."""
+def run_children(folder: Path, reference: ReferenceScores) -> ChildRuns:
+    """Run the evaluations, one after the other, of the model and the tasks whose scores `reference` computes."""
+    hub, revision = reference.hub, reference.revision
     upload_gpqa(hub, GPQA.repo)
     upload(hub, *question_files())
-    questions = fetch_datasets(all_questions(), access(hub), folder / "cache")
+    questions = fetch_datasets(all_questions(reference.first), access(hub), folder / "cache")
     model = fetch_model(MODEL, revision, access(hub), folder / "models")
     tasks = write_tasks(STARTER, folder / "tasks", repo=QUESTIONS, revision=questions.revisions[QUESTIONS])
     by_prefix = planned(folder / "by_prefix", tasks, questions.folder, model, revision)
     starter = planned(folder / "starter", tasks, questions.folder, model, revision)
     starter = starter.model_copy(update={"engine": "harness"})
-    others = [by_prefix, first(folder, starter), gpqa(folder, by_prefix), *copies(folder, by_prefix, questions)]
+    others = [
+        by_prefix,
+        first(folder, starter, reference.first),
+        gpqa(folder, by_prefix),
+        *copies(folder, by_prefix, questions),
+    ]
     said = child(folder / "children.said", starter, *others).end()
     return ChildRuns(starter.spool, said.splitlines()[0], *(other.spool for other in others))
 
 
-def all_questions() -> Suite:
+def all_questions(first_suite: Suite) -> Suite:
     """Return a suite with the questions of all evaluations: each process that fetches some imports a large library."""
-    sources = (*STARTER.datasets, *FIRST.datasets, GPQA, *QUICK.datasets)
+    sources = (*STARTER.datasets, *first_suite.datasets, GPQA, *QUICK.datasets)
     return STARTER.model_copy(update={"name": "all", "datasets": sources})
 
 
@@ -130,11 +134,11 @@ def write_model(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def first(folder: Path, like: RunPlan) -> RunPlan:
-    """Return a plan of `open-llm-v1`, for the model of the plan `like` and by its engine."""
+def first(folder: Path, like: RunPlan, suite: Suite) -> RunPlan:
+    """Return a plan of `suite`, which is `open-llm-v1`, for the model of the plan `like` and by its engine."""
     run = planned(folder / "first", folder, like.datasets, like.model_path, like.revision)
-    changes = {"task_folder": None, "shots": FIRST.shots, "batch_size": 8, "engine": like.engine}
-    return of_suite(run, FIRST).model_copy(update=changes)
+    changes = {"task_folder": None, "shots": suite.shots, "batch_size": 8, "engine": like.engine}
+    return of_suite(run, suite).model_copy(update=changes)
 
 
 def of_suite(run: RunPlan, suite: Suite) -> RunPlan:

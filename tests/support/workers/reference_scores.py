@@ -1,6 +1,6 @@
 """Scores of the tiny model by the `lm_eval` command, for the starter suite and both leaderboards' suites.
 
-With `make matrices`, also by `steward-eval` for the starter suite.
+`steward-eval` can compute those of the starter suite.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite, find_suite, parse_suite
 from localhub.testing import LocalHub
 from tests.support.models import suite_v1_datasets, suite_v2_datasets
-from tests.support.sizes import WHOLE
 from tests.support.units.details_samples import results
 from tests.support.waiting import wait_until
 from tests.support.workers import lm_eval_script
@@ -76,9 +75,13 @@ class ReferenceScores:
     """The Hub, with the model MODEL and all questions."""
     revision: str
     """The model's commit."""
+    first: Suite
+    """What is asked of `open-llm-v1`."""
+    leaderboard: Suite
+    """What is asked of `open-llm-v2`."""
 
     def of(self, suite: str) -> Path:
-        """Wait for the folder with results and samples; `suite` is also `standalone` with `make matrices`."""
+        """Wait for the folder with results and samples of a suite."""
         wait_until(lambda: suite in self.run.output.split(), seconds=PATIENCE, check=self.run.check)
         return next((self.folder / suite).iterdir())
 
@@ -87,52 +90,67 @@ class ReferenceScores:
         data: dict[str, Any] = json.loads(next(self.of(suite).glob("results_*.json")).read_text())
         return data
 
+    def by_steward_eval(self) -> dict[str, Any]:
+        """Run `steward-eval` with the arguments of the starter suite's command, and return its results file."""
+        arguments = json.loads((self.folder / "starter.json").read_text())
+        changed = {"hf": "steward-hf", str(self.folder / "starter"): str(self.folder / "standalone")}
+        (self.folder / "standalone.json").write_text(json.dumps([changed.get(word, word) for word in arguments]))
+        start_commands(self.folder, self.hub, "standalone").end()
+        (file,) = (self.folder / "standalone").glob("*/results_*.json")
+        data: dict[str, Any] = json.loads(file.read_text())
+        return data
+
+
+def start_commands(folder: Path, hub: LocalHub, *names: str) -> ScriptRun:
+    """Start the commands whose arguments are in the files `folder/NAME.json`, one after the other."""
+    return ScriptRun.start(
+        folder / f"output-{names[0]}", sys.executable, lm_eval_script.__file__,
+        *(str(folder / f"{name}.json") for name in names),
+        HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),
+    )  # fmt: skip
+
 
 @contextmanager
-def reference_scores(folder: Path) -> Iterator[ReferenceScores]:
-    """Start the commands against a Hub with all questions.
+def reference_scores(folder: Path, *, all_tasks: bool) -> Iterator[ReferenceScores]:
+    """Start the commands against a Hub with all questions: those of some tasks of each suite, or of all tasks.
 
-    Those of the starter suite and of `open-llm-v2` are the lines that their results show; without WHOLE, the latter
-    names fewer tasks.
+    The commands of the starter suite and of `open-llm-v2` are the lines that their results show.
     """
+    v1, v2 = (
+        parse_suite(yaml.safe_dump(module.suite() if all_tasks else module.small_suite()))
+        for module in (suite_v1_datasets, suite_v2_datasets)
+    )
     with LocalHub(folder / "hub", world()) as hub:
         revision = upload(hub, MODEL, model())
         questions = upload_questions(hub)
         for repo, rows in (suite_v1_datasets.REPOS | suite_v2_datasets.REPOS).items():
             upload(hub, repo, files(rows()), "dataset")
         (folder / "group").mkdir()
-        (folder / "group" / "first.yaml").write_text(yaml.safe_dump(group("first", suite_v1_datasets.suite())))
+        (folder / "group" / "first.yaml").write_text(yaml.safe_dump(group("first", v1)))
         group_of_first = [
             "run", "--model", "hf", "--model_args", f"pretrained={MODEL},revision={revision},dtype=float32",
             "--tasks", "first", "--include_path", str(folder / "group"), "--batch_size", "8", "--device", "cpu",
             "--output_path", str(folder / "first"), "--log_samples",
         ]  # fmt: skip
         starter = pasted(folder, "starter", shown_line(STARTER, revision, 16, {QUESTIONS: questions}))
-        steward_hf = {"hf": "steward-hf", str(folder / "starter"): str(folder / "standalone")}
         commands = {
-            "leaderboard": pasted(folder, "leaderboard", line_of_v2(revision)),
+            "leaderboard": pasted(folder, "leaderboard", line_of_v2(v2, revision)),
             "first": group_of_first,
             "starter": starter,
         }
-        if WHOLE:
-            commands["standalone"] = [steward_hf.get(word, word) for word in starter]
         for name, arguments in commands.items():
             (folder / f"{name}.json").write_text(json.dumps(arguments))
-        orders = [str(folder / f"{name}.json") for name in commands]
-        run = ScriptRun.start(
-            folder / "output", sys.executable, lm_eval_script.__file__, *orders,
-            HF_ENDPOINT=hub.url, HF_HOME=str(folder / "home"), HF_HUB_DISABLE_XET="1", NLTK_DATA=str(folder),
-        )  # fmt: skip
+        run = start_commands(folder, hub, *commands)
         try:
-            yield ReferenceScores(run, folder, hub, revision)
+            yield ReferenceScores(run, folder, hub, revision, v1, v2)
         finally:
             run.process.kill()
             run.process.wait()
 
 
-def line_of_v2(revision: str) -> str:
-    """The command line that a result of `open-llm-v2` shows, for the tasks that the tests ask."""
-    tasks = ",".join(suite_v2_datasets.suite()["run"])
+def line_of_v2(suite: Suite, revision: str) -> str:
+    """The command line that a result of `open-llm-v2` shows, for the tasks of `suite`."""
+    tasks = ",".join(suite.run)
     return shown_line(find_suite("open-llm-v2"), revision, 8, {}).replace("--tasks leaderboard ", f"--tasks {tasks} ")
 
 
@@ -167,7 +185,6 @@ def world() -> dict[str, Any]:
     return {**WORLD, "orgs": [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]}
 
 
-def group(name: str, suite: dict[str, Any]) -> dict[str, Any]:
+def group(name: str, suite: Suite) -> dict[str, Any]:
     """A group of the harness's own tasks, which names the shots of each."""
-    shots = parse_suite(yaml.safe_dump(suite)).shots
-    return {"group": name, "task": [{"task": task, "num_fewshot": count} for task, count in shots.items()]}
+    return {"group": name, "task": [{"task": task, "num_fewshot": count} for task, count in suite.shots.items()]}

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from hub.diffs import changes_in, paths_in
 from leaderboard.changes import FileChange
-from tests.support.sizes import examples
 
 NAMES = st.text(alphabet=st.sampled_from([*'ab /"\\\t\n.-+', "ü", "語", "\x01"]), min_size=1, max_size=8).filter(
     lambda name: all(part not in ("", ".", "..") for part in name.split("/"))
@@ -49,7 +48,7 @@ def tree_of(git: pygit2.Repository, files: dict[str, bytes]) -> pygit2.Tree:
     return git[index.write_tree(git)]
 
 
-@settings(deadline=None, max_examples=examples(200))
+@settings(deadline=None, max_examples=66)
 @given(before=TREES, after=TREES, renames=st.booleans())
 def test_every_changed_path_is_found_and_no_other(
     git: pygit2.Repository, before: dict[str, bytes], after: dict[str, bytes], renames: bool

@@ -22,7 +22,6 @@ from leaderboard.dispatch import (
 )
 from leaderboard.estimates import Durations
 from leaderboard.tiers import TIERS, Tier
-from tests.support.sizes import examples
 
 SMALL, LARGE = WorkerCapacity(("small",)), WorkerCapacity(("large",))
 
@@ -225,7 +224,7 @@ def test_submitters_take_turns_within_a_lane_and_a_priority(
         turns[lane, request.submitter] += 1
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=66)
 @given(REQUESTS, RUNNING, TERMS)
 def test_no_worker_is_idle_while_something_fits_it(
     requests: list[WaitingRequest], busy: list[RunningAttempt], conditions: QueueConditions

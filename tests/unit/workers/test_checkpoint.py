@@ -13,7 +13,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.sizes import examples
 from workers.errors import (
     BadCheckpoint,
     ConfigAbsurd,
@@ -167,7 +166,7 @@ def test_a_delta_of_a_single_file_adds_no_earlier_shards(tmp_path: Path) -> None
 WHOLE = safetensors({"a.weight": ("F32", (2, 2), bytes(16)), "b": ("F16", (3,), bytes(6))})
 
 
-@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_corrupted_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     """A file with some bytes changed, cut or added is read, or refused with `BadCheckpoint`."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.sizes import left_out
+import pytest
 
 WRITE = """
 import json, sys
@@ -52,7 +52,7 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None
     assert many < 150
 
 
-@left_out("four seconds of processor time")
+@pytest.mark.long("four seconds of processor time")
 def test_long_answers_need_no_more_memory(tmp_path: Path) -> None:
     """A hundred answers that need 320 MiB together, at four bytes per character, are written with less memory."""
     assert growth(tmp_path / "long", 100, "\N{GRINNING FACE}", 100_000) < 200

@@ -1,7 +1,4 @@
-"""Continuous batching: it generates the same texts as one prompt at a time, and the engine checks them.
-
-`make engine` runs all cases, `make test` some.
-"""
+"""Continuous batching: it generates the same texts as one prompt at a time, and the engine checks them."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from tests.support.models.families import random_model
 from tests.support.models.letter_model import PROMPTS, SHARED, llama
-from tests.support.sizes import first
 from workers.evaluation.shared_prefix import generation, row_generation
 from workers.evaluation.shared_prefix.continuous_batching import generate_pages
 from workers.evaluation.shared_prefix.drafts import Draft
@@ -72,7 +68,7 @@ BATCHES = [
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize(("prompts", "rows"), first(2, BATCHES))
+@pytest.mark.parametrize(("prompts", "rows"), BATCHES)
 def test_answers_are_those_of_one_prompt_at_a_time(prompts: list[list[int]], rows: int) -> None:
     """Whatever the batch holds, each answer has the greedy tokens, and ends at end of text, stop sequence or limit."""
     model, tokenizer = llama(), Letters()

@@ -1,18 +1,15 @@
-"""The harness's requests for texts get the harness's answers, from the engine or, where it cannot, from the harness.
-
-`make engine` runs all cases, `make test` some.
-"""
+"""The harness's requests for texts get the harness's answers, from the engine or, where it cannot, from the harness."""
 
 from __future__ import annotations
 
 import copy
-import os
 import types
 from typing import Any
 
 import pytest
 import torch
 
+from tests.support.long import long_except
 from tests.support.models.families import FAMILIES, random_model
 from tests.support.models.letter_model import PROMPTS, llama
 from tests.support.models.shared_prefix import harness_model
@@ -23,7 +20,7 @@ from workers.evaluation.shared_prefix.row_batch import RowBatch
 from workers.evaluation.shared_prefix.row_generation import generate_rows
 
 SAMPLE = ("llama", "mistral", "gpt2", "bloom", "falcon")
-"""Architectures that `make test` compares; `make engine` compares all."""
+"""Architectures that `make test` compares; `make long` compares the others."""
 EAGER = {
     "gemma2", "gemma2/wide", "gpt_neo", "bloom", "mpt", "gpt_oss", "xglm", "openai-gpt", "rwkv", "mamba",
     "mimo_v2_flash",
@@ -253,7 +250,7 @@ def test_a_wrong_cache_is_noticed(lm: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(hook.answers) == len(requests)
 
 
-@pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
+@pytest.mark.parametrize("family", long_except(SAMPLE, FAMILIES, "one of some fifty architectures"))
 def test_texts_of_each_architecture_are_the_harness_ones(family: str) -> None:
     """A tiny random model gives the harness's texts, from the engine or, with a reason, from the harness itself."""
     lm = harness_model(random_model(family), max_length=120)

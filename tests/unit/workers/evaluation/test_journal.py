@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.sizes import examples
 from workers.evaluation.shared_prefix import journal as journal_module
 from workers.evaluation.shared_prefix.journal import AnswerJournal, read_scores, unit_key
 
@@ -69,7 +68,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(UNITS, st.data())
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=33, deadline=None)
 def test_a_journal_that_is_cut_anywhere_holds_the_units_before(path: Path, units: Units, data: st.DataObject) -> None:
     """After a cut at any byte the complete records before it are read, and new ones are appended after them."""
     write(path, units)
@@ -83,7 +82,7 @@ def test_a_journal_that_is_cut_anywhere_holds_the_units_before(path: Path, units
 
 
 @given(UNITS.filter(bool), st.data())
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=33, deadline=None)
 def test_no_changed_byte_changes_an_answer(path: Path, units: Units, data: st.DataObject) -> None:
     """If any byte is changed, only the units before it are read, as they were written."""
     write(path, units)
@@ -95,7 +94,7 @@ def test_no_changed_byte_changes_an_answer(path: Path, units: Units, data: st.Da
 
 
 @given(UNITS.filter(lambda units: len(units) > 1), st.data())
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=33, deadline=None)
 def test_records_out_of_order_end_the_journal(path: Path, units: Units, data: st.DataObject) -> None:
     """After records were reordered, repeated or left out, only the records before the first wrong one are read."""
     write(path, units)
@@ -110,7 +109,7 @@ def test_records_out_of_order_end_the_journal(path: Path, units: Units, data: st
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=33, deadline=None)
 def test_a_file_of_random_bytes_is_read_as_an_empty_journal(path: Path, noise: bytes) -> None:
     """Random bytes, with or without a valid header before them, hold no unit, and the file can be used afterwards."""
     header = f"steward-journal 1 {IDENTITY}\n".encode()

@@ -1,6 +1,6 @@
 """A killed evaluation continues from its journal, with the same answers, digit for digit, and little computed twice.
 
-`make engine` kills at each tenth of the work, and forges journals for each method; `make test` does so for some.
+`make long` kills at each tenth of the work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
-from tests.support.sizes import WHOLE, first
 from workers.evaluation.shared_prefix.journal import AnswerJournal
 
 LONGEST = 120
@@ -103,7 +102,7 @@ def test_an_attempt_that_is_killed_is_continued_digit_for_digit(model: Any, tmp_
     whole = Evaluation(model, tmp_path / "whole", ask, **options)
     assert whole.answers == ask(harness_model(model, max_length=LONGEST, **options))
     assert whole.reported == len(whole.answers)
-    for tenth in range(1, 10) if WHOLE else (7,):
+    for tenth in (3, 7):
         path = tmp_path / str(tenth)
         dead = Evaluation(model, path, ask, killed_at=whole.passes * tenth // 10, **options)
         last = Evaluation(model, path, ask, **options)
@@ -140,7 +139,7 @@ def test_a_finished_journal_costs_a_sample(model: Any, tmp_path: Path) -> None:
         assert second.lm.engine_record == first.lm.engine_record
 
 
-@pytest.mark.parametrize("way", first(2, dict.fromkeys(("by shared prefix", "texts the harness's way", *WAYS))))
+@pytest.mark.parametrize("way", dict.fromkeys(("by shared prefix", "texts the harness's way", *WAYS)))
 def test_a_forged_journal_costs_time_and_no_score(
     model: Any, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,4 @@
-"""The harness's model with the engine: its answers equal the harness's, and which requests go to the harness itself.
-
-`make engine` runs all cases, `make test` some.
-"""
+"""The harness's model with the engine: its answers equal the harness's, and which requests go to the harness itself."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ from tests.support.models.shared_prefix import (
     harness_model,
     instances,
 )
-from tests.support.sizes import first
 from tests.support.units.details_samples import sample
 from workers.jobs.sample_comparison import EngineTolerance, compare_task
 from workers.publication.details import sample_row
@@ -132,7 +128,7 @@ def test_half_precision_uses_the_harness_dtype(answer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "wrong"), first(2, [("float16", False), ("bfloat16", True), ("bfloat16", False), ("float16", True)])
+    ("dtype", "wrong"), [("float16", False), ("bfloat16", True), ("bfloat16", False), ("float16", True)]
 )
 def test_one_engine_verifies_half_precision_of_the_other(
     dtype: str, wrong: bool, monkeypatch: pytest.MonkeyPatch

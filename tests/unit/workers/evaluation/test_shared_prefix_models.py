@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 from functools import wraps
 from typing import Any
 
 import pytest
 
+from tests.support.long import long_except
 from tests.support.models.families import FAMILIES, VOCABULARY, random_model
 from tests.support.models.shared_prefix import harness_model
 from workers.evaluation.shared_prefix.plan import Budget, make_plan
@@ -37,7 +37,7 @@ UNUSED_WINDOW = {"moshi": 11}
 CHAINS = {"bloom", "falcon/alibi", "mpt", "gpt_neo"}
 """Architectures without windows in their cache whose rows cannot hold trees."""
 SAMPLE = ("llama", "mistral", "phi3/longrope", "gpt2", "bloom", "mamba", "cpmant", "moshi", "deepseek_v32", "minimax")
-"""Architectures that `make test` compares; `make engine` compares all."""
+"""Architectures that `make test` compares; `make long` compares the others."""
 LONGEST = 200
 BUDGETS = (Budget(2000, 400), Budget(260, 130), Budget(0, 500))
 
@@ -62,7 +62,7 @@ def pairs() -> list[tuple[list[int], list[int]]]:
     return [(context, answer) for context in contexts for answer in answers]
 
 
-@pytest.mark.parametrize("family", FAMILIES if os.environ.get("STEWARD_ALL_FAMILIES") else SAMPLE)
+@pytest.mark.parametrize("family", long_except(SAMPLE, FAMILIES, "one of some fifty architectures"))
 def test_numbers_equal_the_harness_ones(family: str) -> None:
     """Log-likelihoods of a tiny random model differ by less than 0.0001, with any budget, or the engine refuses it."""
     from workers.evaluation.shared_prefix.admission import examine

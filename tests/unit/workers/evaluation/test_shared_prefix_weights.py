@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.models.families import random_model
 from tests.support.models.shared_prefix import harness_model, instances
-from tests.support.sizes import first
 
 LONGEST = 120
 
@@ -77,7 +76,7 @@ WEIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "reason"), first(5, WEIGHTS))
+@pytest.mark.parametrize(("make", "reason"), WEIGHTS)
 def test_weights_of_each_kind_give_the_harness_answers(make: Any, reason: str, tmp_path: Path) -> None:
     """All kinds of weights give the harness's answers; the record says why if the engine does not compute them."""
     model, requests = make(tmp_path), instances(40)
