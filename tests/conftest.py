@@ -14,9 +14,9 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from bot.probe import Probe
+from steward.testing.probe import shared_probe
 from steward.valkey import Valkey
 from tests.support.failure_reporter import pytest_sessionstart
-from tests.support.probe import shared_probe
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

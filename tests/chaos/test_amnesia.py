@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from steward.testing.waiting import wait_until
 from tests.support.chaos.board_processes import PATIENCE, open_board_processes
 from tests.support.chaos.end_state import MODELS, check_end_state
-from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.chaos,

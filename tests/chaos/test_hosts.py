@@ -23,11 +23,11 @@ import redis
 from localhub.testing import LocalHub
 from redis_state.attempts import Attempts
 from redis_state.redis import text
+from steward.testing.waiting import wait_until
 from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, world
 from tests.support.chaos.end_state import check_end_state
 from tests.support.chaos.network_hosts import Host, Network, missing
 from tests.support.chaos.redis_users import MAKE_USERS, ROLES, refused
-from tests.support.waiting import wait_until
 
 SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
 pytestmark = [

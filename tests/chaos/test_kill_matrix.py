@@ -25,9 +25,9 @@ import pytest
 import bot
 import workers
 from redis_state.crashpoints import POINTS
+from steward.testing.waiting import wait_until
 from tests.support.chaos.board_processes import PATIENCE, BoardProcesses, open_board_processes
 from tests.support.chaos.end_state import REQUESTS, check_end_state, without_attempts
-from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 BEAT = "1"

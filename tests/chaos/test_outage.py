@@ -23,10 +23,10 @@ import pytest
 from huggingface_hub import HfApi
 
 from hub.budget import CREDIBLE
+from steward.testing.waiting import wait_until
 from tests.support.chaos.board_processes import KEYS, PATIENCE, SECRET, WORKER, BoardProcesses, open_board_processes
 from tests.support.chaos.end_state import MODELS, REQUESTS, check_end_state
 from tests.support.chaos.tcp_proxy import TcpProxy
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 AWAY, DELIVERIES, TRICKLE, THREADS = 600.0, 10_000, 1_000, 100

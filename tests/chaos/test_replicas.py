@@ -23,10 +23,10 @@ import pytest
 
 from leaderboard.attempts import attempt_id
 from leaderboard.request_paths import RequestPath
+from steward.testing.waiting import wait_until
 from tests.support.chaos.board_processes import BOARD, KEYS, PATIENCE, SECRET, BoardProcesses, open_board_processes
 from tests.support.chaos.end_state import MODELS, check_end_state, without_attempts
 from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy
-from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.chaos,

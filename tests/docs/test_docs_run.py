@@ -18,11 +18,11 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey, free_port
 from tests.support.docs.command_blocks import Block, Sandbox, Unreadable, blocks
 from tests.support.docs.example_board import ExampleBoard, living
 from tests.support.long import long_except
-from tests.support.waiting import wait_until
 from workers.models.tiny_model import model
 
 ROOT = Path(__file__).parents[2]

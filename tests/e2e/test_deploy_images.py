@@ -20,9 +20,9 @@ import yaml
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import LocalHub
+from steward.testing.hub import fresh_world
+from steward.testing.waiting import wait_until
 from steward.valkey import free_port
-from tests.support.board.worlds import fresh_world
-from tests.support.waiting import wait_until
 from workers.models import tiny_model
 from workers.starter import dataset_files
 

@@ -21,7 +21,7 @@ from bot.web import site
 from hub.records import Repo
 from leaderboard.columns import FILE
 from leaderboard.details import attachment_path, parse_table_path
-from tests.support.board.board_driver import WORKER
+from steward.testing.board import WORKER
 from tests.support.board.predictions import PRIVATE_COUNT, PUBLIC_COUNT, in_redis
 from tests.support.side_by_side.boards import BOT_NAME, PATIENCE, RunningBoard, SideBySide, side_by_side
 from tests.support.side_by_side.kinds import (

@@ -24,8 +24,8 @@ from redis_state.keys import Keys
 from steward.demo.models import CORRUPTED, GOOD
 from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
+from steward.testing.waiting import wait_until
 from tests.support.demo_run import Demo, cache_tiny_model, play
-from tests.support.waiting import wait_until
 from workers.evaluation.task_files import write_tasks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

@@ -12,10 +12,10 @@ import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from hub.records import Repo
-from tests.support.board.board_driver import BOT
+from steward.testing.board import BOT
+from steward.testing.waiting import wait_until
 from tests.support.chaos.board_processes import ENDED, PATIENCE, BoardProcesses, open_board_processes
 from tests.support.previous_version import unpack
-from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.e2e,

@@ -16,9 +16,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from steward.testing.waiting import wait_until
 from steward.valkey import free_port
 from tests.support.previous_version import unpack
-from tests.support.waiting import wait_until
 
 WHEELS = os.environ.get("STEWARD_WHEELS", "")
 pytestmark = [

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from tests.support.workers import evaluation_script
 from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job

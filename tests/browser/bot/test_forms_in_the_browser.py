@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from bot.probe import Probe
 from bot.web.incoming import client_name
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
 from tests.support.board.sign_in import SignInSite, signing
-from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 DESK, PHONE = ViewportSize(width=1200, height=900), ViewportSize(width=360, height=740)

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from bot.probe import Probe
 from redis_state import clock
 from redis_state.parking import ParkedSync
+from steward.testing.board import SECRET
 from steward.valkey import Valkey
-from tests.support.board.board_file import SECRET
 from tests.support.board.sign_in import SignInSite, signing
 from tests.support.long import long_except
 

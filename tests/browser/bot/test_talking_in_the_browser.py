@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from bot.probe import Probe
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.running_board import delivering_webhooks, syncing
-from tests.support.board.worlds import board_world, open_board
-from tests.support.waiting import wait_until
+from steward.testing.board import REQUESTS, BoardDriver
+from steward.testing.hub import board_world, open_board
+from steward.testing.running import delivering_webhooks, syncing
+from steward.testing.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 BROKEN = Failure(
@@ -30,7 +30,7 @@ SECONDS = 30
 @pytest.fixture
 def board(tmp_path: Path, connection: redis.Redis, valkey_url: str, probe: Probe) -> Iterator[BoardDriver]:
     """A board that runs, with a request of Ada's that failed."""
-    with open_board(board_world(), tmp_path / "hub", connection, probe) as stand:
+    with open_board(board_world(), tmp_path / "hub", connection, probe, BoardDriver) as stand:
         form = stand.context.hub.user("form").id
         stand.context.board = stand.context.board.model_copy(update={"front_ends": (form,)})
         stand.worker()

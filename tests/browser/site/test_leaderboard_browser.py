@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.board import fill
 from redis_state.keys import Keys
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
 from tests.support.browser.served_site import ServedSite, serving
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 REQUESTS = 1_200

@@ -17,19 +17,18 @@ import redis
 from bot.core.settings import BotSettings
 from bot.probe import Probe
 from localhub.testing import LocalHub
+from steward.testing.board import BOARD, OLD_SECRET, SECRET, BoardDriver
+from steward.testing.hub import board_world, open_board
+from steward.testing.running import client_of
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BoardDriver
-from tests.support.board.board_file import BOARD, OLD_SECRET, SECRET
 from tests.support.board.discussion import Discussion
 from tests.support.board.ledger_driver import WORLD, LedgerDriver
 from tests.support.board.maintained_board import add_maintainer
 from tests.support.board.parked_syncs import NUMBERS, park
-from tests.support.board.running_board import client_of
 from tests.support.board.scripted_backend import scripted_backend
 from tests.support.board.scripted_platform import ScriptedPlatform
 from tests.support.board.sign_in import Browser, SignInSite, signing
 from tests.support.board.submissions import syncs_beside
-from tests.support.board.worlds import board_world, open_board
 
 ROOM = 2 * 1024**3
 """Bytes that must be free in `/dev/shm` before tests put their files into it."""
@@ -73,7 +72,7 @@ def lasting_redis(lasting_valkey: Valkey) -> Iterator[redis.Redis]:
 @pytest.fixture
 def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[BoardDriver]:
     """A board with nothing in it yet."""
-    with open_board(board_world(), tmp_path, connection, probe) as driver:
+    with open_board(board_world(), tmp_path, connection, probe, BoardDriver) as driver:
         yield driver
 
 

@@ -16,8 +16,9 @@ from bot.setup.doctor import examine
 from redis_state import jobs
 from redis_state.errors import RedisMissing, SecretMissing
 from redis_state.redis import connect, missing
+from steward.testing.board import BoardDriver
+from steward.testing.hub import board_world, open_board
 from steward.valkey import Valkey
-from tests.support.board.worlds import board_world, open_board
 
 PASSWORD = "correct-horse"
 
@@ -44,7 +45,10 @@ def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
 
 def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_path: Path, probe: Probe) -> None:
     """The documented Redis user can run an evaluation, the doctor's checks and an RQ worker, but no other commands."""
-    with connect(restricted) as connection, open_board(board_world(), tmp_path, connection, probe) as stand:
+    with (
+        connect(restricted) as connection,
+        open_board(board_world(), tmp_path, connection, probe, BoardDriver) as stand,
+    ):
         job = stand.started()
         stand.end(job)
         checks = [check for check in examine(stand.context) if check.name.startswith("redis")]

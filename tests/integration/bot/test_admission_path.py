@@ -25,10 +25,9 @@ from leaderboard.request_paths import RequestPath
 from leaderboard.requests import Request, parse_request
 from localhub.testing import LocalHub
 from redis_state.board.entry import IndexEntry
+from steward.testing.board import ADA, BOARD, REQUESTS, BoardDriver
+from steward.testing.hub import board_world
 from steward.valkey import Valkey
-from tests.support.board.board_driver import ADA, REQUESTS, BoardDriver
-from tests.support.board.board_file import BOARD
-from tests.support.board.worlds import board_world
 from tests.support.models.tiny_models import adapter, card, changed, tokenizer, whole, without
 
 HEAD = BOARD.partition("# The models")[0] + "repos:" + BOARD.partition("repos:")[2]

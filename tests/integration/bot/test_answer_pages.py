@@ -14,12 +14,12 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.results.verb_reproduce import reproduction_text
 from leaderboard.results import dump
 from leaderboard.steward_block import StewardBlock, with_block
-from tests.support.board.board_driver import BOT, BoardDriver
+from steward.testing.board import BOT, BoardDriver
+from steward.testing.running import syncing
+from steward.testing.waiting import wait_until
 from tests.support.board.hostile_texts import TEXTS
 from tests.support.board.published_answers import OTHER_TASK, TASK, evaluate, many, put_table, read, table
-from tests.support.board.running_board import syncing
 from tests.support.units.details_samples import results, sample
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ import redis
 
 from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
+from steward.testing.board import BOARD as BOARD_FILE
+from steward.testing.board import OLD_SECRET, SECRET
+from steward.testing.running import client_of
 from tests.support.board.attempt_calls import (
     ATTEMPT,
     KEYS,
@@ -25,9 +28,6 @@ from tests.support.board.attempt_calls import (
     outcome,
     token,
 )
-from tests.support.board.board_file import BOARD as BOARD_FILE
-from tests.support.board.board_file import OLD_SECRET, SECRET
-from tests.support.board.running_board import client_of
 from workers.errors import BoardUnreachable
 from workers.jobs.https_link import AttemptTokenRefused, HttpsLink
 

@@ -19,7 +19,7 @@ from leaderboard.budgets import DAY
 from leaderboard.trials import MAX_SECONDS
 from redis_state.accepted_digests import RefusedTasks
 from redis_state.jobs import take_out
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.queued_requests import submit
 from tests.support.board.scripted_backend import (

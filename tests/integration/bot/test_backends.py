@@ -11,7 +11,7 @@ from bot.queue.dispatching import QUEUE
 from leaderboard.attempts import Failure
 from leaderboard.backends import GRACE_SECONDS, INTENT_SECONDS, WAITING_GRACE_SECONDS
 from redis_state.jobs import take_out
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.queued_requests import submit
 from tests.support.board.scripted_backend import (
     TIER,

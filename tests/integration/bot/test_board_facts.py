@@ -23,7 +23,7 @@ from leaderboard.requests import Request, parse_request
 from leaderboard.suites import find_suite
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

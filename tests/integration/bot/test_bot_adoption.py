@@ -20,7 +20,7 @@ from leaderboard.request_paths import is_request_path
 from leaderboard.requests import Request, parse_request
 from localhub.git.changes import Author, SetFile
 from redis_state.board.entry import IndexEntry
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.old_request_files import old_files
 
 OLD = "ada/good_eval_request_False_float32_Original.json"

@@ -14,7 +14,7 @@ from hub.budget import HOUR, REPO_HOUR
 from hub.records import Repo
 from localhub.testing import LocalHub
 from redis_state.webhook_quota import field
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.ledger_driver import RESULTS, WORLD, LedgerDriver
 
 

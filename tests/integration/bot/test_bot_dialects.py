@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from leaderboard.times import read_time
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 
 WAITING: dict[str, Any] = {"status": "PENDING", "revision": "main", "submitted_time": "2024-04-02T03-12-45.123456"}
 FOREIGN = {

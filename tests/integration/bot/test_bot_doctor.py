@@ -20,7 +20,7 @@ from redis_state.accepted_digests import RefusedTasks
 from redis_state.canaries import Canaries
 from redis_state.heartbeats import WorkerCard
 from redis_state.set_aside import SetAsideWorker
-from tests.support.board.board_driver import FORM, REQUESTS, WORKER, BoardDriver
+from steward.testing.board import FORM, REQUESTS, WORKER, BoardDriver
 from tests.support.board.board_faults import another_backend, without_community
 
 PATH = "ada/good_eval_request_False_float32_Original.json"

@@ -20,7 +20,7 @@ from leaderboard.attempts import Failure
 from redis_state import clock, jobs
 from redis_state.keys import Keys
 from redis_state.webhook_quota import WebhookQuota
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"

@@ -17,7 +17,7 @@ from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, EffectMode
 from redis_state.attempts import LOST
 from redis_state.shadowed_writes import ShadowedWrite
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.effect_modes import ON, listed, pass_time, public_state, submit_and_take, switch
 
 OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")

@@ -16,7 +16,7 @@ from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from redis_state.board.measures import Cost
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.queued_requests import THEIRS, queued, start, status_comment, submit
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.budgets import HOUR
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 
 
 def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: BoardDriver) -> None:

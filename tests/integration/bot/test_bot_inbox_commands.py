@@ -18,7 +18,7 @@ from bot.intake.inbox import Delivery, Inbox, connect_inbox
 from leaderboard.boards import parse_board
 from redis_state.keys import Keys
 from steward.cli import app
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 
 KEYS = Keys("demo")
 COMMIT = json.dumps(

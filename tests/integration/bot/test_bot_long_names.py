@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import CONFIG, BoardDriver
+from steward.testing.board import CONFIG, BoardDriver
 from tests.support.board.published_details import publish
 
 MODEL = f"ada/m{'x' * 95}"

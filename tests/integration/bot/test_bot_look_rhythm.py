@@ -25,7 +25,7 @@ from leaderboard.look_rhythm import LONGEST_SECONDS
 from localhub.webhooks.store import SUSPENDED
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from steward.testing.board import BOT, REQUESTS, BoardDriver
 from tests.support.board.reconciliation import look, state
 
 HOUR = 3_600.0

@@ -21,7 +21,7 @@ from bot.processes.sync_loop import LAST_TRY
 from hub.errors import BadRequest, BadToken, RateLimited, Transient
 from redis_state.stopping import Stop
 from steward.cli import app
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 from tests.support.board.scripted_loop import KEY, ScriptedLoop, failing, scripted_loop, tries
 
 

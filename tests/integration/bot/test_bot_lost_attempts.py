@@ -22,7 +22,7 @@ from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from redis_state.attempts import LOST
 from redis_state.clock import iso
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
+from steward.testing.board import REQUESTS, WORKER, BoardDriver
 
 
 def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_budget(stand: BoardDriver) -> None:

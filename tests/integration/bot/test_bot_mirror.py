@@ -21,7 +21,7 @@ from hub.errors import BadToken, HubError, RepoNotFound, RevisionNotFound, Trans
 from hub.records import DeleteFile, Repo, WriteFile
 from hub.retries import Retries
 from localhub.testing import HubWorld, LocalHub
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 TOKEN = "hf_mirror"
 REPO = Repo("dataset", "board/private")

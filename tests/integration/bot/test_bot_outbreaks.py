@@ -9,7 +9,7 @@ from bot.threads.maintainers_list import DAY_SECONDS
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from redis_state.canaries import Canaries, CanaryVerdict
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.discussion import digests
 
 DIED = "harness-error (KeyError: 'solution')"

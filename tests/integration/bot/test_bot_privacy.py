@@ -14,7 +14,7 @@ from leaderboard.request_paths import RequestPath
 from leaderboard.requests import Request
 from redis_state.board.entry import IndexEntry
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import CONFIG, BoardDriver
+from steward.testing.board import CONFIG, BoardDriver
 
 Kind = Literal["gated", "private"]
 BROKEN = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")

@@ -21,7 +21,7 @@ from leaderboard.attempts import attempt_id
 from leaderboard.requests import Request, parse_request
 from redis_state.board.entry import IndexEntry
 from redis_state.heartbeats import WorkerCard
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.queued_requests import THEIRS, path_of, queued, start, status_comment, submit
 
 

@@ -11,8 +11,7 @@ from hub.budget import Commits
 from leaderboard.holds import PAUSES
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import BOT, BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT, BoardDriver
 from workers.settings import WorkerSettings
 
 

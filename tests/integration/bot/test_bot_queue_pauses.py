@@ -6,7 +6,7 @@ import pytest
 
 from bot.queue import rulings
 from leaderboard.holds import MAX_PAUSES, PAUSES
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.queued_requests import queued, start, status_comment, submit
 
 

@@ -18,9 +18,9 @@ from redis_state.attempts import LOST, AttemptProgress, AttemptState
 from redis_state.board.entry import IndexEntry
 from redis_state.dirty import SyncPriority
 from redis_state.heartbeats import WorkerCard
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
+from steward.testing.waiting import wait_until
 from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
-from tests.support.waiting import wait_until
 
 
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: BoardDriver) -> None:

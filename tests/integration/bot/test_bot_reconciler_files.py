@@ -11,7 +11,7 @@ from bot.core.pull_records import MAIN
 from bot.processes.reconcile import PERIOD
 from bot.processes.schedule import TICK_SECONDS
 from hub.errors import RateLimited
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.reconciliation import FINISHED, fill, look, member, modify, path_of, state, webhook
 
 

@@ -25,8 +25,7 @@ from localhub.git.changes import Author, SetFile
 from redis_state import clock
 from redis_state.jobs import recall
 from steward.cli import app
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT, REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()

@@ -18,7 +18,7 @@ from hub.records import LogEntry
 from leaderboard.attempts import Failure
 from leaderboard.failures import cause
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")

@@ -15,6 +15,7 @@ import redis
 
 from bot.core.settings import BotSettings
 from bot.intake import webhooks
+from steward.testing.waiting import wait_until
 from tests.support.board.socket_clients import (
     BODY,
     KEYS,
@@ -31,7 +32,6 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture

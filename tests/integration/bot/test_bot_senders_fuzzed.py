@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bot.core.settings import BotSettings
-from tests.support.board.board_file import SECRET
+from steward.testing.board import SECRET
 from tests.support.board.socket_clients import BODY, answers, connect, deliver, head, serving
 
 token = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1, max_size=12)

@@ -23,9 +23,9 @@ from bot.intake.inbox import READ, STORED
 from bot.intake.inbox_log import InboxLog
 from redis_state.keys import Keys
 from steward.children import Child, Children
+from steward.testing.board import BOARD, SECRET
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey, free_port
-from tests.support.board.board_file import BOARD, SECRET
-from tests.support.waiting import wait_until
 
 KEYS = Keys("demo")
 ALL = range(1, 501)

@@ -24,7 +24,7 @@ from redis_state.attempts import LOST
 from redis_state.dirty import SyncPriority
 from redis_state.jobs import EvaluationJob
 from redis_state.shadowed_writes import MAX_LENGTH, ShadowedWrite, ShadowList
-from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
+from steward.testing.board import REQUESTS, WORKER, BoardDriver
 from tests.support.board.effect_modes import (
     CORRUPTED,
     ON,

@@ -24,7 +24,7 @@ from bot.core.mirrors import mirror
 from leaderboard.attempts import Failure
 from leaderboard.request_paths import RequestPath
 from redis_state import clock
-from tests.support.board.board_driver import REQUESTS
+from steward.testing.board import REQUESTS
 from tests.support.board.board_life_cycle import ENDED, BoardLifeCycle
 from tests.support.hub.lies import LIES
 

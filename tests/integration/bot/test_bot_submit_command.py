@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from bot.core.settings import BotSettings
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import ADA, BOT, BoardDriver
+from steward.testing.board import ADA, BOT, BoardDriver
 from tests.support.board.submissions import hub_settings
 
 settings = hub_settings

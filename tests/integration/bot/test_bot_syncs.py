@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd
 
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: BoardDriver) -> None:

@@ -8,7 +8,7 @@ from leaderboard.timings import SLOT, DayCounts, SpanKey, bin_of, day_of
 from redis_state.board.timings import Timings, day_from
 from redis_state.keys import Keys
 from redis_state.redis import Redis
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.published_details import publish
 
 LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bus.")

@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 
 from redis_state import jobs
 from redis_state.attempts import LOST, AttemptProgress
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from workers.jobs import board_link
 from workers.jobs import claim as claims
 from workers.jobs.background_call import AttemptStopped

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.core.settings import BotSettings, SettingsError
 from redis_state.keys import Keys
-from tests.support.board.board_file import OLD_SECRET, SECRET
+from steward.testing.board import OLD_SECRET, SECRET
 
 KEYS = Keys("demo")
 

@@ -19,8 +19,8 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import MaintainerAction, PageCommand, PageCommandResult, ownership_check
 from redis_state.board.request_snapshot import RequestSnapshot
+from steward.testing.waiting import wait_until
 from tests.support.board.sign_in import Browser, SignInSite
-from tests.support.waiting import wait_until
 
 # Each test waits for several commits, also on a busy machine.
 pytestmark = pytest.mark.timeout(600)

@@ -14,7 +14,7 @@ from bot.core.settings import BotSettings
 from leaderboard.attempts import Failure
 from redis_state.jobs import EvaluationJob
 from steward.cli import app
-from tests.support.board.board_driver import BOT, BoardDriver
+from steward.testing.board import BOT, BoardDriver
 from tests.support.board.check_answers import failing
 
 

@@ -11,7 +11,7 @@ from bot.core.render import Safe
 from hub.comments import marker_of
 from hub.records import Repo
 from localhub.accounts.store import Caller
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.counted_verbs import (
     CountedVerb,
     add_test_verbs,

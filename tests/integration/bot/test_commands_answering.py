@@ -13,7 +13,7 @@ from bot.threads import answering
 from bot.threads.verbs import REGISTRY
 from hub.comments import marker_of
 from leaderboard.roles import Role
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 
 

@@ -9,7 +9,7 @@ import pytest
 from bot.core.context import thread_key
 from bot.threads import answering
 from hub.comments import marker_of
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.counted_verbs import decisions, is_at_rest, settle
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose

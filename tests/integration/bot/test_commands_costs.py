@@ -9,7 +9,7 @@ from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
 from localhub.accounts.store import Caller
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose
 

@@ -21,12 +21,11 @@ from bot.threads.verbs import REGISTRY
 from hub.records import Comment
 from leaderboard.roles import Role
 from localhub.webhooks.delivery_log import OutgoingDelivery
+from steward.testing.board import REQUESTS, SECRET, BoardDriver
+from steward.testing.hub import board_world
+from steward.testing.running import running
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver
-from tests.support.board.board_file import SECRET
-from tests.support.board.running_board import running
-from tests.support.board.worlds import board_world
-from tests.support.waiting import wait_until
 
 Rung = list[str]
 

@@ -12,7 +12,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.core.commands.grammar import commands_in
 from bot.threads.maintainers_list import TITLE, sync_digest, waiting_threads
 from hub.comments import marker_of
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from steward.testing.board import BOT, REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skeleton, trouble
 

@@ -10,7 +10,7 @@ from bot.threads import limits
 from hub.comments import marked
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.roles import Person, Role
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from steward.testing.board import BOT, REQUESTS, BoardDriver
 from tests.support.board.counted_verbs import CountedVerb, add_test_verbs, is_at_rest
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, fields, look, propose, report

@@ -20,10 +20,10 @@ from hub.comments import marker_of
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.roles import who_may
 from redis_state.dirty import SyncPriority
+from steward.testing.running import running
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
 from tests.support.board.command_table import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
-from tests.support.board.running_board import running
-from tests.support.waiting import wait_until
 
 TABLE = read_table()
 ELSEWHERE = {"try", "rename", "flag", "unflag", "dismiss", "remove", "restore", "publish-scores", "unpublish-scores"}

@@ -11,7 +11,7 @@ import pytest
 from bot.web.board import BoardReader
 from bot.web.pages.threads import DecisionsQuery, decisions
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.counted_verbs import hub_thread, owner
 from tests.support.board.discussion import Discussion
 

@@ -18,6 +18,7 @@ import redis
 
 from bot.core.settings import BotSettings
 from bot.web import live
+from steward.testing.waiting import wait_until
 from tests.support.board.socket_clients import (
     BODY,
     KEYS,
@@ -30,7 +31,6 @@ from tests.support.board.socket_clients import (
     status,
     stored,
 )
-from tests.support.waiting import wait_until
 
 SAME, OTHER = ["127.0.0.1"], ["127.0.0.2"]
 SEVERAL = [f"127.0.0.{number}" for number in range(2, 2 + 2 * ROOM)]

@@ -23,8 +23,7 @@ from leaderboard.boards import parse_board
 from leaderboard.columns import FILE, columns
 from leaderboard.effects import Effect, EffectMode, Effects
 from steward.board_setup import steps
-from tests.support.board.board_driver import BOT, WORKER
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT, WORKER
 from tests.support.board.contents_table import (
     CONTENTS,
     GOOD,

@@ -14,8 +14,8 @@ import redis
 
 from bot.probe import Probe
 from bot.threads.maintainers_list import READ_SECONDS, TITLE, waiting_threads
+from steward.testing.board import REQUESTS
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import (
     BROKEN,
     LOST,

@@ -19,9 +19,9 @@ from bot.threads.maintainers_list import sync_digest, waiting_threads
 from hub.client import Hub
 from hub.comments import marked
 from leaderboard import waiting_items
-from tests.support.board.board_driver import REQUESTS
+from steward.testing.board import REQUESTS
+from steward.testing.hub import open_board
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
-from tests.support.board.worlds import open_board
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from bot.setup.doctor.findings import Check
 from leaderboard.backend_settings import JobsBackend, SlurmBackend
 from leaderboard.backend_troubles import AWAY_SECONDS, BackendTrouble
 from localhub.jobs.runner import JobSettings
-from tests.support.board.board_driver import BOT, WORKER, BoardDriver
+from steward.testing.board import BOT, WORKER, BoardDriver
 
 COSTS = {"hourly": 2.0, "by_day": 100.0}
 JOBS: dict[str, Any] = {"kind": "jobs", "namespace": "board", "flavor": "cpu-basic", "image": "steward", "costs": COSTS}

@@ -19,7 +19,7 @@ from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.evaluators import Evaluator
 from localhub.jobs.store import JobSpec
 from redis_state.heartbeats import WorkerCard
-from tests.support.board.board_driver import BOT, FORM, WORKER, BoardDriver
+from steward.testing.board import BOT, FORM, WORKER, BoardDriver
 
 HOOK = "http://127.0.0.1:1/webhooks/hub"
 Usage = namedtuple("Usage", "total used free")

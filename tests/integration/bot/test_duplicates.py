@@ -15,8 +15,8 @@ from bot.changes.duplicates import DUPLICATES
 from leaderboard.duplicates import find_duplicates, possible_duplicates
 from leaderboard.requests import Request, parse_request
 from localhub.testing import LocalHub
+from steward.testing.board import REQUESTS, BoardDriver
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import MAYA, comments, look_at, maintained, path, rename_world, request
 

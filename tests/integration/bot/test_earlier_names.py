@@ -14,10 +14,10 @@ from bot.probe import Probe
 from bot.setup.consistency import disagreements
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import REQUESTS
+from steward.testing.board import REQUESTS
+from steward.testing.hub import open_board
 from tests.support.board.discussion import Discussion
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, flags_world
-from tests.support.board.worlds import open_board
 
 FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
 LOST = Failure(cause="gpu-lost", fault="us", message="The evaluation machine has lost its GPU.")

@@ -13,7 +13,7 @@ from bot.results.searching import find
 from bot.web.board import BoardReader
 from bot.web.pages.results import ResultsQuery, results
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.published_details import publish
 
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")

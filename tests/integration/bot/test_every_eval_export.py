@@ -19,8 +19,7 @@ from bot.results.every_eval_export import ExportReport, export
 from leaderboard.details import table_path
 from leaderboard.results import file_time, results_time
 from steward.cli import app
-from tests.support.board.board_driver import BOT, WORKER
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT, WORKER
 from tests.support.board.model_pages import MODEL, ModelPagesDriver, model_pages_board
 from tests.support.units.details_samples import sample
 from workers.publication.details import write_samples

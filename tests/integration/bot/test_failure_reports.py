@@ -12,7 +12,7 @@ from bot.core.context import BoardContext
 from bot.threads.maintainers_list import waiting_threads
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion, open_thread
 from tests.support.board.maintained_board import add_maintainer
 

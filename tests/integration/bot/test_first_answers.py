@@ -6,7 +6,7 @@ import pytest
 
 from bot.threads.maintainers_list import READ_SECONDS, TITLE, waiting_threads
 from leaderboard.boards import MaintainingOrganisation
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion, open_thread
 from tests.support.board.maintained_board import add_maintainer
 

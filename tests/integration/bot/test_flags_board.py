@@ -17,8 +17,8 @@ from leaderboard.boards import MaintainingOrganisation
 from leaderboard.effects import Effect, EffectMode, Effects
 from localhub.testing import LocalHub
 from redis_state import clock
+from steward.testing.board import REQUESTS
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, by_hand, flags_world, model, no_flags
 
 MANY = 60

@@ -20,9 +20,8 @@ from hub.records import WatchedItem
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.cli import app
+from steward.testing.board import BOARD, BOT
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BOT
-from tests.support.board.board_file import BOARD
 from tests.support.board.flags import (
     FLAGS,
     SPACE,

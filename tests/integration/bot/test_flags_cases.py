@@ -18,9 +18,9 @@ from bot.probe import Probe
 from bot.setup.consistency import disagreements
 from bot.threads.maintainers_list import waiting_threads
 from hub.comments import marker_of
+from steward.testing.hub import open_board
 from steward.valkey import Valkey
 from tests.support.board.flags import SPACE, AppealThread, FlagBoardDriver, card, flags_world
-from tests.support.board.worlds import open_board
 
 PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
 INTRODUCTION = """# Eight cases of flags

@@ -22,10 +22,10 @@ from leaderboard.policy import AdmissionPolicy
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
 from tests.support.board.model_pages import MODEL_PAGES
 from tests.support.board.sign_in import Browser, SignInSite, signing
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)  # tests wait for checks and commits, also on a busy machine
 HOSTILE = "<script>alert(1)</script>"

@@ -21,7 +21,7 @@ from leaderboard.adoption import FORMER_RECORD, RECORD
 from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.holds import FORMER_PAUSES, PAUSES
 from leaderboard.removals import FORMER_ARCHIVE, archived
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.queued_requests import queued, submit
 
 RESULTS = "board/results"

@@ -28,10 +28,9 @@ from redis_state import jobs
 from redis_state.attempts import MAX_LOG, MAX_OUTCOME
 from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
-from tests.support.board.board_driver import BOB, BoardDriver
-from tests.support.board.board_file import BOARD, SECRET
+from steward.testing.board import BOARD, BOB, SECRET, BoardDriver
+from steward.testing.running import serving
 from tests.support.board.published_details import publish
-from tests.support.board.running_board import serving
 
 KEYS = Keys("demo")
 NUMBERS = ("", "x", "nan", "inf", "-inf", "-1", "1e400", "9" * 30, "9" * 5_000, "\x00", "٣", "0x10", "[1]")

@@ -18,7 +18,7 @@ from hub.retries import Retries
 from leaderboard.backend_settings import JobsBackend
 from leaderboard.backends import BackendRun
 from localhub.testing import HubWorld, LocalHub
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 JOBS = "/api/jobs/*"
 ATTEMPT = "0123456789ab-01234567-1"

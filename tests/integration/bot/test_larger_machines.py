@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaderboard.failures import cause
 from redis_state.heartbeats import WorkerCard
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 
 
 def retried(stand: BoardDriver, *tiers: str) -> str:

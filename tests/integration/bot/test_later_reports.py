@@ -6,7 +6,7 @@ import pytest
 
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")

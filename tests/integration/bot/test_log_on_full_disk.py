@@ -14,9 +14,9 @@ from bot.processes.sync_process import LOOPS
 from redis_state.keys import Keys
 from redis_state.redis import connect
 from steward.children import Children
+from steward.testing.board import BOARD
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD
-from tests.support.waiting import wait_until
 
 STATE = Keys("demo").hub_state
 THREADS = LOOPS + 1

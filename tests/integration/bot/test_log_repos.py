@@ -19,8 +19,7 @@ from leaderboard.attempts import Failure
 from leaderboard.boards import parse_board
 from redis_state.board.request_snapshot import RequestSnapshot
 from steward.board_setup import steps
-from tests.support.board.board_driver import BOT, BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT, BoardDriver
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")

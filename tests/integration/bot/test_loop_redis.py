@@ -15,9 +15,9 @@ import structlog
 
 from bot.processes.sync_loop import LAST_TRY
 from hub.errors import BadRequest
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
 from tests.support.board.scripted_loop import KEY, ScriptedLoop, failing, scripted_loop, tries
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture

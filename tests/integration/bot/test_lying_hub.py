@@ -14,7 +14,7 @@ from bot.read_models.models import WAITS_FOR_HUB
 from bot.requests.verb_status import status_text
 from hub.retries import Retries
 from redis_state.board.entry import UNANSWERED_SECONDS
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.hub.lies import LIES
 

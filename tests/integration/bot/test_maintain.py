@@ -12,8 +12,7 @@ from leaderboard.attempts import Failure
 from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
-from tests.support.board.board_driver import BOB
-from tests.support.board.board_file import SECRET
+from steward.testing.board import BOB, SECRET
 from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, park, wakes
 from tests.support.board.sign_in import Browser, SignInSite
 from tests.support.board.submissions import PATH

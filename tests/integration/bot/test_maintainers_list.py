@@ -17,7 +17,7 @@ from leaderboard.triage import Topic
 from leaderboard.waiting_items import PLAN, PULL
 from redis_state.accepted_digests import RefusedTasks
 from redis_state.parking import ParkedSync
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion, digests
 

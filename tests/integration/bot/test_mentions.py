@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.threads.maintainers_list import waiting_threads
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 
 

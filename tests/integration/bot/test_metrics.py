@@ -17,7 +17,7 @@ from bot.web.metrics import metric_routes
 from leaderboard.attempts import Failure
 from redis_state.keys import Keys
 from redis_state.meters import Meters
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 
 
 def figures(stand: BoardDriver) -> dict[tuple[str, ...], float]:

@@ -16,9 +16,9 @@ from hub.errors import HubError
 from redis_state.board.sample_verdicts import RecomputedMetrics, published_as
 from redis_state.jobs import EvaluationJob
 from steward.harness_recompute import harness_recompute
-from tests.support.board.board_driver import WORKER, BoardDriver
+from steward.testing.board import WORKER, BoardDriver
+from steward.testing.waiting import wait_until
 from tests.support.board.published_details import publish as publish_chosen
-from tests.support.waiting import wait_until
 from tests.support.workers import rescoring_cases as cases
 from tests.support.workers.evaluation_inputs import plan, publication
 from tests.support.workers.rescoring_cases import SuiteVersion

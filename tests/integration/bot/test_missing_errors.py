@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from hub.records import Repo
 from leaderboard.details import table_path
-from tests.support.board.board_driver import WORKER, BoardDriver
+from steward.testing.board import WORKER, BoardDriver
 from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
 from tests.support.units.details_samples import sample
 from tests.support.workers.evaluation_inputs import write_spool

@@ -21,8 +21,7 @@ from hub.client import Hub
 from hub.comments import marked
 from leaderboard.effects import Effect, EffectMode
 from localhub.threads.service import ThreadService
-from tests.support.board.board_driver import BOT
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT
 from tests.support.board.discussion import Discussion
 from tests.support.board.model_pages import (
     BENCHMARK,

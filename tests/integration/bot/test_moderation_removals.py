@@ -13,8 +13,8 @@ from bot.changes.removals import REMOVE
 from leaderboard.admission.facts import EarlierRequest
 from leaderboard.effects import EffectMode
 from leaderboard.removals import FORMER_ARCHIVE, archived
+from steward.testing.board import REQUESTS, BoardDriver
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.effect_modes import ON, switch
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, begin, disagree, saga_board
 from tests.support.board.renames import OLD, RESULTS, on_main, operations, path, request, result_path, results

@@ -19,9 +19,9 @@ from hub.records import Repo, WriteFile
 from redis_state.board.entry import Origin
 from redis_state.board.scoreboard import EvaluationScores
 from redis_state.dirty import SyncLease
+from steward.testing.board import BOARD, REQUESTS, SECRET, WORKER, BoardDriver
+from steward.testing.running import client_of
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, WORKER, BoardDriver
-from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.deadly_calls import dies
 from tests.support.board.moderation import MAYA, POINTED, ModerationThread, agrees, begin, disagree, saga_board
 from tests.support.board.renames import (
@@ -35,7 +35,6 @@ from tests.support.board.renames import (
     requests_plan,
     result_path,
 )
-from tests.support.board.running_board import client_of
 
 
 @pytest.fixture(scope="module")

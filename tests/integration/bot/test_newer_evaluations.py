@@ -11,7 +11,7 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.attempts import Failure
 from redis_state.redis import Redis
-from tests.support.board.board_driver import REQUESTS
+from steward.testing.board import REQUESTS
 from tests.support.board.transcripts import BROKEN, LOST, Transcripts, TranscriptThread, transcript_board
 
 MODEL = "ada/corona"

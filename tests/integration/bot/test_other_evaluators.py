@@ -7,10 +7,10 @@ from pathlib import Path
 import yaml
 
 from bot.core.settings import BotSettings
+from steward.testing.board import BOARD, SECRET
+from steward.testing.running import client_of
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.page_client import page
-from tests.support.board.running_board import client_of
 from tests.support.evaluators.suites import suite_fields
 
 

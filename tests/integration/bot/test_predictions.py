@@ -32,8 +32,8 @@ from bot.setup.reevaluating import put_back, survey
 from hub.client import Hub
 from leaderboard.admission.rules import MAX_TEXT
 from leaderboard.flags import StandingFlags
-from tests.support.board.board_driver import REQUESTS, WORKER
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, REQUESTS, WORKER
+from steward.testing.hub import model_files
 from tests.support.board.predictions import (
     PredictionsDriver,
     as_file,
@@ -45,7 +45,6 @@ from tests.support.board.predictions import (
     suite_at,
 )
 from tests.support.board.pull_requests import look, policy, propose, report, thread
-from tests.support.board.worlds import model_files
 
 DAY = 86_400.0
 

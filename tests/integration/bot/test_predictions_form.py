@@ -15,6 +15,7 @@ from bot.probe import Probe
 from bot.web import submit
 from bot.web.pages.upload import MAX_UPLOAD_BYTES
 from hub.records import Repo, WriteFile
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
 from tests.support.board.predictions import (
     ANSWER_REPO,
@@ -26,7 +27,6 @@ from tests.support.board.predictions import (
     suite_at,
 )
 from tests.support.board.sign_in import Browser, SignInSite, signing
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)  # tests wait for checks and commits, also on a busy machine
 

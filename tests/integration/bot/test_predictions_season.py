@@ -21,7 +21,8 @@ from bot.web import site
 from hub.records import Repo
 from leaderboard.flags import FlagRecord, FlagScope
 from leaderboard.seasons import FrozenSeason, read_season
-from tests.support.board.board_file import BOARD, SECRET
+from steward.testing.board import BOARD, SECRET
+from steward.testing.running import client_of
 from tests.support.board.predictions import (
     ANSWER_REPO,
     SECRET_WORD,
@@ -34,7 +35,6 @@ from tests.support.board.predictions import (
     request_path,
     suite_at,
 )
-from tests.support.board.running_board import client_of
 
 HOUR, DAY = 3_600.0, 86_400.0
 

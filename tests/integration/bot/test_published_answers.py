@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 from bot.results import details_reader
 from hub.client import Hub
 from leaderboard.steward_facts import Access
-from tests.support.board.board_driver import WORKER, BoardDriver
+from steward.testing.board import WORKER, BoardDriver
 from tests.support.board.published_answers import (
     OTHER_TASK,
     TASK,

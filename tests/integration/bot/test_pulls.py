@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from bot.core.pull_records import find_report
 from bot.pulls.report import report_void
 from hub.records import Repo
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import (
     GOOD,
     JUDGED,

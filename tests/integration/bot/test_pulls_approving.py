@@ -11,8 +11,7 @@ from bot.pulls.approving import ApprovalResult, decide
 from hub.records import Repo
 from redis_state import clock
 from steward.cli import app
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT, REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, comments_of_kind, empty_stand, fields, look, propose, report, thread
 

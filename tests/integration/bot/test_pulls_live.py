@@ -12,7 +12,10 @@ from huggingface_hub import CommitOperationAdd
 from bot.probe import Probe
 from bot.pulls import pull
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
+from steward.testing.hub import board_world
+from steward.testing.running import running
+from steward.testing.waiting import wait_until
 from tests.support.board.pull_requests import (
     PATH,
     board_on,
@@ -25,9 +28,6 @@ from tests.support.board.pull_requests import (
     report,
     thread,
 )
-from tests.support.board.running_board import running
-from tests.support.board.worlds import board_world
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture

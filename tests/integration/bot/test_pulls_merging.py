@@ -11,7 +11,8 @@ from hub.retries import Retries
 from leaderboard.effects import Effect, EffectMode
 from leaderboard.times import write_time
 from redis_state.board.entry import Origin
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
+from steward.testing.hub import model_files
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import (
     GOOD,
@@ -29,7 +30,6 @@ from tests.support.board.pull_requests import (
     settled,
     thread,
 )
-from tests.support.board.worlds import model_files
 
 HOUR = 3600.0
 stand = empty_stand

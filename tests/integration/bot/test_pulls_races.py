@@ -17,7 +17,7 @@ import redis
 from bot.ledger.edits import blob_id
 from bot.pulls import merging, pull
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import FORM, REQUESTS, BoardDriver
+from steward.testing.board import FORM, REQUESTS, BoardDriver
 from tests.support.board.pull_requests import (
     PATH,
     board_on,

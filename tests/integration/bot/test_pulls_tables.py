@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from localhub.testing import LocalHub
+from steward.testing.board import REQUESTS, BoardDriver
+from steward.testing.hub import board_world
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.pull_requests import PATH, board_on, fields, look, policy, propose, report, settled, thread
-from tests.support.board.worlds import board_world
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from hub.comments import marker_of
 from localhub.testing import LocalHub
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.archives import unpack_tar
-from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
 from tests.support.board.renames import MAYA, NEW, OLD, path
 

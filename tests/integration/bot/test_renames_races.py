@@ -20,8 +20,8 @@ from bot.pulls import merging
 from bot.pulls.approving import decide
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
+from steward.testing.board import REQUESTS, BoardDriver
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS, BoardDriver
 from tests.support.board.renames import (
     FILES,
     NEW,

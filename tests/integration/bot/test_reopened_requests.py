@@ -16,7 +16,7 @@ from bot.requests.submitting import SubmitCommand, resubmit, submit
 from bot.requests.verb_check import check_model
 from leaderboard.failures import cause
 from leaderboard.times import write_time
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.ended_requests import SUBMIT, THEIRS, commit, ended
 from tests.support.board.submissions import PATH, hub_settings, post_after_sync

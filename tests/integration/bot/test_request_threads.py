@@ -16,7 +16,7 @@ from bot.probe import Probe
 from bot.threads.maintainers_list import waiting_threads
 from leaderboard.roles import Person
 from redis_state.redis import Redis
-from tests.support.board.board_driver import REQUESTS
+from steward.testing.board import REQUESTS
 from tests.support.board.renames import operations
 from tests.support.board.transcripts import BROKEN, Transcripts, TranscriptThread, transcript_board
 

@@ -23,7 +23,7 @@ from leaderboard.results import read_results
 from redis_state.board.messages import DetailsQuestion
 from steward.cli import app
 from steward.commands.rescore_report import EvaluationReport, RescoringReport, conclusion
-from tests.support.board.board_driver import WORKER, BoardDriver
+from steward.testing.board import WORKER, BoardDriver
 from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
 from tests.support.workers import rescoring_cases as cases
 from tests.support.workers.rescoring_cases import SuiteVersion

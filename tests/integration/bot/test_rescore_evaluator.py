@@ -17,7 +17,7 @@ from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import parse_suite
 from redis_state.board.messages import DetailsQuestion
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.operator_commands import Command, finish_evaluation, operator_command, use_suite
 from tests.support.evaluators.suites import QUESTIONS, scoring
 

@@ -13,7 +13,7 @@ from bot.ledger.edits import FieldEdit
 from bot.requests.submitting import resubmit
 from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.published_details import publish
 
 

@@ -19,7 +19,7 @@ from leaderboard.scores import normalise
 from leaderboard.suites import Suite
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.discussion import digests
 from tests.support.board.published_details import publish
 

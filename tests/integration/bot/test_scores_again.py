@@ -19,7 +19,7 @@ from leaderboard.flags import StandingFlags
 from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.steward_block import INFLUENCE_LENGTH
 from redis_state.board.scoreboard import EvaluationScores
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.shown_scores import commit, finished, found, licensed, look, page
 
 

@@ -11,7 +11,7 @@ from bot.results import scoreboard
 from bot.web.board import BoardReader
 from bot.web.pages.results import ResultsQuery, results
 from leaderboard.contents_row import HubModelInfo
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.shown_scores import commit, finished, found, licensed, look, page
 
 OLD = "ada/plain_eval_request_False_float32_Original.json"

@@ -16,9 +16,8 @@ from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, EffectMode
 from redis_state.shadowed_writes import ShadowedWrite
 from steward.cli import app
-from tests.support.board.board_driver import BOT, REQUESTS, WORKER, BoardDriver
+from steward.testing.board import BOARD, BOT, REQUESTS, WORKER, BoardDriver
 from tests.support.board.board_faults import another_backend, without_community
-from tests.support.board.board_file import BOARD
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 

@@ -14,11 +14,11 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import MaintainerAction, MaintainerActionResult, wake_sync
 from redis_state.board.request_snapshot import RequestSnapshot
-from tests.support.board.board_driver import ADA
+from steward.testing.board import ADA
+from steward.testing.waiting import wait_until
 from tests.support.board.parked_syncs import HOSTILE, NUMBERS, click, is_parked, park, wakes
 from tests.support.board.sign_in import MIA, Browser, SignInSite
 from tests.support.board.submissions import GOOD, PATH
-from tests.support.waiting import wait_until
 
 
 def on_record(site: SignInSite, person: str, key: str) -> dict[str, Any]:

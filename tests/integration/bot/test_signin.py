@@ -12,7 +12,7 @@ from bot.core.settings import BotSettings, SettingsError
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import MAX_PER_MINUTE
 from redis_state.redis import text
-from tests.support.board.running_board import served
+from steward.testing.running import served
 from tests.support.board.sign_in import APP_SECRET, Browser, SignInSite
 
 

@@ -23,7 +23,7 @@ from redis_state.board.index import Index
 from redis_state.board.pauses import Pauses
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 from tests.support.board.seeded_board import entry, path_of
 
 KEYS = Keys("demo")

@@ -31,7 +31,7 @@ SECONDS = 10.0
 @pytest.fixture
 def context(connection: redis.Redis) -> Iterator[BoardContext]:
     """The context of a board with requests, on a Hub that does not answer."""
-    from tests.support.board.board_file import BOARD
+    from steward.testing.board import BOARD
 
     fill_board(connection, KEYS)
     hub = Hub("http://127.0.0.1:9", None)

@@ -23,7 +23,7 @@ from hub.retries import Retries
 from leaderboard.effects import Effects
 from leaderboard.failures import cause
 from redis_state.board.entry import IndexEntry
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from steward.testing.board import BOT, REQUESTS, BoardDriver
 from tests.support.board.reconciliation import FINISHED, fill, look, modify, path_of, state, webhook
 
 GONE = {"status": 404, "error": "Entry not found", "headers": {"X-Error-Code": "EntryNotFound"}}

@@ -8,7 +8,7 @@ from bot.results import searching
 from hub.records import Repo
 from leaderboard.attempts import number_in
 from leaderboard.effects import Effects
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.published_details import publish
 

@@ -14,8 +14,7 @@ from leaderboard.attempts import Failure
 from redis_state import clock
 from steward.cli import app
 from steward.commands import thread_verbs
-from tests.support.board.board_driver import BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BoardDriver
 
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 Run = Callable[..., tuple[int, str]]

@@ -9,7 +9,7 @@ import pytest
 
 from bot.read_models.submit_models import SubmissionBody
 from leaderboard.attempts import Failure
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.ended_requests import SUBMIT, THEIRS, commit, ended
 from tests.support.board.submissions import PATH, hub_settings, post_after_sync

@@ -14,7 +14,7 @@ from hub.errors import Denied
 from leaderboard.failures import cause
 from redis_state.attempts import RETENTION
 from redis_state.board.entry import IndexEntry
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.published_details import publish
 
 

@@ -17,7 +17,7 @@ from redis_state.attempts import LOST, AttemptProgress
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from redis_state.set_aside import SetAsideWorker
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.deadly_calls import dies
 from tests.support.board.discussion import Discussion
 

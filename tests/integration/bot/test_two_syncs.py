@@ -13,11 +13,11 @@ from typing import Any
 import redis
 
 from bot.probe import Probe
+from steward.testing.board import BoardDriver
+from steward.testing.hub import board_world, hub_with
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BoardDriver
-from tests.support.board.worlds import board_world, hub_with
 from tests.support.chaos.tcp_proxy import CutTrigger, TcpProxy
-from tests.support.waiting import wait_until
 
 
 def seen(stand: BoardDriver, path: str) -> tuple[dict[str, Any], list[list[str]], int]:

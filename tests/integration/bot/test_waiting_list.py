@@ -12,7 +12,7 @@ from bot.web.board import BoardReader
 from bot.web.page import NoQuery
 from bot.web.pages.threads import threads_waiting
 from leaderboard.waiting_items import PLAN, PULL
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import PATH, fields
 from tests.support.board.renames import RESULTS

@@ -23,7 +23,7 @@ from redis_state import clock
 from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
 from redis_state.keys import Keys
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 from tests.support.board.seeded_board import entry, flag, put_flags, score
 
 KEYS = Keys("demo")

@@ -17,7 +17,7 @@ from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
 from redis_state.heartbeats import WorkerCard, WorkerRegistry
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.indexed_requests import entry, get, path_of
 from tests.support.board.submissions import KEYS
 

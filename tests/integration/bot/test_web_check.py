@@ -24,7 +24,7 @@ from redis_state import clock
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import CheckQuestion
 from redis_state.keys import Keys
-from tests.support.board.board_driver import CONFIG, BoardDriver
+from steward.testing.board import CONFIG, BoardDriver
 from tests.support.board.check_answers import failing, outcomes
 
 KEYS = Keys("demo")

@@ -21,10 +21,10 @@ from bot.web.charts.previews import HEIGHT, WIDTH
 from redis_state.board.index import Index
 from redis_state.board.scoreboard import Scoreboard
 from redis_state.keys import Keys
+from steward.testing.board import BOARD, SECRET
+from steward.testing.running import client_of
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.page_client import Client, Reader, page, serving
-from tests.support.board.running_board import client_of
 from tests.support.board.seeded_board import BENCHMARKS, entry, flag, path_of, put_flags, score
 
 KEYS = Keys("models-pages")

@@ -17,9 +17,9 @@ from leaderboard.roles import Role
 from redis_state import clock
 from redis_state.board.messages import ApiSubmission
 from redis_state.redis import text
-from tests.support.board.board_driver import BOB, REQUESTS, BoardDriver
+from steward.testing.board import BOB, REQUESTS, BoardDriver
+from steward.testing.waiting import wait_until
 from tests.support.board.submissions import GOOD, PATH, STORED, hub_settings, post, put, settled
-from tests.support.waiting import wait_until
 
 settings = hub_settings
 

@@ -12,10 +12,9 @@ import redis
 from bot.threads.limits import MAX_COMMANDS
 from bot.web.tokens import MAX_WRONG
 from leaderboard.boards import parse_board
-from tests.support.board.board_driver import ADA, BOB, BOT, BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import ADA, BOARD, BOB, BOT, BoardDriver
+from steward.testing.waiting import wait_until
 from tests.support.board.submissions import GOOD, PATH, STORED, asked_whose, hub_settings, post, settled, syncs_beside
-from tests.support.waiting import wait_until
 
 settings = hub_settings
 

@@ -27,8 +27,7 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.clock import iso
 from redis_state.keys import Keys
-from tests.support.board.board_driver import BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BoardDriver
 from tests.support.board.discussion import Discussion
 
 KEYS = Keys("demo")

@@ -29,8 +29,8 @@ from redis_state.board.index import Index
 from redis_state.board.scoreboard import Scoreboard
 from redis_state.board.timings import Timings
 from redis_state.keys import Keys
+from steward.testing.board import BOARD, SECRET
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD, SECRET
 from tests.support.board.page_client import Client, Reader, serving
 from tests.support.board.seeded_board import BENCHMARKS, entry, flag, path_of, put_flags, score
 from tests.support.board.timing_history import count

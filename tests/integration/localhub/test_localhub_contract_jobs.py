@@ -14,9 +14,9 @@ from huggingface_hub import HfApi
 from localhub.contract.__main__ import main
 from localhub.contract.catalogue import FACTS
 from localhub.contract.guard import JOB_FLAVOR, JOB_LABEL, MOST_JOB_SECONDS, MOST_JOBS, WriteGuard, WriteRefused
+from steward.testing.waiting import wait_until
 from tests.support.localhub.altered_hub import Alteration, AlteredHub
 from tests.support.localhub.contract_runs import arguments, contract_world, endings, run_contract
-from tests.support.waiting import wait_until
 
 LABEL = "steward-contract-0123abcd"
 SMALL: dict[str, Any] = {"flavor": JOB_FLAVOR, "timeoutSeconds": MOST_JOB_SECONDS, "labels": {JOB_LABEL: LABEL}}

@@ -17,8 +17,8 @@ import yaml
 from huggingface_hub import HfApi
 
 from localhub.__main__ import main
+from steward.testing.waiting import wait_until
 from tests.support.localhub.hub_accounts import TOKENS, accounts_world
-from tests.support.waiting import wait_until
 
 
 @contextmanager

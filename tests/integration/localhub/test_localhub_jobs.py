@@ -13,7 +13,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, Volume
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import HubWorld, LocalHub
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 IMAGE = "tools"
 JOBS = {"images": {IMAGE: []}, "flavors": {"cpu-basic": 167}, "parallel": 2}

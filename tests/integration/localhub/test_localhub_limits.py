@@ -11,8 +11,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import LocalHub
+from steward.testing.waiting import wait_until
 from tests.support.localhub.hub_accounts import TOKENS, accounts_world, head, make_repo, put
-from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from huggingface_hub import HfApi
 
 from localhub.testing import LocalHub
 from localhub.webhooks.deliveries import _THREADS, DeliveryPolicy
+from steward.testing.waiting import wait_until
 from tests.support.localhub.hub_accounts import (
     HOOKS,
     TOKENS,
@@ -22,7 +23,6 @@ from tests.support.localhub.hub_accounts import (
     set_policy,
     watching,
 )
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("quick_deliveries")
 

@@ -20,7 +20,7 @@ from leaderboard.attempts import Failure, attempt_id
 from leaderboard.holds import FORMER_PAUSES, PAUSES
 from leaderboard.removals import FORMER_ARCHIVE, original_path
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS
+from steward.testing.board import REQUESTS
 from tests.support.board.contents_table import board_with_table, data, look, snapshot
 from tests.support.board.flags import AppealThread, FlagBoardDriver
 from tests.support.board.published_details import publish

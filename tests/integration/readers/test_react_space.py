@@ -12,7 +12,7 @@ import tests.support.board.front_end_readers as fronts
 from bot.probe import Probe
 from leaderboard.attempts import Failure
 from leaderboard.front_ends import FrontEnd
-from tests.support.board.board_driver import REQUESTS
+from steward.testing.board import REQUESTS
 from tests.support.board.contents_table import GOOD, board_with_table, data, finished, look, names, snapshot, table
 from tests.support.board.flags import FlagBoardDriver
 

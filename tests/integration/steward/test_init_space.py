@@ -20,9 +20,9 @@ import yaml
 from huggingface_hub import HfApi, Volume
 
 from localhub.testing import LocalHub
+from steward.testing.waiting import wait_until
 from steward.valkey import free_port
 from tests.support.board.space_setup import ORG, SpaceSetup, space_world
-from tests.support.waiting import wait_until
 
 REQUEST = {"model": "maya/remote", "precision": "float32", "weight_type": "Original", "status": "PENDING"}
 

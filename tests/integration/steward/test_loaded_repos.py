@@ -20,7 +20,7 @@ from leaderboard.attempts import Failure
 from leaderboard.boards import Board
 from steward.board_setup import steps
 from steward.new_board import NO_ROWS, card
-from tests.support.board.board_driver import BOT, REQUESTS
+from steward.testing.board import BOT, REQUESTS
 from tests.support.board.contents_table import CONTENTS, board_with_table, finished, look
 from tests.support.board.flags import FLAGS, AppealThread, FlagBoardDriver
 

@@ -25,10 +25,9 @@ from leaderboard.columns import SNAPSHOT
 from leaderboard.tiers import TIERS
 from localhub.testing import LocalHub
 from redis_state.stopping import Stop
-from tests.support.board.board_driver import ADA, BOT
-from tests.support.board.board_file import BOARD
+from steward.testing.board import ADA, BOARD, BOT
+from steward.testing.hub import board_world, hub_with
 from tests.support.board.sleeping_board import WORKER_IMAGE, SleepingBoard, image
-from tests.support.board.worlds import board_world, hub_with
 from tests.support.workers.backend_board import POLICY
 from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
 from workers.models.tiny_model import model

@@ -29,9 +29,9 @@ from steward.cli import app
 from steward.commands import up
 from steward.commands.board import URL_FILE
 from steward.new_board import NewBoardOptions
+from steward.testing.hub import fresh_world
+from steward.testing.waiting import wait_until
 from steward.valkey import free_port, locked
-from tests.support.board.worlds import fresh_world
-from tests.support.waiting import wait_until
 from workers.models.tiny_model import model
 
 WORLD = fresh_world().org("steward-suites").datasets("steward-suites/starter")

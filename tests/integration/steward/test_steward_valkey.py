@@ -15,8 +15,8 @@ import redis
 from redis_state.stopping import Stop
 from steward import valkey
 from steward.supervisor import Supervisor
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey, ValkeyMissing
-from tests.support.waiting import wait_until
 
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from redis_state.stopping import Stop
 from steward.exit_statuses import AWAY, MISCONFIGURED
 from steward.supervisor import SupervisedProcess, Supervisor
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 
 def run(supervisor: Supervisor, stop: Stop) -> tuple[threading.Thread, list[int]]:

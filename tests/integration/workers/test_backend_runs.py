@@ -12,8 +12,8 @@ import pytest
 from bot.probe import Probe
 from leaderboard.backend_settings import CostLimits, JobsBackend
 from leaderboard.tiers import TIERS
+from steward.testing.waiting import wait_until
 from tests.support.board.slurm_cluster import missing_for_slurm, slurm_cluster
-from tests.support.waiting import wait_until
 from tests.support.workers.backend_board import (
     IMAGE,
     BackendBoard,

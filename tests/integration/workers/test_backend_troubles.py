@@ -24,8 +24,8 @@ from leaderboard.backend_settings import CostLimits, JobsBackend
 from leaderboard.backends import LIVE, costs_of
 from leaderboard.tiers import TIERS
 from redis_state.board.backend_runs import BACKENDS
+from steward.testing.waiting import wait_until
 from tests.support.board.slurm_cluster import missing_for_slurm, slurm_cluster
-from tests.support.waiting import wait_until
 from tests.support.workers.backend_board import (
     BOT,
     IMAGE,

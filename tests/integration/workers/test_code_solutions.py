@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from steward.testing.waiting import wait_until
 from tests.support.evaluators.hostile_solutions import HOSTILE, Hostile
 from tests.support.long import long_except
-from tests.support.waiting import wait_until
 from workers.evaluators.code.runner import (
     CodeProblem,
     SolutionLimits,

@@ -30,7 +30,7 @@ from leaderboard.requests import Request, parse_request
 from leaderboard.results import read_results
 from redis_state import clock
 from redis_state.jobs import EvaluationJob
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from tests.support.workers.real_worker import PATIENCE, SUITE, WORLD, RealWorker, running_worker, upload_questions
 from workers.models.tiny_model import model
 

@@ -20,8 +20,8 @@ from hub.records import Repo
 from leaderboard.details import table_path
 from leaderboard.results import read_results
 from leaderboard.suites import parse_suite
+from steward.testing.probe import shared_probe
 from tests.support.evaluators.embeddings import PAIRS, REPO, SUITE, TRIPLES, question_files
-from tests.support.probe import shared_probe
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
 from workers.rescoring.process import RescoringProcess

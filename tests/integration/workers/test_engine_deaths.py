@@ -17,8 +17,8 @@ import redis
 from leaderboard.attempts import Outcome
 from leaderboard.failures import diagnose
 from redis_state.jobs import EvaluationJob
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
-from tests.support.waiting import wait_until
 from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job, runs

@@ -19,9 +19,9 @@ from leaderboard.details import table_path
 from leaderboard.result_digests import DigestParts, ResultDigests, combine
 from leaderboard.results import read_results
 from redis_state.accepted_digests import AcceptedDigests
+from steward.testing.probe import shared_probe
+from steward.testing.waiting import wait_until
 from tests.support.evaluators.suites import QUESTIONS, REPO, question_files, suite_fields
-from tests.support.probe import shared_probe
-from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import RealWorker, running_worker
 from workers.models.tiny_model import model as tiny_model
 

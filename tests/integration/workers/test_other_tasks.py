@@ -9,7 +9,7 @@ import pytest
 from leaderboard.result_digests import AskedParts, DigestParts, ResultDigests, ScoredParts, TaskDigests, combine
 from leaderboard.suites import find_suite
 from redis_state.accepted_digests import AcceptedDigests
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job
 
 STARTER = find_suite("starter")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localhub.testing import LocalHub
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from tests.support.workers.evaluation_inputs import MODEL, WORLD, access, upload
 from tests.support.workers.real_worker import RealWorker
 from tests.support.workers.worker_process import AttemptQueue, WorkerProcess, job

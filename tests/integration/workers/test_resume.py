@@ -23,7 +23,7 @@ from huggingface_hub import HfApi
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from redis_state.jobs import EvaluationJob
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from tests.support.workers.real_worker import PATIENCE, QUESTIONS, SUITE, RealWorker, running_worker
 from tests.support.workers.worker_process import HERE
 from workers.evaluation.shared_prefix.journal import AnswerJournal

@@ -12,8 +12,8 @@ import pytest
 from bot.backends.slurm import SlurmPlatform
 from bot.core.platforms import LaunchOrder, PlatformError
 from leaderboard.backend_settings import SlurmBackend
+from steward.testing.waiting import wait_until
 from tests.support.board.slurm_cluster import SlurmCluster, missing_for_slurm, slurm_cluster
-from tests.support.waiting import wait_until
 from tests.support.workers.worker_process import BOARD
 
 pytestmark = [

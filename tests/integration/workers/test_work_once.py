@@ -21,8 +21,8 @@ import pytest
 from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
 from redis_state.jobs import EvaluationJob, recall
-from tests.support.board.running_board import client_of
-from tests.support.waiting import wait_until
+from steward.testing.running import client_of
+from steward.testing.waiting import wait_until
 from tests.support.workers import worker_process
 from tests.support.workers.real_worker import PATIENCE, RealWorker, running_worker, upload_questions
 from tests.support.workers.worker_process import BOARD, TIER, TOKEN

@@ -13,8 +13,8 @@ from redis_state.canaries import Canaries
 from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import queue
 from redis_state.keys import Keys
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
-from tests.support.waiting import wait_until
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, TIER, AttemptQueue, WorkerProcess, job
 

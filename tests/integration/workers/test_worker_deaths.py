@@ -20,9 +20,9 @@ from redis_state.attempts import LOST
 from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
 from tests.support.long import long_except
-from tests.support.waiting import wait_until
 from tests.support.workers.child_runs import write_model
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job, runs

@@ -12,8 +12,8 @@ import redis
 
 from redis_state.heartbeats import WorkerRegistry
 from redis_state.keys import Keys
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey
-from tests.support.waiting import wait_until
 from tests.support.workers.worker_process import BOARD, AttemptQueue, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]

@@ -17,7 +17,7 @@ from hub.client import Hub
 from leaderboard.attempts import Outcome
 from leaderboard.boards import parse_board
 from redis_state import clock
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from tests.support.workers.real_worker import PATIENCE, RealWorker
 from workers.models.tiny_model import model
 

@@ -17,10 +17,10 @@ from bot.core.attempt_tokens import AttemptGrant, AttemptTokens
 from bot.core.settings import BotSettings
 from leaderboard.attempts import Outcome, attempt_id
 from redis_state.keys import Keys
+from steward.testing.board import BOARD as BOARD_FILE
+from steward.testing.board import OLD_SECRET, SECRET
+from steward.testing.running import client_of
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD as BOARD_FILE
-from tests.support.board.board_file import OLD_SECRET, SECRET
-from tests.support.board.running_board import client_of
 
 BOARD = "demo"
 PATH = "ada/good_eval_request_False_bfloat16_Original.json"

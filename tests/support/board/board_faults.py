@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 

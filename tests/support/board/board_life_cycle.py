@@ -25,10 +25,9 @@ from localhub.webhooks.delivery_log import OutgoingDelivery
 from localhub.webhooks.store import Webhook
 from redis_state import jobs
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
-from tests.support.board.board_file import SECRET
+from steward.testing.board import BOT, REQUESTS, SECRET, BoardDriver
+from steward.testing.hub import board_world, hub_with
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import board_world, hub_with
 
 ENDED = ("FINISHED", "FAILED", "CANCELLED")
 TIMEOUT = 0.4

@@ -17,10 +17,10 @@ from leaderboard.attempts import attempt_id
 from leaderboard.request_paths import RequestPath
 from localhub.testing import HubWorld
 from redis_state import clock
-from tests.support.board.board_driver import FORM, REQUESTS, BoardDriver
+from steward.testing.board import FORM, REQUESTS, BoardDriver
+from steward.testing.hub import board_world, model_files
+from steward.testing.waiting import wait_until
 from tests.support.board.pull_requests import propose
-from tests.support.board.worlds import board_world, model_files
-from tests.support.waiting import wait_until
 
 SPACE = "board/space"
 PEOPLE = {"stranger": "bob", "submitter": "sue", "owner": "ada", "maintainer": "mia", "keeper": "kim"}

@@ -17,10 +17,10 @@ from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from leaderboard.columns import FILE
 from leaderboard.front_ends import FrontEnd
-from tests.support.board.board_driver import BOT
+from steward.testing.board import BOT
+from steward.testing.hub import open_board
 from tests.support.board.flags import FlagBoardDriver, flags_world
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import open_board
 
 if TYPE_CHECKING:
     import pandas as pd

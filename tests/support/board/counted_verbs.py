@@ -16,7 +16,7 @@ from bot.threads.verbs import REGISTRY
 from hub.errors import Conflict
 from leaderboard.roles import Role
 from localhub.accounts.store import Caller
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.discussion import Discussion
 
 

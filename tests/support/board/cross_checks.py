@@ -19,9 +19,9 @@ from localhub.testing import HubWorld
 from redis_state import jobs
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
+from steward.testing.hub import board_world, open_board
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import board_world, open_board
 
 OTHERS = {"second": "hf_second", "third": "hf_third"}
 CLAIMER = "gpu"

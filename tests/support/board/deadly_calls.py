@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 
 
 class Killed(BaseException):

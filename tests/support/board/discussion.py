@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub.community import DiscussionComment
 
 from bot.threads.maintainers_list import TITLE
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 
 
 class Discussion:

@@ -9,7 +9,7 @@ from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.request_paths import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 
 SHADOW, ON = (dict.fromkeys(Effect, mode) for mode in (EffectMode.SHADOW, EffectMode.ON))
 CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")

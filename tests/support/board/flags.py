@@ -18,9 +18,9 @@ from bot.requests.verb_check import check_model
 from hub.client import Hub
 from localhub.testing import HubWorld, LocalHub
 from redis_state import clock
+from steward.testing.board import BOT, REQUESTS, BoardDriver
+from steward.testing.hub import board_world
 from steward.valkey import Valkey
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
-from tests.support.board.worlds import board_world
 
 SPACE = "board/space"
 FLAGS = "board/flags"

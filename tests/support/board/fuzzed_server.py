@@ -16,9 +16,9 @@ from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
 from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.keys import Keys
+from steward.testing.board import BOARD, SECRET
+from steward.testing.running import client_of
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD, SECRET
-from tests.support.board.running_board import client_of
 
 HOSTILE = "<script>alert(1)</script>"
 

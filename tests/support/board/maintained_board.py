@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 
 
 def add_maintainer(stand: BoardDriver, **settings: Any) -> None:

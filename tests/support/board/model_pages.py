@@ -16,11 +16,11 @@ from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, EffectMode
 from localhub.testing import HubWorld, LocalHub
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
+from steward.testing.hub import open_board
 from tests.support.board.discussion import Discussion
 from tests.support.board.flags import FlagBoardDriver, flags_world
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import open_board
 
 MODEL, BENCHMARK, SCORES = "ada/plain", "bench/riddles", "hf_scores"
 FILE = ".eval_results/demo.yaml"

@@ -15,8 +15,8 @@ from bot.ledger.edits import blob_id
 from bot.setup.consistency import disagreements
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
+from steward.testing.board import ADA, REQUESTS, BoardDriver
 from steward.valkey import Valkey
-from tests.support.board.board_driver import ADA, REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
 from tests.support.board.renames import (
     FILES,

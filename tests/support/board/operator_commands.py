@@ -14,8 +14,7 @@ from hub.budget import Commits
 from leaderboard.suites import parse_suite
 from redis_state import clock, jobs
 from steward.cli import app
-from tests.support.board.board_driver import BOT, WORKER, BoardDriver
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, BOT, WORKER, BoardDriver
 from tests.support.workers.evaluation_inputs import plan, publication
 from workers.common.hub_access import HubAccess
 from workers.publication.publish import publish

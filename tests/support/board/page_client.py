@@ -10,9 +10,9 @@ import httpx2
 
 from bot.core.settings import BotSettings
 from bot.web import site
+from steward.testing.board import BOARD, SECRET
+from steward.testing.running import client_of
 from steward.valkey import Valkey
-from tests.support.board.board_file import BOARD, SECRET
-from tests.support.board.running_board import client_of
 
 Client = httpx2.Client
 PAGES = tuple(page.path for page in site.PAGES if page.template and "{" not in page.path)

@@ -20,8 +20,8 @@ from leaderboard.predictions import predictions_place
 from leaderboard.suites import Suite
 from leaderboard.times import write_time
 from localhub.testing import HubWorld, LocalHub
-from tests.support.board.board_driver import ADA, BOB, REQUESTS, BoardDriver
-from tests.support.board.worlds import empty_board_world, hub_with
+from steward.testing.board import ADA, BOB, REQUESTS, BoardDriver
+from steward.testing.hub import empty_board_world, hub_with
 
 PUBLIC_COUNT, PRIVATE_COUNT = 10, 10
 CHOICES = ("red", "green", "blue")

@@ -12,7 +12,7 @@ from bot.results.details_reader import read_details
 from leaderboard.details import table_path
 from leaderboard.results import file_time, results_time
 from redis_state.board.messages import DetailsQuestion
-from tests.support.board.board_driver import WORKER, BoardDriver
+from steward.testing.board import WORKER, BoardDriver
 from tests.support.board.seeded_board import entry, path_of, score
 from tests.support.units.details_samples import sample
 from workers.publication.details import write_samples

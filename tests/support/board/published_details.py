@@ -16,8 +16,7 @@ from leaderboard.scores import score
 from leaderboard.steward_block import StewardBlock, scores_in_block, with_block
 from leaderboard.suites import Suite
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import WORKER
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD, WORKER
 
 
 def publish(

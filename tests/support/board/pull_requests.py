@@ -17,7 +17,7 @@ from bot.core.pull_records import KIND
 from hub.comments import marker_of
 from leaderboard.times import write_time
 from localhub.testing import LocalHub
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6

@@ -10,7 +10,7 @@ from leaderboard.attempts import Failure
 from leaderboard.request_paths import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 """A failure that is the fault of the submission."""

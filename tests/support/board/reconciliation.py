@@ -8,7 +8,7 @@ import httpx2
 
 from bot.processes.reconcile import PERIOD
 from localhub.git.repository import Author, SetFile
-from tests.support.board.board_driver import BOT, REQUESTS, BoardDriver
+from steward.testing.board import BOT, REQUESTS, BoardDriver
 
 FINISHED = {"status": "FINISHED", "precision": "float32", "weight_type": "Original"}
 WATCHED = [{"type": "dataset", "name": REQUESTS}]

@@ -15,10 +15,10 @@ from leaderboard.rename_contents import sanitised
 from leaderboard.renames import FilePlan, RenamePlan, plan
 from localhub.git.repository import Author, RemoveFile, SetFile
 from localhub.testing import HubWorld, LocalHub
+from steward.testing.board import CONFIG, REQUESTS, BoardDriver
+from steward.testing.hub import board_world
 from steward.valkey import Valkey
-from tests.support.board.board_driver import CONFIG, REQUESTS, BoardDriver
 from tests.support.board.pull_requests import board_on
-from tests.support.board.worlds import board_world
 
 RESULTS = "board/results"
 OLD, NEW = "ada/lion", "ada/lioness"

@@ -19,7 +19,7 @@ from leaderboard.tiers import Tier
 from leaderboard.waiting_items import BACKEND as BACKEND_TOPIC
 from redis_state.board.backend_runs import BACKENDS
 from redis_state.jobs import EvaluationJob
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.scripted_platform import ScriptedPlatform
 
 TIER: Tier = "medium"

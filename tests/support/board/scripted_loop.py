@@ -13,7 +13,7 @@ from hub.client import Hub
 from hub.retries import Retries
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 
 KEY = "request:ada/m_eval_request_False_float32_Original.json"
 

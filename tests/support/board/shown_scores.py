@@ -11,7 +11,7 @@ from bot.evaluations.restore_deleted import CHECK_SECONDS
 from bot.results.searching import find
 from bot.web.board import BoardReader
 from bot.web.pages.results import ResultsQuery, results
-from tests.support.board.board_driver import BoardDriver
+from steward.testing.board import BoardDriver
 from tests.support.board.published_details import publish
 
 

@@ -18,10 +18,9 @@ from bot.probe import Probe
 from leaderboard.boards import parse_board
 from localhub.testing import HubWorld, LocalHub
 from redis_state import clock
-from tests.support.board.board_driver import BoardDriver
-from tests.support.board.board_file import BOARD, SECRET
-from tests.support.board.running_board import served
-from tests.support.board.worlds import board_world
+from steward.testing.board import BOARD, SECRET, BoardDriver
+from steward.testing.hub import board_world
+from steward.testing.running import served
 
 APP, APP_SECRET = "an-app", "the-app's-secret"
 MIA = "hf_mia"

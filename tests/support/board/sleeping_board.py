@@ -17,8 +17,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from bot.processes.job_turns import SYNC_LABEL
 from localhub.jobs.runner import JobSettings
 from localhub.testing import LocalHub
+from steward.testing.waiting import wait_until
 from steward.valkey import free_port
-from tests.support.waiting import wait_until
 
 BOT_IMAGE, WORKER_IMAGE = "steward", "steward-worker"
 FLAVOR = "cpu-basic"

@@ -14,8 +14,8 @@ from bot.core.settings import BotSettings
 from bot.processes.web_app import create_app, server_config
 from bot.web.connections import bounded_http
 from redis_state.keys import Keys
-from tests.support.board.board_file import SECRET
-from tests.support.waiting import wait_until
+from steward.testing.board import SECRET
+from steward.testing.waiting import wait_until
 
 KEYS = Keys("demo")
 LIMIT = 100_000

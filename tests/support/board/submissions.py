@@ -20,7 +20,7 @@ from redis_state import clock
 from redis_state.board.mailbox import Mailbox
 from redis_state.board.messages import ApiSubmission
 from redis_state.keys import Keys
-from tests.support.board.board_driver import ADA, BoardDriver
+from steward.testing.board import ADA, BoardDriver
 
 KEYS = Keys("demo")
 STORED = KEYS.message(ApiSubmission.KEY, "*")

@@ -16,9 +16,9 @@ from bot.probe import Probe
 from leaderboard.attempts import Failure, Outcome, number_in
 from leaderboard.request_paths import RequestPath
 from leaderboard.times import write_time
-from tests.support.board.board_driver import REQUESTS, BoardDriver
+from steward.testing.board import REQUESTS, BoardDriver
+from steward.testing.hub import board_world, model_files, open_board
 from tests.support.board.published_details import publish
-from tests.support.board.worlds import board_world, model_files, open_board
 
 DONE = {"open": "opened it again", "closed": "closed it", "merged": "merged it"}
 MODELS = ("ada/aurora-1b", "ada/aurora-chat", "ada/borealis", "ada/corona", "bob/basalt", "bob/granite", "bob/slate")
@@ -50,7 +50,7 @@ def transcript_board(folder: Path, connection: redis.Redis, probe: Probe) -> Ite
     for name in MODELS:
         # Each model has its own card: equal models that are made in the same second have the same commit.
         world.repo("model", name, model_files(title=name))
-    with open_board(world, folder, connection, probe) as stand:
+    with open_board(world, folder, connection, probe, BoardDriver) as stand:
         mia, form = (stand.context.hub.user(name).id for name in ("mia", "form"))
         changes = {"maintainers": (mia,), "front_ends": (form,), "attempts": 1}
         stand.context.board = stand.context.board.model_copy(update=changes)

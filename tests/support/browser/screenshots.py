@@ -18,14 +18,14 @@ import redis
 from huggingface_hub import constants
 from playwright.sync_api import Browser, FloatRect, sync_playwright
 
+from steward.testing.board import REQUESTS
+from steward.testing.probe import shared_probe
 from steward.valkey import Valkey
-from tests.support.board.board_driver import REQUESTS
 from tests.support.board.transcripts import LOST, transcript_board
 from tests.support.browser.chromium import CHROMIUM, OPTIONS
 from tests.support.browser.seeded_large_board import LONG, fill_board, path_of
 from tests.support.browser.served_site import ServedSite, serving
 from tests.support.browser.site_pages import PAGES
-from tests.support.probe import shared_probe
 
 README = {
     "leaderboard": ("/", "light"),

@@ -25,10 +25,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from steward.demo.models import CORRUPTED, GOOD, REMOTE_CODE
 from steward.demo.stage import Stage
 from steward.demo.world import MAINTAINER
+from steward.testing.waiting import wait_until
 from tests.support.browser.chromium import CHROMIUM, OPTIONS
 from tests.support.browser.walked_board import CHAT, MERGE, NEW, PLAIN, PULLED, ended, submit, walked_board
 from tests.support.browser.walked_looks import looks
-from tests.support.waiting import wait_until
 
 PATIENCE = 300_000
 """Milliseconds that an evaluation, or what follows it, may take on a busy machine."""

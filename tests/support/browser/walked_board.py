@@ -20,7 +20,7 @@ from steward.demo.run import cache_folder, reserved_port
 from steward.demo.stage import Stage, build_stage
 from steward.demo.story import DemoSubmission, request_file
 from steward.demo.world import FRONT_END, REQUESTS
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from workers.models import tiny_model
 
 CHAT, MERGE, PLAIN = "ada/tiny-llama-chat", "bob/tiny-llama-merge", "chen/tiny-llama-base"

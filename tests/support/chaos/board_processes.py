@@ -29,9 +29,9 @@ from hub.records import Repo
 from leaderboard.request_paths import RequestPath
 from localhub.testing import HubWorld, LocalHub
 from redis_state.keys import Keys
+from steward.testing.board import ADA, BOT, FORM, WORKER
+from steward.testing.hub import CODE, empty_board_world, model_files
 from steward.valkey import Valkey, free_port
-from tests.support.board.board_driver import ADA, BOT, FORM, WORKER
-from tests.support.board.worlds import CODE, empty_board_world, model_files
 from tests.support.chaos.redis_users import address, queue_server, refused
 from workers.starter import dataset_files
 

@@ -10,8 +10,8 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from hub.records import Repo
+from steward.testing.waiting import wait_until
 from tests.support.chaos.board_processes import PATIENCE, WORKER, BoardProcesses
-from tests.support.waiting import wait_until
 
 MODELS = ("good-slow", "good", "remote", "good-dies", "other")
 BROKEN = {"remote", "good-dies"}

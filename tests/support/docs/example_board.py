@@ -16,8 +16,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import HubWorld, LocalHub
 from steward.children import Children
+from steward.testing.waiting import wait_until
 from steward.valkey import free_port
-from tests.support.waiting import wait_until
 from workers.models import tiny_model
 from workers.starter import dataset_files
 

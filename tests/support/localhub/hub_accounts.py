@@ -15,7 +15,7 @@ import httpx
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import HubWorld
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 TOKENS = {
     "ada": "hf_ada",

@@ -25,8 +25,9 @@ from hub.client import Hub
 from hub.records import Repo, Thread
 from localhub.testing import LocalHub
 from steward.children import Children, end
+from steward.testing.board import BOT, FORM, WORKER
+from steward.testing.waiting import wait_until
 from steward.valkey import Valkey, free_port
-from tests.support.board.board_driver import BOT, FORM, WORKER
 from tests.support.board.sign_in import Browser
 from tests.support.chaos.redis_users import address, queue_server, refused
 from tests.support.side_by_side.hub_world import (
@@ -46,7 +47,6 @@ from tests.support.side_by_side.kinds import (
     KINDS,
     BoardKind,
 )
-from tests.support.waiting import wait_until
 
 ENDED = ("FINISHED", "FAILED")
 PATIENCE = 900.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import HubWorld, LocalHub
-from tests.support.board.board_driver import BOT, FORM, WORKER
+from steward.testing.board import BOT, FORM, WORKER
 from tests.support.board.predictions import lines
 from tests.support.side_by_side.kinds import (
     ADA,

@@ -7,7 +7,7 @@ from bot.request_files.file_edits import transition_edit
 from leaderboard.boards import parse_board
 from leaderboard.requests import Request
 from leaderboard.transitions import Transition
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 
 
 def written(step: Transition, request: Request, more: str = "") -> str:

@@ -36,9 +36,9 @@ from leaderboard.boards import parse_board
 from leaderboard.tiers import TIERS, Tier
 from localhub.jobs.runner import JobSettings
 from redis_state import clock
-from tests.support.board.running_board import client_of
+from steward.testing.running import client_of
+from steward.testing.waiting import wait_until
 from tests.support.models.broken_models import BROKEN
-from tests.support.waiting import wait_until
 from tests.support.workers.real_worker import RealWorker, running_worker, upload_questions
 from tests.support.workers.worker_process import BOARD
 from workers.models.tiny_model import model

@@ -23,9 +23,9 @@ from leaderboard.results import ResultsFile
 from leaderboard.steward_block import StewardBlock
 from leaderboard.suites import Suite, find_suite, parse_suite
 from localhub.testing import LocalHub
+from steward.testing.waiting import wait_until
 from tests.support.models import suite_v1_datasets, suite_v2_datasets
 from tests.support.units.details_samples import results
-from tests.support.waiting import wait_until
 from tests.support.workers import lm_eval_script
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, upload, upload_questions
 from workers.models.tiny_model import model

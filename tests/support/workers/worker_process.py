@@ -21,7 +21,7 @@ from leaderboard.suites import find_suite
 from redis_state.attempts import Attempts, AttemptState
 from redis_state.jobs import EvaluationJob, enqueue, queue
 from redis_state.keys import Keys
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 HERE = Path(__file__).parent
 BOARD = "trial"

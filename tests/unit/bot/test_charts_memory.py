@@ -15,7 +15,7 @@ from bot.web.request_row import RequestRow
 from bot.web.rows import RequestRows
 from leaderboard.flags import FlagRecord, StandingFlags
 from leaderboard.timings import DAY
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 
 class Counts:

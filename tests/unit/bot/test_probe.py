@@ -19,7 +19,7 @@ from bot.probe import MAX_CONFIG, Probe, forks, process
 from bot.probe.process import ProbeDied, ProbeStarved
 from bot.probe.questions import LIMITS, MIB, STARVED, ProbeLimits
 from leaderboard.admission.facts import AdapterFacts, Quantization
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 
 CONFIGS = [
     ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "loaded"),

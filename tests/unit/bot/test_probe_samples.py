@@ -14,7 +14,7 @@ from bot.probe.questions import SampleSums
 from bot.probe.sample_sums import COLUMNS
 from leaderboard.recomputed_metrics import MetricComparison
 from leaderboard.sample_checks import MetricSum
-from tests.support.probe import shared_probe
+from steward.testing.probe import shared_probe
 from workers.publication.details import write_samples
 
 LIMITS = {"max_rows": 10_000, "max_column": 1_000_000}

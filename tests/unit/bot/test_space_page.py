@@ -9,7 +9,7 @@ import pytest
 from bot.web.space import INDEX, space_files
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 
 HOSTILE = '"><script>alert(1)</script>'
 

@@ -24,7 +24,7 @@ from leaderboard.cross_checks import (
     draw_questions,
 )
 from leaderboard.tiers import TIERS
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 
 SIZES = {"sums": 300, "words": 700, "logic": 1_000}
 ATTEMPT = "0123456789ab-01234567-1"

@@ -22,7 +22,7 @@ from leaderboard.model_pages import (
 )
 from leaderboard.scores import BenchmarkScore, Scores
 from leaderboard.suites import find_suite
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 
 COLUMN = {"dataset": "bench/riddles", "task_id": "navigation", "unit": "percent", "same_task": True}
 

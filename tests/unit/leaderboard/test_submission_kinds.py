@@ -9,7 +9,7 @@ import pytest
 from leaderboard.boards import parse_board
 from leaderboard.submission_kinds import MODELS_ALONE, SubmissionKinds, submission_kinds
 from leaderboard.suites import find_suite
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 from tests.support.board.predictions import suite_at
 from tests.support.evaluators.suites import suite
 

@@ -19,7 +19,7 @@ from bot.web.health import health_routes
 from leaderboard.boards import parse_board
 from redis_state.keys import Keys
 from steward.bot_space.wanted import PROXY_NETWORKS
-from tests.support.board.board_file import BOARD
+from steward.testing.board import BOARD
 from tests.support.board.model_pages import MODEL_PAGES
 from tests.support.units.deployed_names import SYSTEMD, commands, settings
 from workers.evaluation.task_requirements import nltk_folders

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from leaderboard.suites import find_suite
+from steward.testing.waiting import wait_until
 from tests.support.units.answers_tables import BENCHMARK, TASK, write
 from tests.support.units.details_samples import sample
-from tests.support.waiting import wait_until
 from workers.common import kernel
 from workers.errors import RescoringRefused
 from workers.publication.details import write_samples

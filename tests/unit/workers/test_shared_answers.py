@@ -15,7 +15,7 @@ import pytest
 
 from hub.errors import Transient
 from hub.records import Repo
-from tests.support.waiting import wait_until
+from steward.testing.waiting import wait_until
 from workers.common.hub_access import HubAccess
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunProgress

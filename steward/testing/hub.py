@@ -19,7 +19,7 @@ import redis
 from bot.probe import Probe
 from localhub.testing import HubWorld, LocalHub
 from localhub.world import open_hub
-from tests.support.board.board_driver import ADA, BOB, BOT, CONFIG, FORM, WORKER, BoardDriver
+from steward.testing.board import ADA, BOB, BOT, CONFIG, FORM, WORKER, BoardDriver
 
 Driver = TypeVar("Driver", bound=BoardDriver)
 CODE = json.dumps({"auto_map": {"AutoConfig": "x.Y"}})
@@ -38,7 +38,7 @@ def empty_board_world(org: str = "board", bot: str = "steward-bot") -> HubWorld:
 
 
 def board_world() -> HubWorld:
-    """Return a world with the board of `board_file.BOARD`, Ada and Bob, and four models of Ada's."""
+    """Return a world with the board of `board.BOARD`, Ada and Bob, and four models of Ada's."""
     return (
         empty_board_world()
         .user("bob", BOB)
@@ -84,7 +84,7 @@ def hub_with(world: Mapping[str, Any], folder: Path) -> LocalHub:
 
 @contextmanager
 def open_board(
-    world: HubWorld, folder: Path, connection: redis.Redis, probe: Probe, driver: type[Driver] = BoardDriver
+    world: HubWorld, folder: Path, connection: redis.Redis, probe: Probe, driver: type[Driver]
 ) -> Iterator[Driver]:
     """Yield a driver of a board on a new Hub in `folder` with `world`, and with the Redis of `connection`."""
     with hub_with(world, folder) as hub:

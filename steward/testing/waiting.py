@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import pytest
-
 T = TypeVar("T")
 
 
@@ -36,7 +34,7 @@ def wait_until(
         if now > deadline:
             name = getattr(condition, "__qualname__", condition)
             words = describe() if callable(describe) else describe
-            pytest.fail(f"still {value!r} after {seconds} s: {name} {words}".rstrip())
+            raise AssertionError(f"still {value!r} after {seconds} s: {name} {words}".rstrip())
         if check is not None:
             check()
         time.sleep(max(interval, min(0.5, 9 * (now - began))))

@@ -22,9 +22,24 @@ from localhub.testing import LocalHub
 from redis_state import clock, jobs
 from redis_state.attempts import AttemptProgress
 from redis_state.heartbeats import WorkerCard
-from tests.support.board.board_file import BOARD
-from tests.support.probe import shared_probe
+from steward.testing.probe import shared_probe
 
+SECRET, OLD_SECRET = "s3cret", "0ld"
+BOARD = """
+name: demo
+title: Demo
+suite: starter
+threads: always
+effects: on
+# The models of these tests are a config and a letter: what is asked of real ones is tested with real ones.
+admission:
+  off: [python-files, causal, headers, layers, size, honest-precision, half-precision, tokenizer-loads, chat-template,
+        vocabulary, special-tokens, base-declared, licence, model-card, category, merge, duplicate, copy,
+        quota-submitter, quota-organisation]
+repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
+        details_namespace: board-details}
+"""
+"""A board file. `SECRET` is its webhook's secret, and `OLD_SECRET` the one before."""
 BOT, FORM, WORKER, ADA, BOB = "hf_bot", "hf_form", "hf_worker", "hf_ada", "hf_bob"
 REQUESTS = "board/requests"
 CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})

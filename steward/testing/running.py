@@ -19,10 +19,9 @@ from bot.processes.web_app import create_app, server_config
 from hub.records import WatchedItem
 from localhub.testing import HubWorld
 from redis_state import clock
-from tests.support.board.board_driver import BoardDriver
-from tests.support.board.board_file import BOARD, SECRET
-from tests.support.board.worlds import open_board
-from tests.support.waiting import wait_until
+from steward.testing.board import BOARD, SECRET, BoardDriver
+from steward.testing.hub import open_board
+from steward.testing.waiting import wait_until
 
 LOOPS = 2
 
@@ -92,8 +91,8 @@ def delivering_webhooks(stand: BoardDriver, folder: Path, url: str) -> Iterator[
 def running(
     folder: Path, world: HubWorld, connection: redis.Redis, url: str, probe: Probe, **board: Any
 ) -> Iterator[BoardDriver]:
-    """A running board on `world`; `board` are fields that differ from `board_file.BOARD`."""
-    with open_board(world, folder / "hub", connection, probe) as stand:
+    """A running board on `world`; `board` are fields that differ from `board.BOARD`."""
+    with open_board(world, folder / "hub", connection, probe, BoardDriver) as stand:
         try:
             stand.context.board = stand.context.board.model_copy(update=board)
             stand.context.me()
