@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # Processes that run tests, also on two cores: tests wait for processes and clocks as much as they compute.
-PROCESSES ?= 6
+PROCESSES ?= 4
 PACKAGES := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes; cached bytecode spares each one the compilation of the same modules.
 unexport PYTHONDONTWRITEBYTECODE

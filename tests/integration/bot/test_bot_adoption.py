@@ -175,6 +175,7 @@ def test_what_steward_itself_had_in_hand_is_not_old(stand: BoardDriver) -> None:
     assert stand.file(OLD)["status"] == "FAILED"
 
 
+@pytest.mark.long("adopts a board once more; `make chaos` runs the file")
 def test_a_resubmission_of_an_old_request_is_new(stand: BoardDriver) -> None:
     """The bot queues a submission that overwrites an old file, because the path of a request has no revision."""
     fill(stand, [(OLD, json.dumps({**FIELDS, "status": "FAILED"}).encode())])
@@ -285,6 +286,7 @@ def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: BoardDri
     assert stand.threads() == []
 
 
+@pytest.mark.long("adopts a board once more; `make chaos` runs the file")
 def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: BoardDriver) -> None:
     """A pull request from before the adoption gets no comment; the file that it adds is new, and gets a thread."""
     add = CommitOperationAdd(OLD, json.dumps(FIELDS).encode())
@@ -300,6 +302,7 @@ def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: 
     assert new.author == "steward-bot"
 
 
+@pytest.mark.long("adopts a board once more; `make chaos` runs the file")
 def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: BoardDriver) -> None:
     """A pull request from before the adoption gets no comment; the next one does."""
     results = "board/results"

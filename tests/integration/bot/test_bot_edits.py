@@ -139,6 +139,7 @@ def test_an_end_is_written_to_the_log_then_the_thread_then_the_file(stand: Board
     assert stand.file(job.path)["status"] == "FAILED"
 
 
+@pytest.mark.long("a board for one more order of its edits")
 @pytest.mark.parametrize("moment", ["after the log", "before the log", "after the thread"])
 def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: BoardDriver, moment: str) -> None:
     """If Redis is lost while an end is written, the bot still leaves one log, a comment, and FAILED with its cause."""
@@ -160,6 +161,7 @@ def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: Boa
     assert len(mine) == 1
 
 
+@pytest.mark.long("a board for one more order of its edits")
 def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: BoardDriver) -> None:
     """When the bot's share of the daily deliveries is half used, it posts no progress, but still posts an end."""
     job = stand.started()
@@ -190,6 +192,7 @@ def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Board
     assert stand.file(job.path)["status"] == "FAILED"
 
 
+@pytest.mark.long("a board for one more order of its edits")
 @pytest.mark.parametrize("spent", [500, 450])
 def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stand: BoardDriver, spent: int) -> None:
     """The bot takes a cancelled job out of RQ at once, and posts the cancellation when the webhook quota allows."""
@@ -232,6 +235,7 @@ def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: BoardDri
     assert {"Evaluation of ada/remote (float32)", "Evaluation of ada/strange (float32)"} <= titles
 
 
+@pytest.mark.long("a board for one more order of its edits")
 @pytest.mark.parametrize("all_of_redis", [True, False])
 def test_a_thread_whose_number_was_never_noted_is_found_again(stand: BoardDriver, all_of_redis: bool) -> None:
     """If the index lost a thread's number, the bot finds the same thread and edits it, and opens no second one."""

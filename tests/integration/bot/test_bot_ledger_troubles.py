@@ -157,6 +157,7 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(
     assert driver.fields("table.json", RESULTS) == {"newer": 1}
 
 
+@pytest.mark.long("a board, its edits and a killed writer for each effect")
 @pytest.mark.parametrize("point", [APPLIED, LANDED, SEEN])
 def test_a_writer_killed_between_effects_leads_to_the_same_end(
     driver: LedgerDriver, local_hub: LocalHub, valkey_url: str, project: Path, point: str

@@ -64,6 +64,7 @@ def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(s
     assert len(queued(stand)) == 2
 
 
+@pytest.mark.long("a board for one more order of the queue")
 def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: BoardDriver) -> None:
     """The bot edits a waiting request's comment when it reaches the third place and the first, and at no other step."""
     stand.context.ledger.budget.limits = Commits(at_once=60)
@@ -186,6 +187,7 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: BoardDrive
     assert rulings.unhold(stand.context, path).code == "not-held"
 
 
+@pytest.mark.long("a board for one more order of the queue")
 def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: BoardDriver) -> None:
     """High priority comes first, also before jobs in RQ, and low priority last; the same one again changes nothing."""
     stand.worker()

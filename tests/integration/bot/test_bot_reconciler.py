@@ -23,6 +23,7 @@ from steward.testing.waiting import wait_until
 from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
 
 
+@pytest.mark.long("a board for one more loss that the reconciler mends")
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: BoardDriver) -> None:
     """A comment in the newest of 120 threads is found by the next poll, one in the oldest after one poll per page."""
     numbers = [_discussion(stand, f"Question {number}") for number in range(120)]
@@ -80,6 +81,7 @@ def test_a_lost_status_comment_is_written_anew(stand: BoardDriver) -> None:
     assert len(comments) == 1
 
 
+@pytest.mark.long("a board for one more loss that the reconciler mends")
 def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: BoardDriver) -> None:
     """A hidden status comment of an ended request stays hidden: no new comment, no new thread."""
     stand.submit("ada/remote")
@@ -176,6 +178,7 @@ def test_a_request_whose_sync_got_lost_is_marked_again(stand: BoardDriver) -> No
     assert state(stand, path) == "waiting"
 
 
+@pytest.mark.long("a board for one more loss that the reconciler mends")
 def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: BoardDriver) -> None:
     """If an attempt with heartbeats belongs to a request that the index shows as settled, a sync corrects the index."""
     job = stand.started()
@@ -212,6 +215,7 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: BoardDriver) -> None
     assert [message.attempt for message in stand.queued()] == [job.attempt]
 
 
+@pytest.mark.long("a board for one more loss that the reconciler mends")
 def test_a_job_whose_worker_still_gets_ready_has_not_vanished(stand: BoardDriver) -> None:
     """The bot queues no second job while a worker loads its libraries, until half an hour has passed."""
     stand.worker()
@@ -296,6 +300,7 @@ def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: BoardDriver) -> Non
     assert stand.context.index.get(job.path).state == "running"
 
 
+@pytest.mark.long("a board for one more loss that the reconciler mends")
 def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: BoardDriver) -> None:
     """While the Hub fails, the timer's ticks do not shorten the growing waits of the sync of a silent attempt."""
     job = stand.started()

@@ -67,6 +67,7 @@ def change_suite(stand: BoardDriver) -> Suite:
     return stand.context.suite
 
 
+@pytest.mark.long("a board of evaluations under two versions of its suite; the kept tests of this file have one, too")
 @pytest.mark.parametrize("is_reported", [True, False], ids=["told", "its worker was lost"])
 def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(
     stand: BoardDriver, is_reported: bool
@@ -229,6 +230,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Boa
     assert "There is nothing to do." in output
 
 
+@pytest.mark.long("a board of evaluations under two versions of its suite; the kept tests of this file have one, too")
 def test_a_reevaluation_can_be_limited_to_a_model_and_a_number(stand: BoardDriver) -> None:
     """The survey lists a model's requests by path, up to the limit, and leaves out those whose edit is staged."""
     stand.tick()
@@ -244,6 +246,7 @@ def test_a_reevaluation_can_be_limited_to_a_model_and_a_number(stand: BoardDrive
     assert ([request.path for request in again.due], again.changing) == (paths[1:], 1)
 
 
+@pytest.mark.long("a board of evaluations under two versions of its suite; the kept tests of this file have one, too")
 def test_requests_whose_results_are_gone_are_reported_and_not_queued(stand: BoardDriver) -> None:
     """The survey lists a request whose results file was deleted as unknown, and not as due."""
     stand.tick()
@@ -271,6 +274,7 @@ def fill(stand: BoardDriver, models: list[str]) -> None:
     stand.settle()
 
 
+@pytest.mark.long("a board of evaluations under two versions of its suite; the kept tests of this file have one, too")
 def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDriver) -> None:
     """Requests from before the adoption are queued only with `--adopted`; after a failure they are FINISHED again."""
     fill(stand, ["ada/good"])
@@ -302,6 +306,7 @@ def test_many_are_put_back_by_one_commit(stand: BoardDriver) -> None:
     assert {stand.file(request.path)["status"] for request in due} == {"PENDING_NEW_EVAL"}
 
 
+@pytest.mark.long("a board of evaluations under two versions of its suite; the kept tests of this file have one, too")
 def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: BoardDriver) -> None:
     """With relaunches in shadow mode the bot lists what it would do, changes no file, and records no decision."""
     stand.tick()

@@ -93,6 +93,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     assert facts["causes"] == [f"commit:{next(commit.commit_id for commit in commits if 'form' in commit.authors)}"]
 
 
+@pytest.mark.long("a board and several attempts for one more order of the events")
 @pytest.mark.parametrize(("again", "amnesia"), [MORE_WAYS[2], *others(*MORE_WAYS[:2], *WAYS[:3])])
 def test_an_attempt_that_was_given_up_is_not_the_next_one(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
@@ -127,6 +128,7 @@ def cancel_and_remove(stand: BoardDriver) -> EvaluationJob:
     return job
 
 
+@pytest.mark.long("a board and several attempts for one more order of the events")
 @pytest.mark.parametrize("looked", [True, False])
 def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: BoardDriver, *, looked: bool) -> None:
     """The bot learns the attempt's number from the commit of its claim, also without a sync before the next file."""
@@ -138,6 +140,7 @@ def test_a_removed_request_gets_no_number_twice_after_redis_was_lost(stand: Boar
     assert run_again(stand) == job.attempt.removesuffix("-1") + "-2"
 
 
+@pytest.mark.long("a board and several attempts for one more order of the events")
 def test_a_claim_that_another_account_names_counts_for_nothing(stand: BoardDriver) -> None:
     """The bot reads attempts only from the messages of its own commits."""
     job = cancel_and_remove(stand)
@@ -174,6 +177,7 @@ def test_commits_are_read_once_for_their_claims(stand: BoardDriver) -> None:
     assert sizes[1:] == [2]  # the new commit, and the last that is known
 
 
+@pytest.mark.long("a board and several attempts for one more order of the events")
 def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +198,7 @@ def test_claims_that_are_read_while_redis_is_emptied_are_read_again(
     assert claimed_number(context, job.path, context.hub.head(context.requests)) == 1
 
 
+@pytest.mark.long("a board and several attempts for one more order of the events")
 def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: BoardDriver) -> None:
     """A new submission has the whole budget of tries, after an earlier one has spent its own."""
     job: Any = stand.started()
@@ -275,6 +280,7 @@ def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: B
     assert not stand.beat(job, 2, 2)
 
 
+@pytest.mark.long("a board and several attempts for one more order of the events")
 @pytest.mark.parametrize("told_before", [False, True])
 def test_the_end_of_a_removed_attempt_does_not_end_a_new_submission(stand: BoardDriver, *, told_before: bool) -> None:
     """Whether a stopped worker reports before or after the file is submitted again, a second attempt runs."""

@@ -176,6 +176,7 @@ def test_a_server_killed_among_deliveries_loses_none_that_it_acknowledged(
     check(connection, set(ALL))
 
 
+@pytest.mark.long("starts and kills servers; `make chaos` runs the file")
 def test_a_queue_server_killed_among_deliveries_loses_none_that_was_acknowledged(
     children: Children, own_valkey: Valkey, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_server_that_is_asked_to_stop_answers_what_it_has_begun(
     check(connection, hub.acknowledged)
 
 
+@pytest.mark.long("starts and kills servers; `make chaos` runs the file")
 def test_two_hundred_half_sent_bodies_take_bounded_memory(children: Children, valkey_url: str, tmp_path: Path) -> None:
     """Each sender holds back the last byte of nearly a megabyte; deliveries come through, and memory stays bounded."""
     port = free_port()

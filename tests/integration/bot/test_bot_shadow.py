@@ -110,6 +110,7 @@ def check_rest(stand: BoardDriver) -> None:
     assert len(listed(stand)) == count
 
 
+@pytest.mark.long("a simulated day")
 def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand: BoardDriver) -> None:
     """Submissions, refusals, an evaluation that ends well, one that fails, a lost worker: all listed, nothing written.
 
@@ -135,6 +136,7 @@ def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand:
     check_rest(stand)
 
 
+@pytest.mark.long("a simulated day")
 def test_the_report_shows_what_others_did_instead_of_the_bot(stand: BoardDriver) -> None:
     """If another backend runs and finishes a request, the report lists both changes of its status with the account."""
     switch(stand, SHADOW)
@@ -159,6 +161,7 @@ def test_the_report_shows_what_others_did_instead_of_the_bot(stand: BoardDriver)
     assert compare(stand.context, []) == []
 
 
+@pytest.mark.long("a simulated day")
 def test_the_report_shows_what_people_wrote_after_a_held_back_comment(stand: BoardDriver) -> None:
     """The report lists people's comments after a comment that the bot held back, and that the thread was closed."""
     job = submit_and_take(stand, "float32")

@@ -325,6 +325,7 @@ def board(connection: redis.Redis, web: httpx2.Client, monkeypatch: pytest.Monke
     return Board
 
 
+@pytest.mark.long("one more random life; `make chaos` runs the file")
 def test_a_request_put_back_as_it_was_between_two_looks_is_evaluated(board: type[Board]) -> None:
     """A failed request that is removed and submitted again with the same text between two polls is evaluated again."""
     life = board()

@@ -79,6 +79,7 @@ def test_hostile_texts_in_commands_are_only_quoted(quiet: BoardDriver) -> None:
             assert skeleton(reply) in shapes, f"{key!r}: {reply}"
 
 
+@pytest.mark.long("plays every hostile text; test_commands_verbs quotes six")
 def test_hostile_reasons_stay_text_wherever_they_are_shown(quiet: BoardDriver) -> None:
     """A hostile reason of a hold has no effect in the replies to `/hold`, `/why` and `/status`, nor in any thread."""
     quiet.submit("ada/good", sender="ada")
@@ -130,6 +131,7 @@ def outside_lists(reply: str) -> list[str]:
     return [token for token in skeleton(reply) if "list_item" not in token and token != "code_inline"]
 
 
+@pytest.mark.long("plays every hostile text; test_commands_verbs quotes six")
 def test_hostile_texts_in_files_and_logs_are_only_quoted(quiet: BoardDriver) -> None:
     """A hostile text in a request's fields, its failure and its log does not change the structure of a reply."""
     context, bot, texts = quiet.context, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *FILED)

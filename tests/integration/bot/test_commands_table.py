@@ -47,6 +47,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Prob
             yield table
 
 
+@pytest.mark.long("plays hundreds of commands; test_commands_verbs has every kind")
 def test_the_table_is_large_and_has_every_verb(played: Table) -> None:
     """Every verb is in it, every outcome is played, and there are at least 150 cells."""
     assert len(set(TABLE)) == len(TABLE) >= 150

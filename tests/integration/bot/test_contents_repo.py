@@ -57,6 +57,7 @@ def test_in_shadow_nothing_is_written(stand: FlagBoardDriver) -> None:
     assert names(stand) == [GOOD]
 
 
+@pytest.mark.long("four seconds of processor time")
 def test_planted_disagreements_are_found(stand: FlagBoardDriver) -> None:
     """The checker finds missing, orphaned, doubled and wrong rows of the table, and the next sync repairs them."""
     finished(stand)
@@ -85,6 +86,7 @@ def test_planted_disagreements_are_found(stand: FlagBoardDriver) -> None:
     assert disagreements(stand.context) == []
 
 
+@pytest.mark.long("four seconds of processor time")
 def test_columns_of_others_are_kept(stand: FlagBoardDriver) -> None:
     """A column that the bot does not know keeps its values, also in a row that the bot writes again."""
     finished(stand)

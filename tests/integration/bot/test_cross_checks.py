@@ -86,6 +86,7 @@ def test_a_worker_that_two_others_contradict_is_set_aside(stand: CheckedBoard) -
     assert not stand.take(again), "no worker of the account gets a claim"
 
 
+@pytest.mark.long("three workers and their answers once more")
 def test_a_withdrawn_request_does_not_end_the_check_of_a_worker(stand: CheckedBoard) -> None:
     """The check goes on after a request is cancelled, so that a worker's account cannot stop it by submitting and
     cancelling the model; nothing is published."""
@@ -117,6 +118,7 @@ def test_results_that_an_account_publishes_after_it_was_set_aside_are_refused(st
     assert (stand.orders(), stand.published()) == ([], [])
 
 
+@pytest.mark.long("three workers and their answers once more")
 def test_a_second_worker_that_the_third_contradicts_is_set_aside(stand: CheckedBoard) -> None:
     """If the third worker confirms what the second contradicts, the second is set aside and the results published."""
     job = claimed(stand)
@@ -174,6 +176,7 @@ def test_results_without_numbers_of_questions_are_refused(stand: CheckedBoard) -
     assert aside.attempt == job.attempt and "how many questions" in aside.reason
 
 
+@pytest.mark.long("three workers and their answers once more")
 def test_results_since_the_last_good_check_are_marked(stand: CheckedBoard) -> None:
     """When an account is set aside, its published results since the last confirmed check are marked as doubted."""
     paths = list[str]()

@@ -92,6 +92,7 @@ def test_a_newer_evaluation_that_fails_puts_the_old_result_back(stand: BoardDriv
     assert "stays" in stand.threads()[0].events[0].content
 
 
+@pytest.mark.long("two evaluations and one more end of the second")
 def test_a_refused_resubmission_puts_the_old_result_back(stand: BoardDriver, finished: dict[str, Any]) -> None:
     """A resubmission with an unknown revision is refused, and the earlier result returns."""
     path = finished["path"]
@@ -102,6 +103,7 @@ def test_a_refused_resubmission_puts_the_old_result_back(stand: BoardDriver, fin
     assert file["steward"]["results"] == finished["steward"]["results"]
 
 
+@pytest.mark.long("two evaluations and one more end of the second")
 def test_a_board_whose_front_end_drops_that_status_never_writes_it(
     stand: BoardDriver, finished: dict[str, Any]
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_board_whose_front_end_drops_that_status_never_writes_it(
     assert stand.file(path)["status"] == "FINISHED"
 
 
+@pytest.mark.long("two evaluations and one more end of the second")
 @pytest.mark.parametrize("shows_new_evals", [True, False])
 def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
     stand: BoardDriver, finished: dict[str, Any], *, shows_new_evals: bool
@@ -158,6 +161,7 @@ def test_a_score_is_shown_at_the_commit_that_was_evaluated(
     assert serializers.summary(stand.context, stand.context.index.get(path)).revision == old
 
 
+@pytest.mark.long("two evaluations and one more end of the second")
 def test_a_newer_score_is_shown_at_the_newer_commit(stand: BoardDriver, finished: dict[str, Any]) -> None:
     """After a newer commit was evaluated, the page, the search and the request show only that one."""
     path, old = finished["path"], finished["steward"]["revision"]

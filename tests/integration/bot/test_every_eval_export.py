@@ -152,6 +152,7 @@ def test_answers_of_restricted_benchmarks_are_left_out(stand: ModelPagesDriver, 
     assert rows[0]["input"]["choices"] == [" Yes", " No"] and rows[0]["output"]["raw"] == [" Yes"]
 
 
+@pytest.mark.long("a board with published answers for one more kind of them")
 def test_answers_in_a_private_repo_are_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
     """A private details repo gives a record without answers."""
     repo = stand.context.board.repos.details(MODEL)
@@ -188,6 +189,7 @@ def test_answers_are_those_that_the_bot_checked(stand: ModelPagesDriver, tmp_pat
     assert ["no commit" in why for why in report.left_out.values()] == [True]
 
 
+@pytest.mark.long("a board with published answers for one more kind of them")
 def test_a_flagged_model_is_left_out(stand: ModelPagesDriver, tmp_path: Path) -> None:
     """The export writes no file for a flagged model, and reports the reason."""
     stand.ask(f"/flag other {MODEL} it was trained on the test set", stand.form)
@@ -197,6 +199,7 @@ def test_a_flagged_model_is_left_out(stand: ModelPagesDriver, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long("a board with published answers for one more kind of them")
 def test_the_command_writes_the_same_and_says_how_many(
     stand: ModelPagesDriver, tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
     assert len(talk.replies()) == 2
 
 
+@pytest.mark.long("a board, a failure and its report for one more order of the events")
 def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maintainer: BoardDriver) -> None:
     """A thread that links two requests that failed by the board's fault restarts both, with the thread as cause."""
     stand = stand_with_maintainer
@@ -95,6 +96,7 @@ def use_former_digest(stand: BoardDriver, talk: Discussion, state: str) -> None:
     stand.context.hub.edit_comment(stand.context.requests, talk.number, answer.id, text)
 
 
+@pytest.mark.long("a board, a failure and its report for one more order of the events")
 @pytest.mark.parametrize("marker", ["present", "former"])
 def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: BoardDriver, marker: str) -> None:
     """A changed field of the failed request is not reported; the end of its next evaluation is."""
@@ -111,6 +113,7 @@ def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: BoardDri
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
 
 
+@pytest.mark.long("a board, a failure and its report for one more order of the events")
 def test_a_request_that_is_refused_again_after_a_relaunch_is_reported_once(stand_with_maintainer: BoardDriver) -> None:
     """The bot reports a second refusal for the same reason once, also after Redis was lost."""
     stand = stand_with_maintainer
@@ -137,6 +140,7 @@ def test_a_request_that_is_refused_again_after_a_relaunch_is_reported_once(stand
         assert len(ends) == 1
 
 
+@pytest.mark.long("a board, a failure and its report for one more order of the events")
 def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
     stand_with_maintainer: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +240,7 @@ def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(
     assert len(talk.replies()) == 1
 
 
+@pytest.mark.long("a board, a failure and its report for one more order of the events")
 def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(
     stand_with_maintainer: BoardDriver,
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_second_flag_replaces_the_first_only_if_it_covers_it(stand: FlagBoardD
     assert len(stand.record("ada/good")["decisions"]) == 4
 
 
+@pytest.mark.long("a board for one more kind of flag")
 def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagBoardDriver) -> None:
     """A flag for copying does not apply to the original with the same weights; any other flag applies to both."""
     case = AppealThread(stand, "[FLAG] ada/copy", "It is bob/original.")
@@ -103,6 +104,7 @@ def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagBoardDriver) -
     assert "flagged-elsewhere" in stand.codes("bob/original")
 
 
+@pytest.mark.long("a board for one more kind of flag")
 def test_only_the_discussion_of_a_flag_is_closed(stand: FlagBoardDriver) -> None:
     """Lifting a flag from another discussion closes only the flag's own discussion.
 
@@ -246,6 +248,7 @@ def test_a_private_model_looks_like_a_missing_one(stand: FlagBoardDriver) -> Non
     assert "I found no such model" in case.replies()[-1]
 
 
+@pytest.mark.long("a board for one more kind of flag")
 def test_a_maintainer_by_an_organisation_flags(stand: FlagBoardDriver) -> None:
     """A member of a listed organisation flags like a listed maintainer; other accounts only report."""
     keepers = (MaintainingOrganisation(name="board", role="write"),)

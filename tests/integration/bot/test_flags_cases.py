@@ -31,26 +31,13 @@ localhub and writes this page (`tests/integration/bot/test_flags_cases.py`). `ad
 """
 
 
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
+@pytest.fixture
+def stand(tmp_path: Path, valkey: Valkey, probe: Probe) -> Iterator[FlagBoardDriver]:
     """One board for all cases."""
     with redis.Redis.from_url(valkey.url) as connection:
         connection.flushall()
-        with open_board(flags_world(), tmp_path_factory.mktemp("flags"), connection, probe, FlagBoardDriver) as driver:
+        with open_board(flags_world(), tmp_path, connection, probe, FlagBoardDriver) as driver:
             yield driver
-
-
-@pytest.fixture(scope="module")
-def conversations() -> dict[str, list[AppealThread]]:
-    """Title of a case → its discussions, in the order in which they were played."""
-    return {}
-
-
-@pytest.fixture(autouse=True)
-def the_repos_agree(stand: FlagBoardDriver) -> Iterator[None]:
-    """After each case requests, results and flags agree with each other."""
-    yield
-    assert disagreements(stand.context) == []
 
 
 def mend(stand: FlagBoardDriver, model: str, more: str) -> None:
@@ -59,7 +46,7 @@ def mend(stand: FlagBoardDriver, model: str, more: str) -> None:
     stand.ada.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id=model)
 
 
-def test_a_copy_with_renamed_shards_names_its_original(
+def a_copy_with_renamed_shards_names_its_original(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """The evidence shows the copy; the model is flagged, its author corrects the card, and the flag is lifted."""
@@ -83,7 +70,7 @@ def test_a_copy_with_renamed_shards_names_its_original(
     assert waiting_threads(stand.context) == []
 
 
-def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
+def a_merge_that_says_nothing_is_flagged_from_elsewhere(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """A flag from a thread about something else opens a discussion of its own. The daily check notices that the card
@@ -107,9 +94,7 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(
     assert stand.table() == {}
 
 
-def test_one_discussion_holds_several_models(
-    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
-) -> None:
+def one_discussion_holds_several_models(stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]) -> None:
     """Of two flags in one discussion, one is lifted and one upheld; the owner's comment reopens the discussion."""
     case = AppealThread(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
     conversations["Contamination, and two models in one discussion"] = [case]
@@ -130,7 +115,7 @@ def test_one_discussion_holds_several_models(
     assert (case.status, stand.table()) == ("closed", {})
 
 
-def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]) -> None:
+def an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]) -> None:
     """The bot finds no evidence against a fine-tune; a maintainer dismisses the report, and it does not come back."""
     case = AppealThread(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
     conversations["A dismissed report"] = [case]
@@ -144,7 +129,7 @@ def test_an_honest_fine_tune_is_cleared(stand: FlagBoardDriver, conversations: d
     assert (case.status, reports(stand.context), stand.table()) == ("closed", [], {})
 
 
-def test_anybody_may_report_and_only_maintainers_decide(
+def anybody_may_report_and_only_maintainers_decide(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """A user's `/flag` is a report and `/unflag` is refused; for an unknown model the bot suggests similar names."""
@@ -163,9 +148,7 @@ def test_anybody_may_report_and_only_maintainers_decide(
     assert reports(stand.context) == []
 
 
-def test_an_author_can_opt_out_of_evaluation(
-    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
-) -> None:
+def an_author_can_opt_out_of_evaluation(stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]) -> None:
     """An opt-out is not listed as a flag, and blocks a model's evaluation until its author changes their mind."""
     case = AppealThread(stand, "Remove ada/shy", "Please do not evaluate it.", stand.ada)
     conversations["An author who opts out"] = [case]
@@ -180,7 +163,7 @@ def test_an_author_can_opt_out_of_evaluation(
     assert stand.table("do_not_submit.json") == []
 
 
-def test_a_closed_discussion_is_opened_again_within_limits(
+def a_closed_discussion_is_opened_again_within_limits(
     stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
 ) -> None:
     """The owner's comments reopen a closed discussion three times at most; other users' comments never do."""
@@ -200,9 +183,7 @@ def test_a_closed_discussion_is_opened_again_within_limits(
     assert sum("reopened this discussion 3 times" in reply for reply in case.replies()) == 1
 
 
-def test_a_flag_is_not_escaped_by_another_name(
-    stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]
-) -> None:
+def a_flag_is_not_escaped_by_another_name(stand: FlagBoardDriver, conversations: dict[str, list[AppealThread]]) -> None:
     """A flag also applies to the same weights under another name, and to the renamed model."""
     case = AppealThread(stand, "[FLAG] ada/loud", "It was trained on the test set.")
     conversations["The same model under another name"] = [case]
@@ -216,10 +197,21 @@ def test_a_flag_is_not_escaped_by_another_name(
     assert set(stand.table()) == {"ada/quiet"}
 
 
-def test_the_page_of_cases_is_what_was_said(conversations: dict[str, list[AppealThread]]) -> None:
-    """docs/moderation-cases.md holds these eight cases, word for word."""
-    if len(conversations) < 8:
-        pytest.skip("only some of the cases were played")
+def test_the_page_of_cases_is_what_was_said(stand: FlagBoardDriver) -> None:
+    """The eight cases end as they should, and docs/moderation-cases.md holds them, word for word."""
+    conversations = dict[str, list[AppealThread]]()
+    for play in (
+        a_copy_with_renamed_shards_names_its_original,
+        a_merge_that_says_nothing_is_flagged_from_elsewhere,
+        one_discussion_holds_several_models,
+        an_honest_fine_tune_is_cleared,
+        anybody_may_report_and_only_maintainers_decide,
+        an_author_can_opt_out_of_evaluation,
+        a_closed_discussion_is_opened_again_within_limits,
+        a_flag_is_not_escaped_by_another_name,
+    ):
+        play(stand, conversations)
+        assert disagreements(stand.context) == [], play.__name__
     page = INTRODUCTION + "".join(
         f"\n## {n}. {title}\n{_shown(conversations[title])}" for n, title in enumerate(conversations, 1)
     )

@@ -97,6 +97,7 @@ def test_one_commit_a_repo_moves_all_at_the_start_and_no_other_follows(former: B
     assert (commits(former), commits(former, RESULTS)) == (before[0] + 1, before[1] + 1)
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 def test_a_start_moves_them_where_the_earlier_version_had_seen_them(former: BoardDriver) -> None:
     """A new process moves the files even if Redis already holds the head of the requests repo."""
     index, requests = former.context.index, former.context.requests
@@ -105,6 +106,7 @@ def test_a_start_moves_them_where_the_earlier_version_had_seen_them(former: Boar
     assert on_main(former) == {RECORD, PAUSES}
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 def test_until_they_are_moved_they_count_where_they_are(former: BoardDriver) -> None:
     """In shadow mode the files stay and still count, and the move is listed; with effects on, the bot moves them."""
     effects(former, EffectMode.SHADOW)
@@ -123,6 +125,7 @@ def test_until_they_are_moved_they_count_where_they_are(former: BoardDriver) -> 
     assert on_main(former) == {RECORD, PAUSES}
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 @pytest.mark.parametrize("landed", [True, False], ids=lambda landed: "after it" if landed else "before it")
 def test_a_sync_that_dies_at_the_commit_leaves_nothing_half_done(
     former: BoardDriver, monkeypatch: pytest.MonkeyPatch, landed: bool
@@ -191,6 +194,7 @@ def test_a_file_that_is_moved_while_it_is_looked_for_is_found(
     assert place in calls
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 def test_the_move_waits_until_older_processes_are_restarted(former: BoardDriver) -> None:
     """Until the wait is over, the bot writes pauses at the former path, which processes of the earlier version read."""
     former.settle()
@@ -208,6 +212,7 @@ def test_the_move_waits_until_older_processes_are_restarted(former: BoardDriver)
     assert (former.file(PAUSES)["tier:small"], sorted(former.context.pauses.all())) == (None, ["board"])
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 def test_a_command_that_lands_after_the_move_counts(former: BoardDriver) -> None:
     """An edit of the pauses that was staged for the former path ends the pause at the present path after the move."""
     commit(former, {FORMER_PAUSES: json.dumps({**PAUSE, "board": "Back on Monday."}).encode()})
@@ -222,6 +227,7 @@ def test_a_command_that_lands_after_the_move_counts(former: BoardDriver) -> None
     assert sorted(former.context.pauses.all()) == ["board"]
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: BoardDriver) -> None:
     """A file of pauses that is written at the former path after the move is merged into the present one."""
     started(former)
@@ -236,6 +242,7 @@ def test_a_pause_that_an_earlier_version_writes_after_the_move_counts(former: Bo
     assert list(former.context.pauses.all()) == ["board"]
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 @pytest.mark.parametrize(
     ("present", "newer", "remaining"),
     [
@@ -270,6 +277,7 @@ def test_adopting_moves_the_record_and_does_not_change_it(former: BoardDriver) -
     assert on_main(former) == {RECORD, PAUSES}
 
 
+@pytest.mark.long("moves the files of an earlier version once more")
 def test_many_archived_files_are_moved_in_several_commits(former: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bot moves archived files in batches, one commit each, and does not overwrite a file of a later removal."""
     monkeypatch.setattr(former_paths, "BATCH_FILES", 2)

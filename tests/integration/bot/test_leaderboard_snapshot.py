@@ -117,6 +117,7 @@ def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDrive
     assert [row["model"] for row in rows_in(snapshot(stand))] == ["ada/plain"]
 
 
+@pytest.mark.long("several evaluations on a board; the kept tests of this file have others")
 def test_a_flag_of_one_precision_hides_that_evaluation_alone(stand: FlagBoardDriver) -> None:
     """A flag of one precision, and its end, apply to that row alone in pages, API, search, ranks and snapshot."""
     context = stand.context
@@ -165,6 +166,7 @@ def test_after_a_change_of_the_suite_an_evaluation_is_shown_once(stand: FlagBoar
     assert [row["id"] for row in rows_in(snapshot(stand))] == [view.id]
 
 
+@pytest.mark.long("several evaluations on a board; the kept tests of this file have others")
 def test_a_model_whose_authors_opted_out_leaves_the_leaderboard(stand: FlagBoardDriver) -> None:
     """A model with an opt-out is in neither the leaderboard nor the snapshot until the opt-out is lifted."""
     finished(stand)
@@ -184,6 +186,7 @@ def test_a_model_whose_authors_opted_out_leaves_the_leaderboard(stand: FlagBoard
     }
 
 
+@pytest.mark.long("several evaluations on a board; the kept tests of this file have others")
 def test_it_waits_for_the_scores_after_redis_was_lost(stand: FlagBoardDriver) -> None:
     """After Redis was lost, the bot commits no other snapshot, and the file stays the same."""
     card = b"---\nlicense: mit\n---\n# It\n"

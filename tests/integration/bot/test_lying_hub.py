@@ -85,6 +85,7 @@ def test_a_submission_is_not_judged_by_a_lie(stand: BoardDriver, route: str, nam
     assert [job.path for job in stand.queued()] == [path]
 
 
+@pytest.mark.long("waits for repetitions of calls; the kept tests of this file have the other lies")
 @pytest.mark.parametrize("name", ["page", "missing"])
 def test_a_finished_evaluation_is_not_lost_by_a_lie(stand: BoardDriver, name: str) -> None:
     """The bot reads results again that the Hub returned wrongly, and finishes the request."""
@@ -189,6 +190,7 @@ def status_posts(stand: BoardDriver, model: str) -> list[str]:
     ]
 
 
+@pytest.mark.long("waits for repetitions of calls; the kept tests of this file have the other lies")
 def test_the_submitter_reads_once_that_the_hub_does_not_answer_about_the_model(stand: BoardDriver) -> None:
     """While calls about a model fail, its thread, the queue, `/status` and `/why` say so, also after Redis was lost."""
     stand.hub.state.faults.fail("GET /api/models/ada/good*", status=500, times=None)
@@ -213,6 +215,7 @@ def test_the_submitter_reads_once_that_the_hub_does_not_answer_about_the_model(s
     assert "### ⏳ Waiting for its turn" in post and not QueueReader(context).queue().held
 
 
+@pytest.mark.long("waits for repetitions of calls; the kept tests of this file have the other lies")
 def test_errors_of_all_repos_are_a_hub_that_is_away(stand: BoardDriver) -> None:
     """If all calls fail, the Hub counts as away; the request goes on when it answers again."""
     path = stand.submit("ada/good")
@@ -239,6 +242,7 @@ def test_garbled_facts_about_one_model_slow_no_other(stand: BoardDriver) -> None
     assert [job.path for job in stand.queued()] == [path]
 
 
+@pytest.mark.long("waits for repetitions of calls; the kept tests of this file have the other lies")
 def test_a_proxy_that_answers_everything_with_a_page_is_a_hub_that_is_away(stand: BoardDriver) -> None:
     """While a proxy answers every call with an HTML page, the Hub counts as away; afterwards the request goes on."""
     stand.submit("ada/good")

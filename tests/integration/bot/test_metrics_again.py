@@ -157,6 +157,7 @@ def test_results_wait_until_their_metrics_are_computed_and_not_for_ever(stand: B
     assert stand.context.sample_verdicts.recomputed(published) is None
 
 
+@pytest.mark.long("a board with a computation of its metrics once more")
 def test_the_time_in_which_the_bot_was_down_does_not_count(stand: BoardDriver) -> None:
     """If the bot was down for three hours during a recomputation, the bot recomputes the metrics afterwards."""
     stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
@@ -173,6 +174,7 @@ def test_the_time_in_which_the_bot_was_down_does_not_count(stand: BoardDriver) -
     assert "scores otherwise" in checked(stand, job.path)["not_recomputed"]
 
 
+@pytest.mark.long("a board with a computation of its metrics once more")
 def test_a_computation_that_ends_its_process_each_time_is_given_up(stand: BoardDriver) -> None:
     """If ten processes ended during a recomputation, the results are published without it and say so."""
     stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)
@@ -189,6 +191,7 @@ def test_a_computation_that_ends_its_process_each_time_is_given_up(stand: BoardD
     assert "its process ended 10 times" in checked(stand, job.path)["not_recomputed"]
 
 
+@pytest.mark.long("a board with a computation of its metrics once more")
 def test_a_computation_that_cannot_read_its_samples_is_no_ended_process(stand: BoardDriver) -> None:
     """The bot recomputes metrics even after it could not read the samples ten times."""
 
@@ -215,6 +218,7 @@ def test_a_computation_that_cannot_read_its_samples_is_no_ended_process(stand: B
     assert "scores otherwise" in checked(stand, job.path)["not_recomputed"]
 
 
+@pytest.mark.long("a board with a computation of its metrics once more")
 def test_the_time_in_which_others_are_computed_does_not_count(stand: BoardDriver) -> None:
     """The time limit of a recomputation starts only when the recomputations before it are done."""
     stand.context.recomputer = recomputer = MetricsRecomputer(_scored_otherwise)

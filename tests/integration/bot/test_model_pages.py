@@ -74,6 +74,7 @@ def test_later_scores_are_a_commit_to_the_same_pull_request(stand: ModelPagesDri
     assert stand.pulls() == [(1, "open")]
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 def test_a_flag_closes_it_and_a_lifted_flag_does_not_open_it(stand: ModelPagesDriver) -> None:
     """A flag closes the pull request; after the flag is lifted, only the owner's new command reopens it."""
     stand.ask()
@@ -100,6 +101,7 @@ def drafts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThreadService, "open_pull", open_draft)
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 @pytest.mark.usefixtures("drafts")
 def test_a_draft_is_opened(stand: ModelPagesDriver) -> None:
     """If the Hub opens the pull request as a draft, the bot makes it an open one."""
@@ -108,6 +110,7 @@ def test_a_draft_is_opened(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "open")] and stand.rows() == [(MODEL, 75.0, 1)]
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 def test_a_removal_closes_it(stand: ModelPagesDriver) -> None:
     """When a model is removed from the leaderboard, the bot closes its pull request and says why."""
     stand.ask()
@@ -118,6 +121,7 @@ def test_a_removal_closes_it(stand: ModelPagesDriver) -> None:
     assert "There are no scores" in stand.ask()
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 def test_scores_that_are_there_already_are_left_alone(stand: ModelPagesDriver) -> None:
     """The bot opens no pull request, or closes its own, if the model's repo or another open one has the score."""
     entry = [{"dataset": {"id": BENCHMARK, "task_id": "navigation"}, "value": 3}]
@@ -133,6 +137,7 @@ def test_scores_that_are_there_already_are_left_alone(stand: ModelPagesDriver) -
     assert stand.pulls()[1] == (2, "closed")
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 def test_at_most_so_many_are_opened_a_day(stand: ModelPagesDriver) -> None:
     """Beyond the board's daily limit the reply to the owner states the limit, and no pull request is opened."""
     stand.context.board = stand.context.board.model_copy(update={"model_pages_a_day": 0})
@@ -165,6 +170,7 @@ def test_a_board_without_model_pages_opens_no_pull_request(stand: ModelPagesDriv
     stand.context.models_hub = was
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 def test_a_second_one_is_closed(stand: ModelPagesDriver) -> None:
     """The sync closes a second pull request of the bot, and ignores another account's with the same marker."""
     stand.ask()
@@ -177,6 +183,7 @@ def test_a_second_one_is_closed(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "open"), (2, "closed"), (3, "open")]
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 def test_a_lost_answer_of_the_hub_opens_no_second_pull_request(stand: ModelPagesDriver) -> None:
     """If the Hub opens the pull request but answers 500, the command runs again and finds it."""
     stand.hub.state.faults.fail_after("POST /api/models/*/commit/*", times=1, status=500)
@@ -207,6 +214,7 @@ def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
     stand.context.models_hub = good
 
 
+@pytest.mark.long("a board and its evaluations for one more state of a pull request")
 def test_after_redis_was_lost_the_daily_pass_finds_what_changed(stand: ModelPagesDriver) -> None:
     """After Redis was lost, the daily pass updates open pull requests; a model without one takes one Hub call."""
     stand.ask()

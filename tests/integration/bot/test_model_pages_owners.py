@@ -48,6 +48,7 @@ def test_what_the_owner_closed_stays_closed(stand: ModelPagesDriver) -> None:
     assert stand.rows() == [(MODEL, 50.0, 1)]
 
 
+@pytest.mark.long("a board and its evaluations for one more wish of an owner")
 def test_the_owner_can_close_and_reopen_the_pull_request(stand: ModelPagesDriver) -> None:
     """`/unpublish-scores` closes the pull request; a later `/publish-scores` reopens it with the present scores."""
     assert "no open pull request of mine" in stand.ask(UNPUBLISH)
@@ -60,6 +61,7 @@ def test_the_owner_can_close_and_reopen_the_pull_request(stand: ModelPagesDriver
     assert stand.rows() == [(MODEL, 50.0, 1)] and stand.pulls() == [(1, "open")]
 
 
+@pytest.mark.long("a board and its evaluations for one more wish of an owner")
 def test_a_merge_makes_no_new_commit_to_evaluate(stand: ModelPagesDriver) -> None:
     """After the owner merges the scores, `/resubmit` refuses the new commit, but accepts one with other changes."""
     stand.ask()
@@ -121,6 +123,7 @@ def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPa
     assert stand.pulls(QUIET) == [(1, "closed")] and stand.pulls() == []
 
 
+@pytest.mark.long("a board and its evaluations for one more wish of an owner")
 def test_an_owners_command_waits_for_scores_and_can_be_taken_back(stand: ModelPagesDriver) -> None:
     """`/publish-scores` before there are results is stored until then; `/unpublish-scores` withdraws it.
 

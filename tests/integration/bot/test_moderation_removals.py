@@ -58,6 +58,7 @@ def approve_removal(talk: ModerationThread, who: str) -> str:
     return next(text for text in talk.all() if "/remove" in text)
 
 
+@pytest.mark.long("a board for one more end of a plan")
 @pytest.mark.parametrize("who", ["owner", "maintainer"])
 def test_a_plan_that_was_approved_while_edits_were_held_back_is_carried_out_later(stand: BoardDriver, who: str) -> None:
     """With edits in shadow, an approved removal waits; the reply and the plan say so. With edits on, it is made."""
@@ -92,6 +93,7 @@ def test_an_approval_whose_comment_was_held_back_changes_nothing(stand: BoardDri
     switch(stand, ON)
 
 
+@pytest.mark.long("a board for one more end of a plan")
 @pytest.mark.parametrize("who", ["owner", "maintainer"])
 def test_an_approved_plan_that_waits_for_edits_can_be_rejected(stand: BoardDriver, who: str) -> None:
     """A `/reject` ends a plan that was approved while edits were in shadow, also if an approval follows."""
@@ -134,6 +136,7 @@ def test_an_approved_plan_whose_changes_have_begun_cannot_be_rejected(stand: Boa
     assert result_path("ada/solo") not in on_main(stand, RESULTS)
 
 
+@pytest.mark.long("a board for one more end of a plan")
 def test_what_an_earlier_version_archived_is_restored(stand: BoardDriver) -> None:
     """`/restore` finds results that an earlier version archived under other paths, and those of this version."""
     was = begin(stand)
@@ -163,6 +166,7 @@ def test_one_precision_is_removed_and_the_others_stay(stand: BoardDriver) -> Non
     assert result_path(OLD, 2) in there
 
 
+@pytest.mark.long("a board for one more end of a plan")
 def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand: BoardDriver) -> None:
     """`/remove` with `weight_type=Adapter` removes the adapter's results and keeps those of the model itself."""
     begin(stand)

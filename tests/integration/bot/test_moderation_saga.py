@@ -110,6 +110,7 @@ def test_a_renamed_model_never_leaves_the_results(stand: BoardDriver, monkeypatc
     assert stand.context.index.origin(path(NEW)).author == "ada"
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 def test_a_newer_evaluation_is_renamed_with_its_earlier_results(stand: BoardDriver) -> None:
     """Earlier results move in the same change, and the request, here a withdrawn one, names their new path."""
     begin(stand)
@@ -125,6 +126,7 @@ def test_a_newer_evaluation_is_renamed_with_its_earlier_results(stand: BoardDriv
     assert result_path(NEW) in on_main(stand, RESULTS)
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 def test_the_page_of_the_former_name_leads_to_the_model(stand: BoardDriver, valkey: Valkey, tmp_path: Path) -> None:
     """Page and API redirect to the new name, also after a second rename, unless another model has the former name."""
     begin(stand)
@@ -146,6 +148,7 @@ def test_the_page_of_the_former_name_leads_to_the_model(stand: BoardDriver, valk
         assert pages.get(f"/models/{NEW}").status_code == 200
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 def test_a_rename_opens_no_thread_for_what_was_withdrawn(stand: BoardDriver) -> None:
     """The rename of a cancelled request whose file names its thread opens no new thread."""
     begin(stand)
@@ -206,6 +209,7 @@ def test_what_is_turned_down_is_not_done(stand: BoardDriver) -> None:
     assert (on_main(stand), on_main(stand, RESULTS)) == was
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 @pytest.mark.parametrize("approval_is_first", [True, False])
 def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, approval_is_first: bool) -> None:
     """If `/approve` and `/reject` are both written before a sync, the first decides, and the second reply says so."""
@@ -225,6 +229,7 @@ def test_approved_and_turned_down_at_once_the_first_decides(stand: BoardDriver, 
         assert "This plan was rejected" in reply
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
     """A rejected rename can be proposed again with the same digest, and its approval applies the new proposal."""
     begin(stand)
@@ -239,6 +244,7 @@ def test_what_was_turned_down_can_be_asked_for_anew(stand: BoardDriver) -> None:
     assert agrees(stand) == "new"
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 @pytest.mark.parametrize("repo", [RESULTS, REQUESTS])
 def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: BoardDriver, repo: str) -> None:
     """After any change since the plan, in either repo, the bot renames nothing, and reverts the parts that it did."""
@@ -302,6 +308,7 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(
     assert at > 20
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 @pytest.mark.parametrize("status", [403, 413])
 def test_what_is_undone_does_not_wait_for_our_own_budget(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, status: int
@@ -324,6 +331,7 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(
     assert "Not done" in talk.proposal()
 
 
+@pytest.mark.long("a board for one more order of the steps; `make chaos` runs the file")
 def test_what_was_committed_before_a_proposal_is_not_read(stand: BoardDriver) -> None:
     """To find out whether a part is committed, the bot reads only commits since the proposal."""
     begin(stand)

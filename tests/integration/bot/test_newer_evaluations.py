@@ -87,6 +87,7 @@ def status(place: Transcripts, thread: TranscriptThread) -> str:
     return str(place.people["mia"].get_discussion_details(REQUESTS, thread.number, repo_type="dataset").status)
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 def test_a_report_with_a_later_request_stays_open_and_listed_when_the_evaluation_ends(
     place: Transcripts,
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_report_with_a_later_request_stays_open_and_listed_when_the_evaluation
     assert listed(place) == ["My new version failed"]
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 def test_a_thread_about_a_removal_stays_open_when_a_followed_request_ends(
     place: Transcripts,
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_thread_about_a_removal_stays_open_when_a_followed_request_ends(
     assert (status(place, thread), listed(place)) == ("open", [f"Remove {MODEL}"])
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stays_open(place: Transcripts) -> None:
     """If a restarted commit fails again, the bot says so and leaves the thread open; a second report is listed."""
     newer_fails(place, LOST)
@@ -130,6 +133,7 @@ def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stay
     assert place.stand.file(PATH)["status"] == "FINISHED"
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 def test_subscribers_and_questioners_hear_of_the_failure(place: Transcripts) -> None:
     """A subscriber is notified that the newer evaluation failed, and `/why`, `/status` and `/subscribe` say so too."""
     resubmit(place)
@@ -146,6 +150,7 @@ def test_subscribers_and_questioners_hear_of_the_failure(place: Transcripts) -> 
     assert "it failed, and its earlier result stays" in talk.say("bob", f"/subscribe {MODEL}").replies()[-1]
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched(place: Transcripts) -> None:
     """The submitter can relaunch the failed newer commit once, a maintainer again; the file is PENDING meanwhile."""
     place.stand.context.board = place.stand.context.board.model_copy(update={"shows_new_evals": False})
@@ -175,6 +180,7 @@ def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Tran
     assert listed(place) == []
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: Transcripts) -> None:
     """The reply says that the newer evaluation failed, without the cause, and the thread waits for a maintainer."""
     newer_fails(place, LOST)
@@ -188,6 +194,7 @@ def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: T
     assert listed(place) == ["My new version failed"]
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 @pytest.mark.parametrize("has_result", [True, False], ids=["with a result", "without one"])
 def test_each_commit_may_be_started_again_for_a_report(place: Transcripts, has_result: bool) -> None:
     """A report restarts each commit once: a restart of an earlier commit does not count against a newer one."""
@@ -218,6 +225,7 @@ def test_the_commit_that_was_evaluated_is_not_evaluated_again_by_resubmit(place:
     assert place.stand.file(PATH) == before
 
 
+@pytest.mark.long("a board, three evaluations and their discussions; the kept tests of this file take the same path")
 def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
     """A submitter who has used up the quota cannot `/resubmit`; a maintainer can do it for them."""
     board = place.stand.context.board

@@ -94,6 +94,7 @@ def test_predictions_are_ranked_with_those_whose_results_just_landed(stand: Pred
         assert _standing(stand.context, [scored, own], own, StandingFlags(())) == rank, indexed.state
 
 
+@pytest.mark.long("a board of predictions for one more kind of file")
 def test_gated_models_count_in_the_rank_of_others_and_private_ones_do_not(stand: PredictionsDriver) -> None:
     """A status comment's rank counts evaluations of gated models, and leaves out those of private ones."""
     path = stand.submit_predictions(predictions(public=7))
@@ -189,6 +190,7 @@ def test_a_refused_request_says_everything_and_does_not_count(stand: Predictions
     assert "There is no file" in stand.file(request_path("ada/second"))["steward"]["failure"]["message"]
 
 
+@pytest.mark.long("a board of predictions for one more kind of file")
 def test_a_large_file_is_refused_unread(stand: PredictionsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bot refuses a file of predictions that is larger than the limit, without reading its bytes from the Hub."""
     read, read_body = list[str](), httpx2.Response.iter_bytes
@@ -227,6 +229,7 @@ def test_only_the_weekly_quota_of_files_is_scored(stand: PredictionsDriver) -> N
     assert stand.file(stand.submit_predictions(predictions()))["status"] == "FINISHED"
 
 
+@pytest.mark.long("a board of predictions for one more kind of file")
 def test_a_file_that_is_evaluated_again_counts_once(stand: PredictionsDriver) -> None:
     """`steward reevaluate` scores a file again though its quota is used up, and both evaluations count as one."""
     stand.use(suite_at(stand.revision, per_week=1))
@@ -311,6 +314,7 @@ def test_no_predictions_are_scored_while_the_answers_are_public(stand: Predictio
     assert stand.file(path)["status"] == "FINISHED"
 
 
+@pytest.mark.long("a board of predictions for one more kind of file")
 def test_after_redis_was_lost_the_same_results_are_published(stand: PredictionsDriver) -> None:
     """The bot scores the commit that the request names again, not a later push, and leaves one results file."""
     path = stand.submit_predictions(predictions(public=7))

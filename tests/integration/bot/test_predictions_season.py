@@ -93,6 +93,7 @@ def test_the_private_part_decides_at_the_end(stand: PredictionsDriver, connectio
     assert FrozenSeason.model_validate_json(stored) == table
 
 
+@pytest.mark.long("a season of predictions for one more event in it")
 def test_a_flag_of_one_commit_takes_the_rank_of_the_submission_at_it(
     stand: PredictionsDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_front_ends_read_a_board_of_predictions(stand: PredictionsDriver, tmp_pa
     assert stand.file(path)["steward"]["season"] == "autumn"
 
 
+@pytest.mark.long("a season of predictions for one more event in it")
 def test_a_submission_of_the_last_minute_counts_though_the_bot_was_away(stand: PredictionsDriver) -> None:
     """The final table waits for a submission that is committed before the season's end and scored after it."""
     stand.season(begins=-HOUR, ends=HOUR)
@@ -152,6 +154,7 @@ def test_a_submission_of_the_last_minute_counts_though_the_bot_was_away(stand: P
     assert [row.model for row in table.rows] == ["ada/first"]
 
 
+@pytest.mark.long("a season of predictions for one more event in it")
 @pytest.mark.parametrize("is_next_open", [True, False])
 def test_a_file_of_an_ended_season_that_is_evaluated_again_stays_in_it(
     stand: PredictionsDriver, *, is_next_open: bool

@@ -96,6 +96,7 @@ SOME = {"an extra file", "a file in place of a folder", "the request taken out",
 """What `make test` pushes."""
 
 
+@pytest.mark.long("many pull requests, each disturbed at another moment; `make chaos` runs the file")
 @pytest.mark.parametrize("name", long_except(SOME, PUSHES, "another push at the same moment"))
 def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: BoardDriver, name: str) -> None:
     """The bot reverts a merge that contains an unchecked push, posts one alarm in the thread, and evaluates nothing."""
@@ -170,6 +171,7 @@ def _push(stand: BoardDriver, number: int) -> None:
         propose(stand, {"evil.txt": b"x"}, number=number)
 
 
+@pytest.mark.long("many pull requests, each disturbed at another moment; `make chaos` runs the file")
 @pytest.mark.parametrize("conflicts", [True, False])
 def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriver, conflicts: bool) -> None:
     """If the request on main changes before the merge, the bot checks again and does not merge."""
@@ -190,6 +192,7 @@ def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: BoardDriv
     assert look(stand, number) == ["thread"]
 
 
+@pytest.mark.long("many pull requests, each disturbed at another moment; `make chaos` runs the file")
 @pytest.mark.parametrize("kind", ["fail", "hang-after", "fail-after"])
 def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver, kind: str) -> None:
     """If the merge call fails or hangs, before or after the merge happened, the bot merges once and reports it."""
@@ -203,6 +206,7 @@ def test_a_merge_that_is_answered_with_an_error_happens_once(stand: BoardDriver,
     assert stand.commits() == commits + 1
 
 
+@pytest.mark.long("many pull requests, each disturbed at another moment; `make chaos` runs the file")
 @pytest.mark.parametrize(
     ("how", "route"), [("closed", "resolve"), ("closed", "merge"), ("deleted", "comment"), ("deleted", "merge")]
 )

@@ -129,6 +129,7 @@ def test_the_owner_asks_for_a_rename_in_a_discussion(stand: BoardDriver) -> None
     )
 
 
+@pytest.mark.long("a board and a renamed model for one more way of asking")
 @pytest.mark.parametrize(
     ("title", "post", "answers"),
     [
@@ -150,6 +151,7 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: BoardDriver, title: str, p
     assert f"{OLD} to {NEW}" in comments(stand, REQUESTS, asked)[-1]
 
 
+@pytest.mark.long("a board and a renamed model for one more way of asking")
 def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: BoardDriver) -> None:
     """A link with the repo's earlier name counts as well; of unknown repo names the bot looks up two, only once."""
     number, head = open_pull(stand, done(requests_plan().files))
@@ -182,6 +184,7 @@ def test_checks_are_told_that_came_after_the_first_answer(stand: BoardDriver) ->
     assert "a maintainer decides" in checked
 
 
+@pytest.mark.long("a board and a renamed model for one more way of asking")
 def test_the_mere_mention_of_a_rename_closes_no_discussion(stand: BoardDriver) -> None:
     """A discussion about something else, or one that links a rename merged earlier, stays open."""
     number, head = open_pull(stand, done(requests_plan().files))
@@ -217,6 +220,7 @@ WITHDRAWN = {"reason": "A typing error", "by": "ada", "at": "2026-01-02T00:00:00
 EARLIER = {"revision": "a" * 40, "results": result_path(OLD), "log": None}
 
 
+@pytest.mark.long("a board and a renamed model for one more way of asking")
 @pytest.mark.parametrize(
     ("status", "facts", "renamed"),
     [
@@ -250,6 +254,7 @@ def test_the_steward_block_is_corrected_after_another_tools_rename(
         assert ours["details"] == stand.context.board.repos.details(OLD)
 
 
+@pytest.mark.long("a board and a renamed model for one more way of asking")
 def test_the_name_in_the_harness_config_is_mended_after_others_renamed_it(stand: BoardDriver) -> None:
     """A rename that leaves `config.model_name` unchanged can be merged, and the bot corrects that name afterwards."""
     files = dict(RESULT_FILES)

@@ -209,6 +209,7 @@ def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(
         assert any("I am reverting this merge" in text for text in comments(stand, repo, number))
 
 
+@pytest.mark.long("many pull requests, each disturbed at another moment; `make chaos` runs the file")
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "lose"])
 def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: BoardDriver, kind: str) -> None:
     """If the Hub answers a merge with a false error or a false success, the report says what really happened."""

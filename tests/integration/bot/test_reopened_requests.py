@@ -82,6 +82,7 @@ def with_quota(stand: BoardDriver, quota: int) -> None:
     stand.context.board = stand.context.board.model_copy(update={"admission": admission.model_copy(update=changes)})
 
 
+@pytest.mark.long("a board for one more way in which a request comes back")
 def test_resubmissions_of_old_requests_are_counted_from_then_on(stand: BoardDriver, talk: Discussion) -> None:
     """A resubmission counts for the quota at its own time: with a quota of one, only one of two old models passes."""
     paths = [PATH, PATH.replace("float32", "float16")]
@@ -101,6 +102,7 @@ def test_resubmissions_of_old_requests_are_counted_from_then_on(stand: BoardDriv
     assert stand.file(PATH)["submitted_time"] == write_time(stand.time)
 
 
+@pytest.mark.long("a board for one more way in which a request comes back")
 @pytest.mark.parametrize("way", ["relaunched", "resubmitted"])
 def test_a_refused_request_waits_from_its_reopening_on(stand: BoardDriver, talk: Discussion, way: str) -> None:
     """A reopened request queues behind one from an hour ago, and the quota counts it from its reopening on."""
@@ -127,6 +129,7 @@ def test_a_refused_request_waits_from_its_reopening_on(stand: BoardDriver, talk:
     assert counted_submissions(stand.context, "ada") == 1
 
 
+@pytest.mark.long("a board for one more way in which a request comes back")
 def test_a_withdrawn_request_counts_when_it_is_relaunched(stand: BoardDriver, talk: Discussion) -> None:
     """A relaunch of a withdrawn request counts for the quota, and fails if another model has used the quota up."""
     with_quota(stand, 1)
@@ -145,6 +148,7 @@ def test_a_withdrawn_request_counts_when_it_is_relaunched(stand: BoardDriver, ta
     assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "quota-submitter")
 
 
+@pytest.mark.long("a board for one more way in which a request comes back")
 @pytest.mark.parametrize("way", ["relaunched", "by hand"])
 def test_a_request_cancelled_in_the_queue_is_judged_again(stand: BoardDriver, talk: Discussion, way: str) -> None:
     """If a second attempt is cancelled before a worker takes it, reopening the request judges the model again."""
@@ -171,6 +175,7 @@ def test_a_request_cancelled_in_the_queue_is_judged_again(stand: BoardDriver, ta
     assert stand.queued() == []
 
 
+@pytest.mark.long("a board for one more way in which a request comes back")
 def test_a_cancelled_retry_is_put_back_at_another_commit(stand: BoardDriver, talk: Discussion) -> None:
     """If a person puts a cancelled retry back with a newer commit in the file, the bot evaluates that commit."""
     stand.submit("ada/good", sender="ada")

@@ -67,6 +67,7 @@ def comments(stand: BoardDriver, path: str) -> list[str]:
     return [comment.text for comment in thread.comments if "were computed again" in comment.text]
 
 
+@pytest.mark.long("an evaluation and its computation in two processes; test_rescoring has the scores")
 def test_results_of_the_newer_suite_stand_beside_the_earlier_ones(
     stand: BoardDriver, versions: tuple[SuiteVersion, SuiteVersion], tmp_path: Path, command: Command
 ) -> None:

@@ -89,6 +89,7 @@ def test_what_a_maintainer_removed_stays_removed(stand: BoardDriver) -> None:
     assert removals_by_hand(logs) == [path]
 
 
+@pytest.mark.long("a board with results for one more way in which they were removed")
 def test_results_stay_restorable_after_a_newer_evaluation_failed(stand: BoardDriver) -> None:
     """If a newer attempt failed, the request keeps its earlier results, and the bot restores them after a removal."""
     path = finished(stand)
@@ -108,6 +109,7 @@ def test_results_stay_restorable_after_a_newer_evaluation_failed(stand: BoardDri
     assert stand.context.hub.read_file(stand.context.results, path).data == data
 
 
+@pytest.mark.long("a board with results for one more way in which they were removed")
 def test_restored_results_are_as_the_bot_left_them(stand: BoardDriver) -> None:
     """The bot restores its own last version, with its mark `doubted`, and not what another account wrote since."""
     path = finished(stand)
@@ -122,6 +124,7 @@ def test_restored_results_are_as_the_bot_left_them(stand: BoardDriver) -> None:
     assert stand.context.hub.read_file(stand.context.results, path).data == data
 
 
+@pytest.mark.long("a board with results for one more way in which they were removed")
 @pytest.mark.parametrize("lost", ["author", "status"])
 def test_results_that_cannot_be_verified_stay_removed(stand: BoardDriver, lost: str) -> None:
     """Results that the bot did not write, or of a withdrawn request, are not restored."""
@@ -142,6 +145,7 @@ def test_results_that_cannot_be_verified_stay_removed(stand: BoardDriver, lost: 
     assert results(stand) == []
 
 
+@pytest.mark.long("a board with results for one more way in which they were removed")
 def test_a_removed_log_is_told(stand: BoardDriver) -> None:
     """The bot reports the path of a log that was removed by hand."""
     job = stand.started()

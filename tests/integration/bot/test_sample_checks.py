@@ -125,6 +125,7 @@ def test_a_worker_whose_samples_contradict_its_scores_is_set_aside(
     assert stand.context.set_aside.includes("w")
 
 
+@pytest.mark.long("a board with samples for one more kind of them")
 def test_another_worker_evaluates_the_model_again(stand: BoardDriver) -> None:
     """The worker that was set aside gets no claim, another one finishes, and maintainers get a single comment."""
     job = stand.started()
@@ -162,6 +163,7 @@ def test_another_worker_evaluates_the_model_again(stand: BoardDriver) -> None:
     assert "the samples give 0.250000" in comment
 
 
+@pytest.mark.long("a board with samples for one more kind of them")
 def test_other_last_digits_are_no_forgery(stand: BoardDriver) -> None:
     """The bot accepts a mean that differs only in its last digits, as from another order of summation."""
     job = stand.started()
@@ -170,6 +172,7 @@ def test_other_last_digits_are_no_forgery(stand: BoardDriver) -> None:
     assert stand.context.set_aside.all() == []
 
 
+@pytest.mark.long("a board with samples for one more kind of them")
 def test_samples_that_the_hub_does_not_show_yet_are_read_again(stand: BoardDriver) -> None:
     """Because the Hub may show uploads late, the bot reads missing samples again before it rejects results."""
     job = stand.started()
@@ -195,6 +198,7 @@ def test_a_hub_that_is_away_is_no_forgery(stand: BoardDriver) -> None:
     assert stand.context.set_aside.all() == []
 
 
+@pytest.mark.long("a board with samples for one more kind of them")
 def test_large_tables_are_read_in_parts(stand: BoardDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bot reads the end of a large table, then only the columns that it needs, and reads each table once."""
     monkeypatch.setattr(samples, "WHOLE", 100)

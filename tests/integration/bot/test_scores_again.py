@@ -56,6 +56,7 @@ def test_standard_errors_are_stored_with_the_scores_and_read_again(stand: BoardD
     assert stand.context.scores.all() == before
 
 
+@pytest.mark.long("a board with results for one more way in which scores are read again")
 def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver) -> None:
     """The leaderboard shows raw scores, chat template and an earlier commit's row from results files, and no likes."""
     path, views = finished(stand), BoardReader(stand.context)
@@ -79,6 +80,7 @@ def test_a_board_without_a_table_shows_what_its_own_files_say(stand: BoardDriver
     ]
 
 
+@pytest.mark.long("a board with results for one more way in which scores are read again")
 def test_scores_that_were_read_before_the_request_named_them_are_read_again(stand: BoardDriver) -> None:
     """If scores are read between the commits of new results and of the request, the bot reads them again."""
     path = finished(stand)
@@ -95,6 +97,7 @@ def test_scores_that_were_read_before_the_request_named_them_are_read_again(stan
     assert [scores.results for scores in stand.context.scores.all()] == [newer]
 
 
+@pytest.mark.long("a board with results for one more way in which scores are read again")
 def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None:
     """The bot completes scores that an earlier version stored without their commit, from the results file."""
     path = finished(stand)
@@ -107,6 +110,7 @@ def test_scores_of_an_earlier_version_are_noted_anew(stand: BoardDriver) -> None
     assert stand.context.scores.all() == [whole]
 
 
+@pytest.mark.long("a board with results for one more way in which scores are read again")
 def test_scores_that_version_0_1_0_filled_in_are_filled_again(stand: BoardDriver) -> None:
     """Version 0.1.0 stored fewer fields and no rows, and marked them as complete: the next check completes both."""
     path = finished(stand)
@@ -147,6 +151,7 @@ def digests(stand: BoardDriver, asked: str = "a") -> ResultDigests:
     return combine(DigestParts(tasks={"starter_navigation": parts}), stand.context.suite)
 
 
+@pytest.mark.long("a board with results for one more way in which scores are read again")
 def test_what_was_asked_is_known_again_after_redis_was_lost(stand: BoardDriver) -> None:
     """Scores, accepted digests, search and leaderboard have the digest of the questions, also after a loss of Redis."""
     published = digests(stand)

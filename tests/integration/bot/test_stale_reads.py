@@ -89,6 +89,7 @@ def test_the_end_of_our_own_edit_is_read_where_it_landed(stand: BoardDriver, mon
     assert state(stand, path) in ("waiting", "queued")
 
 
+@pytest.mark.long("a board for one more stale answer")
 def test_an_edit_whose_commit_was_answered_with_an_error_is_read_where_it_landed(stand: BoardDriver) -> None:
     """If the Hub reports an error for a commit that it made, the bot finds the commit later and queues the request."""
     path = stand.failed(cause("time-limit").failure(""))
@@ -143,6 +144,7 @@ def test_redis_that_is_emptied_behind_the_marks_loses_no_request(
     assert state(stand, path) in ("waiting", "queued")
 
 
+@pytest.mark.long("a board for one more stale answer")
 def test_an_edit_that_lands_after_redis_was_emptied_loses_no_request(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +241,7 @@ def compare(stand: BoardDriver) -> list[tuple[str, str]]:
     return look(stand)
 
 
+@pytest.mark.long("a board for one more stale answer")
 @pytest.mark.parametrize("harm", [forget, outdate, end])
 def test_what_the_index_does_not_know_as_it_is_is_found_in_time(stand: BoardDriver, harm: Any) -> None:
     """The doctor reports a missing or wrong entry of the index, and a comparison corrects it in COMPARE_SECONDS."""

@@ -68,6 +68,7 @@ def test_what_has_not_ended_is_left_alone(stand: BoardDriver, talk: Discussion) 
     assert stand.file(PATH)["revision"] != head
 
 
+@pytest.mark.long("an evaluation and a second submission for one more way of asking; the kept tests have the others")
 def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discussion) -> None:
     """A request keeps its use of a chat template, and the reply says so if `/submit` asked for another."""
     ended(stand)
@@ -77,6 +78,7 @@ def test_what_the_request_says_otherwise_is_told(stand: BoardDriver, talk: Discu
     assert not stand.file(PATH).get("use_chat_template")
 
 
+@pytest.mark.long("an evaluation and a second submission for one more way of asking; the kept tests have the others")
 @pytest.mark.parametrize(("base_model", "is_told"), [("ada/remote", True), ("ada/good", False)])
 def test_another_base_model_is_told(stand: BoardDriver, talk: Discussion, base_model: str, is_told: bool) -> None:
     """A request keeps its base model, and the reply says so only if `/submit` named another one."""
@@ -104,6 +106,7 @@ def test_it_is_checked_and_counted_as_any_submission(stand: BoardDriver, talk: D
     assert stand.file(PATH) == before
 
 
+@pytest.mark.long("an evaluation and a second submission for one more way of asking; the kept tests have the others")
 def test_a_model_that_was_taken_off_the_board_is_not_submitted_again(stand: BoardDriver, talk: Discussion) -> None:
     """`/submit` does not reopen the request of a removed model, because a maintainer decides about its return."""
     file = ended(stand)
@@ -114,6 +117,7 @@ def test_a_model_that_was_taken_off_the_board_is_not_submitted_again(stand: Boar
     assert stand.file(PATH)["status"] == "CANCELLED"
 
 
+@pytest.mark.long("an evaluation and a second submission for one more way of asking; the kept tests have the others")
 def test_a_newer_commit_is_submitted_by_a_program(
     web: httpx2.Client, stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

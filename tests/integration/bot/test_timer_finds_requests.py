@@ -43,6 +43,7 @@ def test_a_request_is_relaunched_while_its_results_are_put_back(stand: BoardDriv
     assert [message.path for message in stand.queued()] == [job.path]
 
 
+@pytest.mark.long("a board for one more loss that the timer mends")
 def test_what_is_staged_is_written_once_the_token_is_good_again(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +63,7 @@ def test_what_is_staged_is_written_once_the_token_is_good_again(
     assert stand.context.parking.all() == []
 
 
+@pytest.mark.long("a board for one more loss that the timer mends")
 def test_what_landed_behind_an_error_is_no_failed_publication(stand: BoardDriver) -> None:
     """If the Hub reported an error for a worker's commit that it made, the bot accepts the published details."""
     job = stand.started()
@@ -105,6 +107,7 @@ def test_who_was_cancelled_while_redis_was_lost_is_told(stand: BoardDriver) -> N
         pytest.fail("the worker was never told")
 
 
+@pytest.mark.long("a board for one more loss that the timer mends")
 def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: BoardDriver) -> None:
     """An attempt that was handed back stays in the queue for two days without a worker, and does not count as lost."""
     job = stand.started()

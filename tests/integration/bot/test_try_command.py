@@ -175,6 +175,7 @@ def test_a_worker_that_was_set_aside_runs_no_trial(stand: BoardDriver) -> None:
     assert "waits for a trial" in reply(talk)
 
 
+@pytest.mark.long("a trial on a board for one more end of it")
 @pytest.mark.parametrize("forged", [b"{}", b"x"])
 def test_unreadable_outcomes_end_a_trial(stand: BoardDriver, forged: bytes) -> None:
     """A second unreadable outcome from a worker ends the trial, and the reply names the cause."""
@@ -188,6 +189,7 @@ def test_unreadable_outcomes_end_a_trial(stand: BoardDriver, forged: bytes) -> N
     assert not stand.context.trials.pending()
 
 
+@pytest.mark.long("a trial on a board for one more end of it")
 def test_a_request_takes_the_worker_of_a_trial(stand: BoardDriver) -> None:
     """A request takes the worker of a trial, which waits again until another worker is idle."""
     talk = ask(stand)
@@ -209,6 +211,7 @@ def test_a_request_takes_the_worker_of_a_trial(stand: BoardDriver) -> None:
     assert [queued.questions for queued in stand.queued()] == [0], "queued though that worker has stopped"
 
 
+@pytest.mark.long("a trial on a board for one more end of it")
 def test_after_redis_was_lost_the_same_trial_is_asked_for_again(stand: BoardDriver) -> None:
     """After a loss of Redis, the bot resumes the trial from its reply; a final reply stays as it is."""
     talk = ask(stand)
@@ -232,6 +235,7 @@ def test_after_redis_was_lost_the_same_trial_is_asked_for_again(stand: BoardDriv
     assert (reply(talk), stand.context.trials.pending()) == (final, [])
 
 
+@pytest.mark.long("a trial on a board for one more end of it")
 def test_a_bot_that_dies_at_any_call_answers_once(stand: BoardDriver) -> None:
     """A bot that is killed at any call starts the trial once, and reports in a single reply."""
     number, talk = 0, Discussion(stand)
@@ -246,6 +250,7 @@ def test_a_bot_that_dies_at_any_call_answers_once(stand: BoardDriver) -> None:
     assert "runs at" in reply(talk)
 
 
+@pytest.mark.long("a trial on a board for one more end of it")
 def test_a_trial_without_a_worker_ends_after_a_week(stand: BoardDriver) -> None:
     """If no worker is free within a week, the bot ends the trial and says so."""
     talk = ask(stand)

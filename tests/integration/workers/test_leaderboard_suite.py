@@ -87,6 +87,7 @@ def compared(reference: ReferenceScores, tmp_path_factory: pytest.TempPathFactor
         )
 
 
+@pytest.mark.long("ten seconds of processor time; test_scores compares with `lm_eval`, too")
 def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
     """Scores and prompt hashes of all tasks and groups (39 and 6 of all) equal those of `lm_eval`."""
     assert compared.ours["results"] == compared.theirs["results"]
@@ -156,6 +157,7 @@ def test_one_subtask_is_at_its_real_shape(compared: Compared) -> None:
     assert all(len(json.loads(row["continuations"])) == 6 for row in rows)
 
 
+@pytest.mark.long("ten seconds of processor time; test_scores compares with `lm_eval`, too")
 def test_restricted_answers_are_in_a_gated_repo_of_their_own(compared: Compared) -> None:
     """The answers to GPQA are in a gated repo, and the details with all other answers are public."""
     assert compared.outcome.details is not None

@@ -198,6 +198,7 @@ def respelled(version: SuiteVersion, folder: Path, changes: dict[str, str]) -> S
     return SuiteVersion(version.text, folder)
 
 
+@pytest.mark.long("two evaluations; test_own_tasks_get_the_scores_of_a_full_evaluation has one")
 def test_tasks_that_are_configured_otherwise_and_ask_the_same_are_scored(
     starter: EvaluatedPair, tmp_path: Path
 ) -> None:
@@ -229,6 +230,7 @@ def test_tasks_that_are_configured_otherwise_and_ask_otherwise_are_refused(
     assert words in str(refused.value)
 
 
+@pytest.mark.long("two evaluations; test_own_tasks_get_the_scores_of_a_full_evaluation has one")
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

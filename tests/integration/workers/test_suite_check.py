@@ -70,6 +70,7 @@ def mistakes(ended: Result) -> list[str]:
     return [line.removeprefix("FAIL  ") for line in ended.output.splitlines() if line.startswith("FAIL")]
 
 
+@pytest.mark.long("asks a model; the next test does, too")
 def test_a_good_suite_passes(steward: CliRunner) -> None:
     """One question of each task is asked of the tiny model, and each benchmark gets its metrics."""
     ended = check(steward, SUITE, "--json")

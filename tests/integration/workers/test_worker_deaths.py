@@ -277,6 +277,7 @@ def test_an_idle_worker_stops_at_once(bot: AttemptQueue, start_worker: Start) ->
         assert worker.process.wait(10) == 0 and worker.nothing_left()
 
 
+@pytest.mark.long("starts a worker, which imports the harness; the tests before and after it start others")
 def test_two_workers_share_a_folder_without_sharing_a_slot(bot: AttemptQueue, start_worker: Start) -> None:
     """Two workers with one work folder hold two attempts at once; their children run one after the other."""
     first, second = job("short", 1), job("short", 2)
@@ -309,6 +310,7 @@ def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Attemp
     assert worker.pids("job") == running
 
 
+@pytest.mark.long("starts a worker, which imports the harness; the tests before and after it start others")
 @pytest.mark.parametrize("dies", ["worker", "job"])
 def test_an_unsent_outcome_is_sent_by_the_next_worker_of_the_slot(
     bot: AttemptQueue, start_worker: Start, dies: str
@@ -341,6 +343,7 @@ def test_an_unsent_outcome_is_sent_by_the_next_worker_of_the_slot(
     wait_until(lambda: bot.dirty(asked))  # the outcome is reported before the request is marked
 
 
+@pytest.mark.long("starts a worker, which imports the harness; the tests before and after it start others")
 def test_a_zygote_that_cannot_import_its_harness_is_reported(start_worker: Start) -> None:
     """A worker whose harness cannot be imported exits with that error."""
     worker = start_worker(STEWARD_HARNESS="no_such_harness")

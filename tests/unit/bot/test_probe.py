@@ -66,6 +66,7 @@ def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch
     assert [LIMITS["tokenizer"].starves(used) for used in (0.0, 2.4, 2.6, 10.0)] == [True, True, False, False]
 
 
+@pytest.mark.long("starts a probe, which imports transformers")
 def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the imports take longer than a question's timeout, the same process answers the next question."""
     monkeypatch.setattr(process, "_IMPORT_SECONDS", 0.0)
@@ -110,6 +111,7 @@ def test_no_model_is_blamed_for_a_probe_that_cannot_run(monkeypatch: pytest.Monk
     assert forks.ask({"kind": "config", "folder": str(tmp_path)}) == STARVED
 
 
+@pytest.mark.long("starts a probe, which imports transformers")
 def test_a_folder_that_was_tidied_away_is_made_anew(probe: Probe) -> None:
     """The probe works again after the system has removed its temporary folder."""
     with probe.folder() as folder:

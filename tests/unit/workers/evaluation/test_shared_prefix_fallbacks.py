@@ -62,6 +62,7 @@ def test_an_error_in_one_rare_request_is_caught(
     assert harness.engine_record.compared < 10  # of 31
 
 
+@pytest.mark.long("several evaluations of a model for one more fault")
 @pytest.mark.parametrize(
     ("dtype", "error", "compared_every"),
     [("float32", float("nan"), 10_000), ("bfloat16", 5.0, 10), ("float32", 5.0, 10)],
@@ -148,6 +149,7 @@ def test_less_memory_gives_the_same_answers(
     assert budgets == ([(240,)] if room else [(240,), (120,), (60,)])
 
 
+@pytest.mark.long("several evaluations of a model for one more fault")
 @pytest.mark.parametrize(
     ("trees", "kind"),
     [(True, "gpu"), (False, "python"), (True, "cpu"), (False, "gpu"), (True, "python"), (False, "cpu")],

@@ -127,6 +127,7 @@ def test_half_precision_uses_the_harness_dtype(answer: Any) -> None:
     assert all(value == float(torch.tensor(value, dtype=torch.bfloat16)) for value, _ in answers)
 
 
+@pytest.mark.long("two models in each precision")
 @pytest.mark.parametrize(
     ("dtype", "wrong"), [("float16", False), ("bfloat16", True), ("bfloat16", False), ("float16", True)]
 )
