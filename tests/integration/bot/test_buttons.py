@@ -97,7 +97,8 @@ def test_an_owner_cancels_once_however_often_they_click(site: SignInSite) -> Non
     """Two clicks of an owner on the button to cancel make one decision, on record with the person and their role."""
     path, ada = submitted(site, "float32"), signed_in(site, "ada")
     page = ada.get("/models/ada/good")
-    assert buttons(page) == buttons(ada.get(f"/requests/{path}")) == {"cancel"}
+    assert "cancel" in buttons(page)
+    assert buttons(ada.get(f"/requests/{path}")) == {"cancel"}
     fields = {**fields_of(page, "cancel"), "reason": f"the wrong revision {HOSTILE}"}
     first, second = ada.post("/act", data=fields), ada.post("/act", data=fields)
     assert first.headers["location"] == second.headers["location"]
@@ -148,21 +149,27 @@ def test_who_may_write_to_models_of_an_organisation_sees_the_buttons_of_an_owner
     context, accounts = site.stand.context, site.stand.hub.state.accounts
     path = "board/owned_eval_request_False_float32_Original.json"
     standing = RequestSnapshot(status="PENDING", time=clock.now())
-    context.index.put(
-        IndexEntry(path=path, model="board/owned", state="waiting", submitter="form", attempt="x", standing=standing)
+    entry = IndexEntry(
+        path=path, model="board/owned", state="waiting", submitter="form", attempt="x", standing=standing
     )
+
+    def seen_by(browser: Browser) -> set[str] | None:
+        context.index.put(entry)  # the bot drops the entry when it lists all files, because it has none
+        page = browser.get(f"/requests/{path}")
+        return buttons(page) if page.is_success else None
+
     board, person = accounts.by_name("board"), accounts.by_name("ada")
     assert board is not None
     assert person is not None
     accounts.set_member(board, person, "write")
     ada, bob = signed_in(site, "ada"), signed_in(site, "bob")
-    assert buttons(ada.get(f"/requests/{path}")) == set()
-    wait_until(lambda: buttons(ada.get(f"/requests/{path}")) == {"cancel"}, seconds=120)
+    assert seen_by(ada) == set()
+    wait_until(lambda: seen_by(ada) == {"cancel"}, seconds=120)
     own = context.keys.message(
         MaintainerAction.KEY, ownership_check(Person(site.id_of("bob"), "bob"), "board", at=0).id
     )
-    wait_until(lambda: bob.get(f"/requests/{path}").is_success and context.redis.hget(own, "answer"), seconds=120)
-    assert buttons(bob.get(f"/requests/{path}")) == set()
+    wait_until(lambda: seen_by(bob) is not None and context.redis.hget(own, "answer"), seconds=120)
+    wait_until(lambda: seen_by(bob) == set(), seconds=120)
     context.index.drop(path)
 
 

@@ -100,6 +100,7 @@ def again(sent: list[tuple[str, OutgoingDelivery]], times: int) -> None:
 def test_ten_times_the_same_delivery_shuffled_is_one_answer(live: tuple[BoardDriver, Rung]) -> None:
     """Three threads, four commands in each, every delivery ten times: each command has one reply and one effect."""
     stand, rung = live
+    rung.clear()
     numbers = [opened(stand, "/bell") for _ in range(3)]
     for _ in range(3):
         for number in numbers:

@@ -47,6 +47,8 @@ def test_what_is_wrong_is_said_and_nothing_is_merged(
     stand: BoardDriver, name: str, files: dict[str, Any], words: list[str]
 ) -> None:
     """The report names each mistake, and the pull request stays open even on a board that merges by itself."""
+    if stand.form.file_exists(REQUESTS, PATH, repo_type="dataset"):
+        stand.form.delete_file(PATH, REQUESTS, repo_type="dataset")
     proposed = {
         path: fields(stand, **content) if isinstance(content, dict) else content for path, content in files.items()
     }

@@ -193,6 +193,7 @@ def test_what_cannot_be_run_ends_in_its_cause(
 ) -> None:
     """Missing or unusable weights end the attempt with their cause."""
     precision = {"no-quantiser": "8bit", "not-quantised": "GPTQ"}.get(name, "float32")
+    stand.upload(BASE, adapters_and_deltas.base())
     revision = stand.upload(f"ada/{name}", files())
     asked = stand.job(f"ada/{name}", revision, weight_type=kind, precision=precision, base_model=base)
     (outcome,) = stand.run(asked)
