@@ -1,13 +1,14 @@
 """People submit an ended request again: the bot runs another attempt, and does not reuse the old one's end.
 
-`make test` submits in two ways, one after a failure and one after a cancellation, both after Redis was lost; `make
-matrices` in each way, after both, with and without a loss of Redis.
+`make test` submits in one way, after a failure and a loss of Redis; `make long` in each way, also after a cancellation,
+with and without that loss.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from leaderboard.failures import cause
 from redis_state.jobs import EvaluationJob
 from steward.testing.board import REQUESTS, BoardDriver
 from tests.support.board.published_details import publish
+from tests.support.long import long_except
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
@@ -46,15 +48,13 @@ def remove_and_submit(stand: BoardDriver, path: str) -> None:
     stand.submit("ada/good", path=path)
 
 
-WAYS = [(put_back, False), (put_back_as_new, True), (overwrite, False), (remove_and_submit, True)]
+WAYS = long_except(
+    {"remove_and_submit-redis-lost"},
+    product([put_back, put_back_as_new, overwrite, remove_and_submit], [False, True]),
+    "another way to submit again",
+    name=lambda way: f"{way[0].__name__}{'-redis-lost' * way[1]}",
+)
 """Ways to ask again, and whether Redis was lost before."""
-MORE_WAYS = [(way, not amnesia) for way, amnesia in WAYS]
-OTHER_WAY = pytest.mark.long("another way to submit again")
-
-
-def others(*ways: tuple[Callable[[BoardDriver, str], None], bool]) -> list[Any]:
-    """These ways as cases that `make test` leaves out."""
-    return [pytest.param(*way, marks=OTHER_WAY) for way in ways]
 
 
 def run_again(stand: BoardDriver) -> str:
@@ -68,7 +68,7 @@ def run_again(stand: BoardDriver) -> str:
     return job.attempt
 
 
-@pytest.mark.parametrize(("again", "amnesia"), [WAYS[3], *others(*WAYS[:3], *MORE_WAYS)])
+@pytest.mark.parametrize(("again", "amnesia"), WAYS)
 def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:
@@ -94,7 +94,7 @@ def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
 
 
 @pytest.mark.long("a board and several attempts for one more order of the events")
-@pytest.mark.parametrize(("again", "amnesia"), [MORE_WAYS[2], *others(*MORE_WAYS[:2], *WAYS[:3])])
+@pytest.mark.parametrize(("again", "amnesia"), WAYS)
 def test_an_attempt_that_was_given_up_is_not_the_next_one(
     stand: BoardDriver, again: Callable[[BoardDriver, str], None], amnesia: bool
 ) -> None:

@@ -14,6 +14,7 @@ from tests.support.board.counted_verbs import decisions, is_at_rest, settle
 from tests.support.board.discussion import Discussion
 from tests.support.board.pull_requests import fields, look, propose
 from tests.support.board.pull_requests import thread as pull_thread
+from tests.support.long import long_except
 
 
 @pytest.fixture
@@ -124,7 +125,12 @@ EFFECTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), EFFECTS)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    long_except(
+        {"/hold", "/unhold", "/submit", "/resubmit"}, EFFECTS, "another command", name=lambda case: case[0].split()[0]
+    ),
+)
 def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
     stand: BoardDriver, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
 ) -> None:

@@ -34,6 +34,7 @@ from tests.support.board.renames import (
     result_path,
     results,
 )
+from tests.support.long import long_except
 
 TWIN = path("ada/twin")
 
@@ -195,9 +196,15 @@ CASES = [
     Case("a link beside it", "wrong", "is not part of", RIGHT, raw={"ada/link": (LINK, b"../README.md")}),
     Case("very many", "wrong", "more than 2,000 files", RIGHT, raw=MANY),
 ]
+SOME = {
+    "all of it", "all results", "in case alone", "twins of one owner", "all but the base", "one result", "a parameter",
+    "a score", "a table", "over another's", "another's request", "copied", "no json", "look-alike", "a typo",
+    "to another model", "while it runs", "a symbolic link", "a mode",
+}  # fmt: skip
+"""What `make test` tries: of each kind of change, one."""
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", long_except(SOME, CASES, "one of fifty changes", name=lambda case: case.name))
 def test_each_pull_request_has_its_verdict_and_its_reason(stand: BoardDriver, case: Case) -> None:
     """A correct rename, or a correct part of one, can be approved; otherwise the report names the fault."""
     number, _ = open_pull(stand, case.files, repo=case.repo, title=case.title)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import leaderboard
+from tests.support.long import long_except
 
 Breaking = Callable[[Path], object]
 INFO = f"steward_leaderboard-{leaderboard.__version__}.dist-info"
@@ -89,7 +90,10 @@ BROKEN: dict[str, tuple[Breaking, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize(
+    "name",
+    long_except({"another project's package", "missing requirements"}, BROKEN, "a copy of all packages each"),
+)
 def test_a_broken_installation_is_named_with_what_to_do(site: Path, name: str) -> None:
     """A broken installation gives exit status 1, and each problem with what to do."""
     breaking, expected = BROKEN[name]

@@ -10,6 +10,7 @@ import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from tests.support.long import long_except
 from tests.support.models.families import random_model
 from tests.support.models.letter_model import PROMPTS, SHARED, llama
 from workers.evaluation.shared_prefix import generation, row_generation
@@ -54,17 +55,12 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-BATCHES = [
-    pytest.param(prompts, rows, id=f"{rows}-{name}")
-    for prompts, rows, name in [
-        (PROMPTS, 3, "different"),
-        (SHARED, 16, "one beginning"),
-        (PROMPTS, 1, "different"),
-        (PROMPTS, 16, "different"),
-        (SHARED, 1, "one beginning"),
-        (SHARED, 3, "one beginning"),
-    ]
-]
+BATCHES = long_except(
+    {"3-different", "16-one beginning"},
+    [(prompts, rows) for prompts in (PROMPTS, SHARED) for rows in (1, 3, 16)],
+    "another number of rows",
+    name=lambda batch: f"{batch[1]}-{'different' if batch[0] is PROMPTS else 'one beginning'}",
+)
 
 
 @pytest.mark.usefixtures("way")

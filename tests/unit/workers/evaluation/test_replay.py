@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.long import long_except
 from tests.support.models.shared_prefix import LETTERS, harness_model, instances
 from workers.evaluation.shared_prefix.journal import AnswerJournal
 
@@ -93,9 +94,11 @@ WAYS: dict[str, tuple[Ask, dict[str, Any]]] = {
     "windows": (windows, {}),
     "texts the harness's way": (texts, {}),
 }
+SOME = {"by shared prefix", "texts the harness's way"}
+"""What `make test` tries: a task with choices and one with texts."""
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", long_except(SOME, WAYS, "another way to ask"))
 def test_an_attempt_that_is_killed_is_continued_digit_for_digit(model: Any, tmp_path: Path, way: str) -> None:
     """An attempt that is killed and continued has equal answers, reports each once, and computes few twice."""
     ask, options = WAYS[way]
@@ -139,7 +142,7 @@ def test_a_finished_journal_costs_a_sample(model: Any, tmp_path: Path) -> None:
         assert second.lm.engine_record == first.lm.engine_record
 
 
-@pytest.mark.parametrize("way", dict.fromkeys(("by shared prefix", "texts the harness's way", *WAYS)))
+@pytest.mark.parametrize("way", long_except(SOME, WAYS, "another way to ask"))
 def test_a_forged_journal_costs_time_and_no_score(
     model: Any, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
