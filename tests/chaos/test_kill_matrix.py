@@ -1,7 +1,7 @@
 """Kill a process at each crash point: after a restart people see what they would have seen without the kill.
 
-`make test` kills processes of three kinds in one run, and checks that every request ends as it should, once.
-`make chaos` runs the whole matrix, with one kill in each run, compares what people see with what they see after a run
+`make chaos` kills processes of three kinds in one run, and checks that every request ends as it should, once. Then it
+runs the whole matrix, with one kill in each run, compares what people see with what they see after a run
 without a kill, and prints the matrix as a table: a row for each crash point in the code, a column for each kind of
 process. Where a process of a kind cannot be killed at a point, because its code does not have the point or
 never reaches it, the table says so, and that is tested too.
@@ -186,6 +186,7 @@ def _cell(kind: str, point: str) -> str:
     return TABLE.get((kind, point), "")
 
 
+@pytest.mark.long("a process is killed at every step; `make chaos` runs it")
 def test_three_killed_processes_change_nothing_for_people(tmp_path: Path) -> None:
     """If a timer, a sync process and a web server are killed in one run, each request ends, with one status comment."""
     _, died = play(tmp_path, THREE, lambda board: check_end_state(board, MODELS, PROPOSED))

@@ -88,6 +88,7 @@ def look(page: Page, name: str) -> None:
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
+@pytest.mark.long("more than ten seconds in a browser; other tests of this file open the page")
 def test_a_check_follows_the_form(tab: Page) -> None:
     """When a user names a model, the page shows the outcome of its check, fills in guesses, and can be shared."""
     tab.goto("/check")

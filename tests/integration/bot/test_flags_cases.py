@@ -197,6 +197,7 @@ def a_flag_is_not_escaped_by_another_name(stand: FlagBoardDriver, conversations:
     assert set(stand.table()) == {"ada/quiet"}
 
 
+@pytest.mark.long("twelve seconds for the words of one page; test_conversations.py holds those of the commands")
 def test_the_page_of_cases_is_what_was_said(stand: FlagBoardDriver) -> None:
     """The eight cases end as they should, and docs/moderation-cases.md holds them, word for word."""
     conversations = dict[str, list[AppealThread]]()
