@@ -69,7 +69,7 @@ def start(stand: FlagBoardDriver, model: str) -> EvaluationJob:
 
 def harness_part(model: str, revision: str) -> dict[str, Any]:
     """The configuration in the results of a model: the harness's description of the model, as a worker writes it."""
-    arguments = {"pretrained": model, "revision": revision}
+    arguments = {"pretrained": model, "revision": revision, "dtype": "float32"}
     said = {"model": "hf", "model_name": model, "model_args": arguments, "model_dtype": "torch.float32"}
     return {"config": said, "configs": {}}
 

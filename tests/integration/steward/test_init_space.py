@@ -170,7 +170,7 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
             "the bucket fresh/bot-data.",
             "the hardware t4-small",
             "the variable HF_ENDPOINT",
-            "the files README.md in the",
+            "the files README.md, no-rows.jsonl in the",
         ):
             assert f"Removed again: {what}" in broken.stderr
         after = setup.everything_stored()
