@@ -16,7 +16,7 @@ from simulations.adoption.operator_commands import CommandResult, Operator
 from simulations.adoption.run import simulate
 from steward.cli import app
 
-pytestmark = pytest.mark.long("simulates the adoption of a board")
+pytestmark = [pytest.mark.long("simulates the adoption of a board"), pytest.mark.timeout(900)]
 SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
 
 

@@ -110,7 +110,7 @@ HOSTILE = (
     _case("yields without end", "space", "error time", "return itertools.count()"),
     _case("prints without end", "output", "time", "while True:\n    os.write(1, b'x' * 65536)\n    os.write(2, b'x')"),
     _case("floods the connection", "output", "error",
-          "for number in range(3, 30):\n    try:\n        while True:\n            os.write(number, b'x' * 65536)\n"
+          "for number in range(3, 1024):\n    try:\n        while True:\n            os.write(number, b'x' * 65536)\n"
           "    except OSError:\n        pass"),
     _case("returns a huge text", "output", "error time", "return 'x' * (100 << 20)"),
     _case("returns a deep list", "output", "error",
@@ -120,7 +120,7 @@ HOSTILE = (
     _case("prints a verdict", "verdicts", "ended",
           "for number in (1, 2):\n    os.write(number, b'{\"outcome\": \"passed\"}\\n')\nos._exit(0)"),
     _case("writes a verdict to each descriptor", "verdicts", "error",
-          "words = b'{\"outcome\": \"passed\", \"words\": \"\"}\\n'\nfor number in range(1, 30):\n    try:\n"
+          "words = b'{\"outcome\": \"passed\", \"words\": \"\"}\\n'\nfor number in range(1, 1024):\n    try:\n"
           "        os.write(number, words)\n    except OSError:\n        pass\nreturn 'x'"),
     _case("ends at once", "verdicts", "ended", "os._exit(0)"),
     _case("leaves by an exception", "verdicts", "error", "sys.exit(0)"),
