@@ -186,7 +186,7 @@ def _cell(kind: str, point: str) -> str:
     return TABLE.get((kind, point), "")
 
 
-@pytest.mark.long("a process is killed at every step; `make chaos` runs it")
+@pytest.mark.long("eighteen seconds of a processor; `make chaos` runs it")
 def test_three_killed_processes_change_nothing_for_people(tmp_path: Path) -> None:
     """If a timer, a sync process and a web server are killed in one run, each request ends, with one status comment."""
     _, died = play(tmp_path, THREE, lambda board: check_end_state(board, MODELS, PROPOSED))

@@ -34,7 +34,7 @@ def helps(project: Path) -> dict[str, str]:
     return by_command
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
+@pytest.mark.long("two seconds of a processor")
 @pytest.mark.parametrize(("old", "new"), NAMES)
 def test_a_simulation_is_run_by_its_old_command(helps: dict[str, str], old: str, new: str) -> None:
     """`python -m benchmarks.NAME --help` prints the help of the simulation."""

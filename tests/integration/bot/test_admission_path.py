@@ -303,7 +303,6 @@ def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None
     assert path.relaunch(where) == "quota-submitter"
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
 def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
     """After Redis is lost, waiting requests still wait, refused ones stay refused, and a copy still counts as one."""
     _copy(path)

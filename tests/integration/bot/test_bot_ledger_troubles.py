@@ -198,7 +198,6 @@ def test_retries_do_not_spend_the_budget(driver: LedgerDriver, local_hub: LocalH
     assert len(driver.ledger.budget.recorded(REQUESTS)) == 1
 
 
-@pytest.mark.long("the input is very large")
 def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
     """Without a record of commits, the ledger reads all accounts' commits of the hour from the repo's history, once."""
     ours, others = 20, 75

@@ -92,7 +92,7 @@ def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(
     assert again.suite_digest == stand.context.suite.digest != job.suite_digest
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_what_waits_is_evaluated_by_the_new_version_at_once(stand: BoardDriver) -> None:
     """The bot replaces jobs for the earlier version, in RQ or not, before a worker gets one: no attempt fails."""
     paths = [stand.submit("ada/good", path=path_of(precision)) for precision in ("float32", "float16", "bfloat16")]
@@ -295,7 +295,7 @@ def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: BoardDr
     assert (again.due, again.tried) == ((), 1)
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_many_are_put_back_by_one_commit(stand: BoardDriver) -> None:
     """The edits of forty requests land in one commit."""
     fill(stand, [f"ada/m{number}" for number in range(40)])

@@ -36,7 +36,7 @@ def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.Monke
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
+@pytest.mark.long("three seconds of a processor")
 def test_an_operator_submits_a_model(stand: BoardDriver, steward: Steward) -> None:
     """The command commits an accepted submission once, as the token's owner, and nothing for a refused one."""
     refused = steward("submit", "ada/pickled", "--precision", "1bit")

@@ -201,7 +201,7 @@ def test_a_cancelled_request_is_relaunched_and_resubmitted_by_buttons(site: Sign
     assert "It was not done." in shown(response)
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_an_owner_asks_for_a_removal_and_a_maintainer_approves_it(site: SignInSite) -> None:
     """An owner's proposal to remove is listed as waiting; two maintainers who approve it both see that it is done."""
     path = submitted(site, "4bit")

@@ -28,7 +28,7 @@ def steward(stand: BoardDriver, settings: BotSettings, monkeypatch: pytest.Monke
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
+@pytest.mark.long("three seconds of a processor")
 def test_an_operator_checks_a_model(stand: BoardDriver, steward: Callable[..., Result]) -> None:
     """`steward check` lists passed and failed rules with advice, as text or JSON, and exits with 1 after a failure."""
     result = steward("check", "ada/pickled", "--precision", "float32")

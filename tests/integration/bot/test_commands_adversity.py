@@ -136,7 +136,7 @@ def test_a_comment_that_is_gone_before_it_is_read_is_nothing(stand: BoardDriver,
     assert other.replies() == []
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("two seconds of a processor")
 def test_comments_of_64_kb_and_of_hundreds_of_commands_get_one_reply(stand: BoardDriver, bell: CountedVerb) -> None:
     """The bot reads the longest comment to its end; of many commands in a comment it runs the first few."""
     talk = Discussion(stand)

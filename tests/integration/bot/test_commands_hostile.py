@@ -96,7 +96,6 @@ def test_hostile_reasons_stay_text_wherever_they_are_shown(quiet: BoardDriver) -
                     check(quiet, text, event.content)
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
 def test_hostile_titles_and_posts_stay_text(quiet: BoardDriver) -> None:
     """A thread with a hostile title and post gets a harmless answer or none, and at most one row in the digest."""
     for text in SAID:

@@ -157,7 +157,7 @@ def test_licences_that_the_table_has_are_not_asked_for_again(
     assert (hit.entry.path, hit.average) == (path, before[0].average)
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagBoardDriver) -> None:
     """The bot keeps a row of another evaluator for an earlier commit, with its facts, beside its own row."""
     path = finished(stand)

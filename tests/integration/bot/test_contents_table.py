@@ -169,7 +169,7 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagBoardDriver
     assert disagreements(stand.context) == []
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_an_earlier_commit_keeps_its_row_after_a_change_of_the_suite(stand: FlagBoardDriver) -> None:
     """After a new commit is evaluated with a newer suite, both commits have a row in the table and on the page."""
     context, path = stand.context, finished(stand)
@@ -187,7 +187,6 @@ def test_an_earlier_commit_keeps_its_row_after_a_change_of_the_suite(stand: Flag
     assert shown == {job.revision: path, earlier: f"{path}@{earlier}"}
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
 def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:
     """Without Redis and memory, the bot commits no unchanged table; it writes a damaged table again."""
     finished(stand, submitted_time="2026-01-31T12:00:00Z")
@@ -204,7 +203,7 @@ def test_the_table_outlives_redis_and_processes(stand: FlagBoardDriver) -> None:
     assert data(stand) == good
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_two_processes_that_were_told_different_things_do_not_write_in_turns(stand: FlagBoardDriver) -> None:
     """Two processes with different knowledge of a model do not rewrite the table in turns."""
     finished(stand)

@@ -108,7 +108,7 @@ def check(files: dict[str, bytes]) -> tuple[dict[str, Any], list[dict[str, Any]]
     return record, rows
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_an_evaluation_is_a_valid_record_and_always_the_same(stand: ModelPagesDriver, tmp_path: Path) -> None:
     """The export writes the same valid record each time, with raw scores, the model's commit and its precision."""
     first, second = tmp_path / "first", tmp_path / "second"
@@ -162,7 +162,7 @@ def test_answers_in_a_private_repo_are_left_out(stand: ModelPagesDriver, tmp_pat
     check(files_of(tmp_path / "out"))
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 @pytest.mark.parametrize("table", [b"PAR1 no table PAR1", b""])
 def test_an_unreadable_table_of_answers_is_left_out(stand: ModelPagesDriver, tmp_path: Path, table: bytes) -> None:
     """If a table of answers is not valid parquet, the export writes the record alone and reports what is left out."""

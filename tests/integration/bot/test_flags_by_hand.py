@@ -133,7 +133,6 @@ def dirty_table(url: Callable[[int], str]) -> dict[str, str]:
     }
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
 def test_a_table_of_others_is_imported_from_a_shell(
     stand: FlagBoardDriver, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,7 @@ def test_it_says_what_the_api_says(stand: FlagBoardDriver) -> None:
     assert commits(stand) == before
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("three seconds of a processor")
 def test_it_follows_flags_removals_and_other_peoples_edits(stand: FlagBoardDriver) -> None:
     """The snapshot marks flagged rows, drops a removed model, and overwrites an edit by another account."""
     finished(stand)
@@ -146,7 +146,7 @@ def test_a_flag_of_one_precision_hides_that_evaluation_alone(stand: FlagBoardDri
         assert views == {"float32": flagged, "float16": False}
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_after_a_change_of_the_suite_an_evaluation_is_shown_once(stand: FlagBoardDriver) -> None:
     """After a new suite version an evaluation has one row with its score and facts, also after Redis was lost."""
     context, path = stand.context, finished(stand)

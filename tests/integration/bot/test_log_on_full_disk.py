@@ -30,7 +30,6 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
         yield own
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
 def test_a_process_that_cannot_write_its_log_goes_on(tmp_path: Path, server: Valkey) -> None:
     """While neither the log nor Redis can be written, the process tries again; later it syncs, and ends cleanly."""
     (tmp_path / "board.yaml").write_text(BOARD)

@@ -97,7 +97,6 @@ def test_a_finished_evaluation_is_not_lost_by_a_lie(stand: BoardDriver, name: st
     assert stand.file(job.path)["status"] == "FINISHED"
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
 @pytest.mark.parametrize("code", ["RevisionNotFound", "RepoNotFound"])
 def test_a_commit_that_the_hub_does_not_know_yet_is_read_again(stand: BoardDriver, code: str) -> None:
     """If the Hub does not know a fresh commit or its repo yet, the bot reads the results later instead of refusing."""
@@ -168,7 +167,6 @@ def test_a_model_whose_metadata_cannot_be_read_is_refused_and_disturbs_nobody(st
     assert stand.file(other)["status"] == "FAILED"
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
 @pytest.mark.parametrize("fault", [{"kind": "fail", "status": 500}, {"kind": "cut"}])
 def test_errors_of_one_models_repo_slow_no_other(stand: BoardDriver, fault: dict[str, Any]) -> None:
     """If only the calls about one model fail, its request waits, others go on, and the Hub does not count as away."""

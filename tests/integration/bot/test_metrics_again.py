@@ -119,7 +119,7 @@ def test_a_forged_metric_of_one_sample_is_found(
     assert computing.context.set_aside.includes("w")
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 @pytest.mark.parametrize(("scored", "reason"), [(None, "no harness here"), ("0" * 64, "scores otherwise")])
 def test_results_say_where_metrics_were_not_computed_again(stand: BoardDriver, scored: str | None, reason: str) -> None:
     """If the bot has no harness or one that scores differently, the results are published and name the reason."""

@@ -148,7 +148,7 @@ def test_at_most_so_many_are_opened_a_day(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == [(1, "open")]
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 @pytest.mark.parametrize("mode", [EffectMode.OFF, EffectMode.SHADOW])
 def test_without_the_effect_nothing_is_written(stand: ModelPagesDriver, mode: EffectMode) -> None:
     """With the effect off or in shadow, the reply says so and no pull request is opened; shadow mode lists it."""
@@ -196,7 +196,7 @@ def test_a_lost_answer_of_the_hub_opens_no_second_pull_request(stand: ModelPages
     assert stand.pulls() == [(1, "open")] and "pull request #1" in talk.replies()[-1]
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_the_doctor_looks_at_the_token(stand: ModelPagesDriver) -> None:
     """The doctor accepts a token for discussions alone, other tokens are errors, and a missing one is a warning."""
 

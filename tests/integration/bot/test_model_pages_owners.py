@@ -36,7 +36,7 @@ def test_only_the_owner_can_ask(stand: ModelPagesDriver) -> None:
     assert stand.pulls() == []
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_what_the_owner_closed_stays_closed(stand: ModelPagesDriver) -> None:
     """The bot does not reopen or replace a pull request that the owner closed; the owner can reopen it."""
     stand.ask()
@@ -99,7 +99,7 @@ def evaluate_waiting(stand: ModelPagesDriver, accuracy: float = 0.5) -> None:
     stand.settle()
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_a_ticked_box_of_an_owner_opens_one_once_there_are_scores(stand: ModelPagesDriver) -> None:
     """The owner's tick is stored in the request file and opens one pull request when there are scores."""
     assert submit_by_form(stand, "bob").model_page.startswith("I do not publish the scores on the page")

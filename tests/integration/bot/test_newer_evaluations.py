@@ -240,7 +240,7 @@ def test_a_resubmission_counts_like_a_submission(place: Transcripts) -> None:
     assert "waits for an evaluation" in talk.replies()[-1]
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_a_report_of_two_failures_stays_open_when_one_fails_again(place: Transcripts) -> None:
     """If one of two reported requests fails again and one finishes, the bot reports both and leaves the thread open."""
     paths = [place.submit(model) for model in ("ada/aurora-1b", "ada/borealis")]

@@ -125,7 +125,6 @@ def test_a_table_is_downloaded_once_and_read_as_long_as_it_is_public(
     assert read(stand, evaluated).code == "not-public"
 
 
-@pytest.mark.long("the input is very large")
 def test_a_table_that_needs_gigabytes_is_refused_and_the_sync_goes_on(
     stand: BoardDriver, evaluated: str, tmp_path: Path
 ) -> None:

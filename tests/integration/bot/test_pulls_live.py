@@ -70,7 +70,7 @@ def test_four_pull_requests_four_reports_one_merge(live: BoardDriver) -> None:
     assert bot_comments(live, number) == 1
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("two seconds of a processor")
 def test_ten_thousand_files_are_turned_away_in_a_few_calls(
     tmp_path: Path, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,7 +245,7 @@ DEATHS = [
 ]
 
 
-@pytest.mark.long("a process is killed at every step; `make chaos` runs it")
+@pytest.mark.long("a process is killed at each of several steps; `make chaos` runs it")
 @pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS)
 def test_the_next_process_finishes_what_a_killed_one_began(
     stand: BoardDriver, monkeypatch: pytest.MonkeyPatch, module: Any, point: str, raced: bool, amnesia: bool

@@ -245,7 +245,7 @@ class Killed(BaseException):
     """Raised where the process would be killed."""
 
 
-@pytest.mark.long("a process is killed at every step; `make chaos` runs it")
+@pytest.mark.long("a process is killed at each of several steps; `make chaos` runs it")
 @pytest.mark.parametrize("point", [merging.MERGED, merging.STAGED_BACK])
 @pytest.mark.parametrize("amnesia", [False, True])
 def test_the_next_process_finishes_what_a_killed_one_began(

@@ -99,7 +99,7 @@ def test_the_document_names_every_address_and_every_error(web: httpx2.Client, pr
     assert {code for code in codes if f"`{code}`" not in document} == set()
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("two seconds of a processor")
 def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: Index, connection: redis.Redis) -> None:
     """A queue of 10,000 that did not change, or got one more request, is served without reading all of it anew.
 

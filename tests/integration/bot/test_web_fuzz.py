@@ -131,7 +131,6 @@ def test_no_bytes_in_an_address_are_answered_with_an_error_of_ours(asked: httpx2
     assert int(first.split()[1]) < 500, (target, first)
 
 
-@pytest.mark.long("the input is very large")
 @FUZZ
 @example("HEAD", "/openapi.json", b"")
 @given(st.sampled_from(["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"]), PATHS, st.binary(max_size=50))

@@ -304,7 +304,7 @@ def test_form_bodies_of_another_kind(http: httpx.Client, bad_repo: str) -> None:
     refused(http.post(f"/api/datasets/{bad_repo}/discussions", data={"title": "A title"}))
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("three seconds of a processor")
 def test_a_deep_and_a_huge_card(ada: HfApi, http: httpx.Client) -> None:
     """A card with a YAML bomb, deep nesting or a Python tag is no server error, and the repo stays readable."""
     bomb = "---\na: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -97,7 +97,7 @@ def test_kill_9_in_the_middle_of_200_concurrent_commits(tmp_path: Path) -> None:
             assert fsck.returncode == 0 and not broken, fsck.stdout + fsck.stderr
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
+@pytest.mark.long("two seconds of a processor")
 def test_threads_settings_webhooks_and_lfs_objects_exist_after_kill_9(tmp_path: Path) -> None:
     """Threads, comments, settings, webhooks and LFS objects exist after `kill -9` and a restart."""
     world, data = world_file(tmp_path), tmp_path / "data"
@@ -128,7 +128,7 @@ def test_threads_settings_webhooks_and_lfs_objects_exist_after_kill_9(tmp_path: 
         assert answer.content == b"\1" * 99
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
+@pytest.mark.long("a second of a processor")
 def test_the_command_and_the_world_file(tmp_path: Path) -> None:
     """The command prints its address first, serves the repos of the world file, and ends on SIGTERM."""
     with process(tmp_path / "data", world_file(tmp_path)) as (url, running):

@@ -110,7 +110,6 @@ def server_errors(operation: Any, target: Target, mode: GenerationMode, examples
     return errors
 
 
-@pytest.mark.long("the input is very large")
 @pytest.mark.parametrize(
     ("mode", "examples", "fewest"),
     [

@@ -139,7 +139,6 @@ def test_anonymous_people_have_a_smaller_allowance(strict: LocalHub) -> None:
     assert headers["RateLimit-Policy"] == '"fixed window";"api";q=500;w=300'
 
 
-@pytest.mark.long("the input is very large")
 def test_more_than_the_allowance_is_429(strict: LocalHub) -> None:
     """An account over its limit gets 429 with `r=0` until the next window; other accounts are not affected."""
     strict.state.clock.advance(301)
@@ -155,7 +154,7 @@ def test_more_than_the_allowance_is_429(strict: LocalHub) -> None:
         assert client.get(url).status_code == 200
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("a second of a processor")
 def test_128_commits_an_hour(strict: LocalHub) -> None:
     """The 129th commit to a repo in an hour is 429 with the message of the Hub, and without Retry-After."""
     strict.state.clock.advance(301)

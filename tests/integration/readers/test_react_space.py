@@ -34,7 +34,7 @@ def test_a_form_may_spell_a_precision_in_its_own_way(stand: FlagBoardDriver) -> 
     assert list(table(stand)["Precision"]) == ["float32"]
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_what_waits_for_another_evaluation_is_in_a_list_and_keeps_its_row(
     stand: FlagBoardDriver, tmp_path: Path
 ) -> None:

@@ -83,7 +83,7 @@ def test_a_run_does_what_is_due_and_ends(board: SleepingBoard, settings: BotSett
     assert len(comments(board.hub, thread.num)) == 2
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_the_maintainers_list_names_what_waits_after_each_run(board: SleepingBoard, settings: BotSettings) -> None:
     """A run with an empty Redis keeps discussions that still wait on the maintainers' list, and adds new ones."""
     ada = HfApi(board.hub.url, ADA)

@@ -145,7 +145,7 @@ def new_page(api: HfApi, reader: Hub) -> bytes:
     return index
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 def test_the_space_of_a_new_board_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`init` writes the Space's page, updates an old one only with --space, and never replaces another program's."""
     with LocalHub(tmp_path / "hub", WORLD) as hub:

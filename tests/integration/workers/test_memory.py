@@ -25,7 +25,7 @@ def test_out_of_memory_is_tried_again_with_smaller_batches(bot: AttemptQueue, st
     assert "pid" in json.loads((worker.folder / "published.json").read_text())
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
+@pytest.mark.long("a second of a processor")
 def test_the_last_retry_computes_with_the_harness(bot: AttemptQueue, start_worker: Start) -> None:
     """If the shared-prefix engine runs out of memory with batch size 1, the worker retries with the harness alone."""
     asked, worker = job("frugal"), start_worker(engine="shared-prefix", STEWARD_BATCH_SIZE="1")
@@ -37,7 +37,6 @@ def test_the_last_retry_computes_with_the_harness(bot: AttemptQueue, start_worke
     assert json.loads((worker.folder / "published.json").read_text()) == {"batch_size": 1}
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
 def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: AttemptQueue, start_worker: Start) -> None:
     """A model too large for the machine fails before it is loaded, with both sizes in the message."""
     worker = start_worker(STEWARD_MEMORY_BYTES="1000000")
@@ -51,7 +50,6 @@ def test_a_model_that_is_larger_than_the_machine_is_not_begun(bot: AttemptQueue,
     assert "its weights take 0.0 GB" in outcome.failure.message
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
 def test_a_child_that_writes_too_many_small_files_is_stopped(bot: AttemptQueue, start_worker: Start) -> None:
     """A child that writes too many bytes in total is killed, even if each file is small."""
     asked, _ = job("littering"), start_worker(STEWARD_SPOOL_BYTES=str(20 << 20))

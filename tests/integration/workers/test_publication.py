@@ -319,7 +319,7 @@ print(json.dumps({"rows": latest.num_rows, "splits": sorted(runs), "score": late
 """
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("a second of a processor")
 def test_datasets_reads_the_details_after_several_runs(hub: LocalHub, spool: Path, tmp_path: Path) -> None:
     """`datasets` loads each config by run and as `latest`; the scores are the default config."""
     publish(publication(spool), access(hub))

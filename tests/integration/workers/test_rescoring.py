@@ -86,7 +86,7 @@ def _without_metadata(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.long("one more evaluation of a model; other tests of this file evaluate one")
+@pytest.mark.long("six seconds of a processor")
 def test_own_tasks_get_the_scores_of_a_full_evaluation(
     starter: EvaluatedPair, process: RescoringProcess, tmp_path: Path
 ) -> None:

@@ -227,7 +227,6 @@ def test_an_outcome_that_a_full_disk_does_not_hold_is_sent(bot: AttemptQueue, br
     assert bot.outcome(following)[0].ok
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
 @pytest.mark.parametrize("phase", long_except({"publish"}, PHASES, ANOTHER_PHASE))
 def test_sigterm_hands_the_attempt_back(bot: AttemptQueue, bring: Phases, phase: str) -> None:
     """After SIGTERM a worker ends within ten seconds and hands its attempt back, which can be queued again."""
@@ -295,7 +294,6 @@ def test_two_workers_share_a_folder_without_sharing_a_slot(bot: AttemptQueue, st
     assert all(bot.outcome(asked)[0].ok for asked in (first, second))
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
 def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: AttemptQueue, start_worker: Start) -> None:
     """If RQ's record of the worker is damaged, the job goes on, and the worker takes no other job meanwhile."""
     worker, asked = start_worker(STEWARD_BEAT_SECONDS="1"), job("slow")

@@ -62,7 +62,6 @@ def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_w
     assert worker.process.wait(10) == 0 and worker.nothing_left()
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
 def test_a_worker_can_be_stopped_while_redis_is_frozen(own_valkey: Valkey, start_worker: Start) -> None:
     """While Redis does not answer, SIGTERM still ends a worker in time, with all its processes."""
     worker = start_worker(REDIS_URL=own_valkey.url, STEWARD_GRACE_SECONDS="0")
@@ -86,7 +85,6 @@ def stop_hard(server: Valkey) -> None:
     server.process.wait()
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
 def test_redis_missing_at_start_is_reported_with_the_setting(start_worker: Start) -> None:
     """If Redis is missing at its start, the worker exits with an error that names REDIS_URL, without a traceback."""
     worker = start_worker(REDIS_URL="redis://127.0.0.1:1/0")

@@ -117,7 +117,7 @@ def test_names_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:
     assert [file.path for file in files(lambda _: raw, b"")] == ["caf\ufffd.json"]
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("two seconds of a processor")
 def test_a_folder_of_very_many_files_is_compared_in_little_memory() -> None:
     """A comparison of two folders with 100,000 files each allocates less than 25 MB."""
     versions = (flat_tree(b"before"), flat_tree(b"after"))

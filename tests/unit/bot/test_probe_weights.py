@@ -81,7 +81,6 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner))
 
 
-@pytest.mark.long("the input is very large")
 @given(
     st.binary(max_size=60) | JSON.map(head) | st.dictionaries(st.text(max_size=5), JSON).map(head), st.integers(0, 99)
 )

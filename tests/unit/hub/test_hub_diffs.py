@@ -127,7 +127,7 @@ def test_each_kind_of_change_is_told_apart(header: str, change: FileChange) -> N
     assert changes_in(f"diff --git a/{change.old_path or 'x'} b/x\n{header}") == [change]
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("a second of a processor")
 def test_a_diff_of_very_many_lines_is_read_line_by_line() -> None:
     """A diff of a megabyte of short lines is parsed with less than a megabyte of additional memory."""
     lines = 300_000

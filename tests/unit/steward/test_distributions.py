@@ -127,7 +127,7 @@ def test_localhub_requires_every_package_that_it_imports(project: Path, wheels: 
     assert {OTHER_NAMES.get(name, name) for name in others} - required == set()
 
 
-@pytest.mark.long("one more way through a whole board; other tests of this file cover the rule")
+@pytest.mark.long("two seconds of a processor")
 @pytest.mark.parametrize(("which", "folder"), [(0, "."), (1, "localhub")])
 def test_a_wheel_from_the_source_distribution_is_the_same_to_the_byte(
     which: int, folder: str, project: Path, wheels: Wheels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -37,7 +37,7 @@ def test_every_earlier_setting_is_one(earlier: dict[str, Any]) -> None:
     assert set(earlier["settings"]) - set(re.findall(r"\b[A-Z][A-Z_]+\b", settings_page())) == set()
 
 
-@pytest.mark.long("processes are started and killed; other tests of this file keep doing so")
+@pytest.mark.long("two seconds of a processor")
 def test_every_earlier_command_takes_its_options(earlier: dict[str, Any]) -> None:
     """Every command of version 0.1.0 still exists and takes the same options, hidden or not."""
     wrong = []

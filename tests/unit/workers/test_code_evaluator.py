@@ -42,7 +42,6 @@ def test_plain_data_crosses_unchanged(value: Any) -> None:
     assert repr(crossed) == repr(value)
 
 
-@pytest.mark.long("the input is very large")
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -45,7 +45,7 @@ def growth(folder: Path, count: int, letter: str = "", length: int = 0) -> int:
     return int(process.stdout)
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("three seconds of a processor")
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:
     """Six times as many samples need hardly more memory, because they are written in batches."""
     few, many = growth(tmp_path / "few", 2_000), growth(tmp_path / "many", 12_000)

@@ -77,7 +77,6 @@ def test_a_hostile_table_ends_in_a_reason(tmp_path: Path, write: Write, words: s
         list(wanted_rows(tmp_path / "table", WantedRows([0, 1], TEXTS, MAX_TEXT)))
 
 
-@pytest.mark.long("the input is very large")
 def test_rows_come_from_a_process_with_limits(tmp_path: Path) -> None:
     """The reading process returns the wanted questions' rows, and fails on a table that needs too much memory."""
     rows = [row(number, filter=name, prompt=f"é{number}") for number in range(700) for name in ("a", "b")]

@@ -118,7 +118,7 @@ def test_smaller_sets_of_gpqa_are_parts_of_larger_ones() -> None:
     assert sets[0] < sets[1] < sets[2]
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("two seconds of a processor")
 def test_instructions_are_of_all_kinds_whose_checks_need_no_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,7 @@ def test_texts_that_the_engine_withdraws_do_not_stay(
     assert "wrong" not in texts and calls[0] > 1
 
 
-@pytest.mark.long("the input is very large")
+@pytest.mark.long("a second of a processor")
 def test_half_precision_of_two_batch_sizes_agrees() -> None:
     """Answers of one model in bfloat16 with two batch sizes differ, but within the limits for two machines."""
     import torch

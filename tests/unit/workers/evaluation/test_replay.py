@@ -168,7 +168,6 @@ def test_a_forged_journal_costs_time_and_no_score(
     assert again.answers == whole.answers and again.tokens < whole.tokens / 4  # its own answers replaced those
 
 
-@pytest.mark.long("one more evaluation of a model; other tests of this file evaluate one")
 def test_forged_texts_of_the_engine_are_found_out(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -113,7 +113,7 @@ def no_memory(kind: str) -> None:
     torch.empty(1 << 62, dtype=torch.uint8)
 
 
-@pytest.mark.long("one more evaluation of a model; other tests of this file evaluate one")
+@pytest.mark.long("three seconds of a processor")
 @pytest.mark.parametrize(("room", "kind"), [(200, "gpu"), (0, "python"), (0, "gpu"), (200, "cpu")])
 def test_less_memory_gives_the_same_answers(
     answer: Any, room: int, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -185,7 +185,7 @@ def test_too_little_memory_for_the_trial_is_not_blamed_on_the_model(
     assert (sizes, len(reports)) == ([1], len(requests))
 
 
-@pytest.mark.long("one more evaluation of a model; other tests of this file evaluate one")
+@pytest.mark.long("two seconds of a processor")
 @pytest.mark.parametrize(("dtype", "wrong_from"), [("float32", 150), ("bfloat16", None), ("float32", None)])
 def test_a_slow_model_makes_visible_progress(
     dtype: str, wrong_from: int | None, monkeypatch: pytest.MonkeyPatch

@@ -57,7 +57,7 @@ def test_sequences_beyond_the_limit_of_position_embeddings_are_the_harness_ones(
     assert (harness.engine_record.engine, harness.engine_record.reason) == ("shared-prefix", "")
 
 
-@pytest.mark.long("one more evaluation of a model; other tests of this file evaluate one")
+@pytest.mark.long("a second of a processor")
 @pytest.mark.parametrize(("kind", "window", "limit"), [("llama", 40, 40), ("llama", None, None), ("mistral", 40, None)])
 def test_sequences_beyond_a_window_of_the_cache_alone_are_the_harness_ones(
     kind: str, window: int | None, limit: int | None
